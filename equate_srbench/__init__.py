@@ -1,0 +1,41 @@
+"""A table of numbers in, a short formula out: the EQUATE method on a pretrained backbone.
+
+Names are loaded on first use, so that ``import equate_srbench`` (and with it ``equate --help``)
+waits for neither torch nor SymPy.
+"""
+
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
+
+if _TYPE_CHECKING:
+    from equate_srbench.baselines.e2e import E2ERegressor
+    from equate_srbench.expr.equation import Equation
+    from equate_srbench.regressor import EquateRegressor, model
+
+__version__: str
+__all__ = ["E2ERegressor", "EquateRegressor", "Equation", "model"]
+
+_HOME = {
+    "E2ERegressor": "equate_srbench.baselines.e2e",
+    "EquateRegressor": "equate_srbench.regressor",
+    "Equation": "equate_srbench.expr.equation",
+    "model": "equate_srbench.regressor",
+}
+
+
+def __getattr__(name: str) -> _Any:
+    """Load a public name from its module, or the version, on first use."""
+    if name == "__version__":
+        value: _Any = _import_module("importlib.metadata").version("equate-srbench")
+    elif name in _HOME:
+        value = getattr(_import_module(_HOME[name]), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Public names, loaded or not."""
+    return [*__all__, "__version__"]

@@ -1,0 +1,43 @@
+"""Time as an argument: a deadline that the phases of a fit share."""
+
+from __future__ import annotations
+
+import time
+
+
+class Deadline:
+    """A moment on the monotonic clock after which work should end.
+
+    Parameters
+    ----------
+    seconds : float
+        Seconds from now; ``inf`` never ends.
+    """
+
+    __slots__ = ("_end", "_start", "_stopped")
+
+    def __init__(self, seconds: float = float("inf")) -> None:
+        self._start = time.monotonic()
+        self._end = self._start + seconds
+        self._stopped = False
+
+    def left(self) -> float:
+        """Seconds left, 0 when over."""
+        return 0.0 if self._stopped else max(0.0, self._end - time.monotonic())
+
+    def elapsed(self) -> float:
+        """Seconds since the deadline was set."""
+        return time.monotonic() - self._start
+
+    @property
+    def over(self) -> bool:
+        """Whether the time is up or ``stop`` was called."""
+        return self._stopped or time.monotonic() >= self._end
+
+    def stop(self) -> None:
+        """End now: a callback asked for it, or the answer is exact."""
+        self._stopped = True
+
+    def within(self, seconds: float) -> Deadline:
+        """A deadline at most ``seconds`` from now and never later than this one."""
+        return Deadline(min(seconds, self.left()))

@@ -1,0 +1,1 @@
+"""A formula: operator table, immutable tree, vocabularies, parser, printers, evaluation."""
