@@ -12,18 +12,21 @@ class Deadline:
     ----------
     seconds : float
         Seconds from now; ``inf`` never ends.
+    parent : Deadline, optional
+        A deadline that ends this one too, also by ``stop``.
     """
 
-    __slots__ = ("_end", "_start", "_stopped")
+    __slots__ = ("_end", "_parent", "_start", "_stopped")
 
-    def __init__(self, seconds: float = float("inf")) -> None:
+    def __init__(self, seconds: float = float("inf"), parent: Deadline | None = None) -> None:
         self._start = time.monotonic()
+        self._parent = parent
         self._end = self._start + seconds
         self._stopped = False
 
     def left(self) -> float:
         """Seconds left, 0 when over."""
-        return 0.0 if self._stopped else max(0.0, self._end - time.monotonic())
+        return 0.0 if self.over else max(0.0, self._end - time.monotonic())
 
     def elapsed(self) -> float:
         """Seconds since the deadline was set."""
@@ -32,12 +35,16 @@ class Deadline:
     @property
     def over(self) -> bool:
         """Whether the time is up or ``stop`` was called."""
-        return self._stopped or time.monotonic() >= self._end
+        return (
+            self._stopped
+            or time.monotonic() >= self._end
+            or (self._parent is not None and self._parent.over)
+        )
 
     def stop(self) -> None:
         """End now: a callback asked for it, or the answer is exact."""
         self._stopped = True
 
     def within(self, seconds: float) -> Deadline:
-        """A deadline at most ``seconds`` from now and never later than this one."""
-        return Deadline(min(seconds, self.left()))
+        """A deadline at most ``seconds`` from now that also ends when this one does."""
+        return Deadline(min(seconds, self.left()), self)

@@ -55,7 +55,9 @@ class Operator:
     commutative: bool = False
 
 
-def _call(name: str, code: int, sympy: str, latex: str, domain: str = "all real numbers") -> Operator:
+def _call(
+    name: str, code: int, sympy: str, latex: str, domain: str = "all real numbers"
+) -> Operator:
     """A unary operator written as a call, spelt alike in NumPy and torch; LaTeX may differ."""
     return Operator(
         name, code, 1, lambda m, a: getattr(m, name)(a),

@@ -1,0 +1,1 @@
+"""The foundation model: a table of numbers in, candidate formulas out."""

@@ -1,0 +1,90 @@
+"""Which tokens may come next, so that only complete formulas can come out of the decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from equate_srbench.expr.vocabulary import Vocabulary
+
+_PARTS = 3  # no part of a number is due, its mantissa, its exponent
+_MOST_ARGUMENTS = 2
+
+
+class Grammar:
+    """Bookkeeping of open argument slots for a grid of formulas in the making.
+
+    A formula starts with one open slot; a token fills one and opens as many as it takes
+    arguments. A token is allowed while the open slots still fit in the tokens left.
+
+    Parameters
+    ----------
+    vocabulary : Vocabulary
+    n_columns : int or sequence of int
+        Columns that exist, for all bags or for each.
+    shape : (int, int)
+        Bags and formulas per bag.
+    max_length : int
+        Most tokens of a formula.
+    device : torch.device
+    """
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        n_columns: int | Sequence[int],
+        shape: tuple[int, int],
+        max_length: int,
+        device: torch.device,
+    ) -> None:
+        counts = torch.as_tensor(n_columns).flatten().tolist()
+        counts = counts * shape[0] if len(counts) == 1 else counts
+        most = len(vocabulary.columns)
+        if len(counts) != shape[0] or not all(0 <= n <= most for n in counts):
+            raise ValueError(f"n_columns {n_columns} for {shape[0]} bags of at most {most} columns")
+        self._arity = torch.tensor(vocabulary.arity, device=device)
+        self._leads = torch.tensor(vocabulary.leads, device=device)
+        self._table = _table(vocabulary, counts).to(device)  # (bags * parts * room, V)
+        self._first = torch.arange(shape[0], device=device)[:, None] * (
+            len(self._table) // shape[0]
+        )
+        self._left = max_length
+        self.open = torch.ones(shape, dtype=torch.long, device=device)
+        self._part = torch.zeros_like(self.open)
+
+    def bias(self) -> Tensor:
+        """What to add to the scores (bags, formulas, V): 0 where allowed, -inf elsewhere."""
+        room = (self._left - self.open).clamp_(0, _MOST_ARGUMENTS)
+        row = self._first + self._part * (_MOST_ARGUMENTS + 1) + room
+        return self._table[row]
+
+    def opened(self, tokens: Tensor) -> Tensor:
+        """Change in open slots that each of ``tokens`` brings."""
+        return self._arity[tokens] - 1
+
+    def advance(self, tokens: Tensor) -> Tensor:
+        """Take the next token of every formula (bags, formulas); True where it is complete."""
+        self._left -= 1
+        self.open = self.open + self.opened(tokens)
+        self._part = self._leads[tokens]
+        return self.open == 0
+
+    def select(self, rows: Tensor) -> None:
+        """Continue with formulas ``rows`` (bags, formulas kept) of each bag."""
+        self.open = self.open.gather(1, rows)
+        self._part = self._part.gather(1, rows)
+
+
+def _table(vocabulary: Vocabulary, counts: Sequence[int]) -> Tensor:
+    """0 or -inf for every bag, part of a number due, and room for new slots: (rows, V)."""
+    arity, needs = torch.tensor(vocabulary.arity), torch.tensor(vocabulary.needs)
+    allowed = torch.zeros(len(counts), _PARTS, _MOST_ARGUMENTS + 1, len(arity), dtype=torch.bool)
+    for part in range(_PARTS):
+        for room in range(_MOST_ARGUMENTS + 1):
+            allowed[:, part, room] = (arity >= 0) & (arity <= room) & (needs == part)
+    for bag, count in enumerate(counts):
+        allowed[bag, ..., list(vocabulary.columns)[count:]] = False
+    bias = torch.zeros(allowed.shape).masked_fill_(~allowed, float("-inf"))
+    return bias.flatten(0, 2)

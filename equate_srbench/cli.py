@@ -1,0 +1,274 @@
+"""The command ``equate``: thin, so that every command reads as what it does.
+
+Heavy imports stand inside the commands: ``equate --help`` waits for nothing.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from equate_srbench.data.reading import Problem
+    from equate_srbench.report.record import FitRecord, Rows
+
+PRESETS = ("fast", "default", "paper")
+FEWEST_ROWS_TO_SPLIT = 20
+
+app = typer.Typer(
+    help="A table of numbers in, a short formula out.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+class SettingsError(ValueError):
+    """An option that cannot be used as given; the message is one line for the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to fit: parameters of ``EquateRegressor`` and the share of rows kept for the test."""
+
+    preset: str
+    max_time: float
+    seed: int
+    device: str
+    test_size: float
+
+    def check(self) -> None:
+        """Refuse what cannot work, before anything heavy is loaded.
+
+        Raises
+        ------
+        SettingsError
+        """
+        from equate_srbench.data.reading import did_you_mean
+
+        if self.preset not in PRESETS:
+            known = ", ".join(PRESETS) + did_you_mean(self.preset, PRESETS)
+            raise SettingsError(f"unknown preset {self.preset!r}: use one of {known}")
+        if not 0 < self.max_time < float("inf"):
+            raise SettingsError(f"--max-time {self.max_time:g}: give seconds above 0")
+        if not 0 <= self.test_size < 1:
+            raise SettingsError(f"--test-size {self.test_size:g}: give a share from 0 to below 1")
+        if not 0 <= self.seed < 2**32:
+            raise SettingsError(f"--seed {self.seed}: give a whole number from 0 to 2**32 - 1")
+        if self.device not in ("auto", "cpu", "cuda"):
+            raise SettingsError(f"unknown device {self.device!r}: use one of auto, cpu, cuda")
+        if self.device == "cuda":
+            import torch
+
+            if not torch.cuda.is_available():
+                raise SettingsError("torch finds no CUDA device here: use --device cpu")
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()
+
+
+@app.callback(invoke_without_command=True)
+def _top(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and end.")] = False,
+) -> None:
+    if version:
+        import equate_srbench
+
+        typer.echo(f"equate-srbench {equate_srbench.__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def fit(
+    table: Annotated[
+        str, typer.Argument(help="CSV, TSV or Parquet file (.gz too), or a shipped table's name.")
+    ] = "",
+    target: Annotated[str, typer.Option(help="Column to predict.")] = "",
+    features: Annotated[
+        str, typer.Option(help="Columns to predict from, with commas. [default: all others]")
+    ] = "",
+    max_time: Annotated[float, typer.Option(help="Most seconds for the search.")] = 60.0,
+    preset: Annotated[str, typer.Option(help="One of fast, default, paper.")] = "default",
+    test_size: Annotated[
+        float, typer.Option(help="Share of rows kept for the test; 0 fits all rows.")
+    ] = 0.25,
+    seed: Annotated[int, typer.Option(help="Of the search and of the split.")] = 0,
+    device: Annotated[str, typer.Option(help="One of auto, cpu, cuda.")] = "auto",
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the results. [default: equate-TABLE]")
+    ] = None,
+    list_tables: Annotated[
+        bool, typer.Option("--list-tables", help="Name the shipped tables and end.")
+    ] = False,
+) -> None:
+    """Find a formula for one column of a table and write a report about it."""
+    if list_tables:
+        _list_tables()
+        return
+    folder = out or Path(f"equate-{Path(table).name.partition('.')[0]}")
+    settings = Settings(preset, max_time, seed, device, test_size)
+    with _errors_in_one_line():
+        problem = _read(table, target, features)
+        settings.check()
+        if folder.exists() and not folder.is_dir():
+            raise SettingsError(f"{str(folder)!r} is a file: choose a folder with --out")
+    from rich.console import Console
+
+    from equate_srbench.report.console import show_result
+    from equate_srbench.report.results import write_results
+
+    record = _search(Path(table).name, problem, settings, Console(stderr=True, highlight=False))
+    show_result(Console(highlight=False), record)
+    with _errors_in_one_line():
+        write_results(folder, record)
+    typer.echo(f"report     {folder / 'report.html'}")
+
+
+@app.command()
+def doctor() -> None:
+    """Say what is installed and whether it works; exit code 1 if something does not."""
+    from equate_srbench.doctor import examine
+
+    healthy = True
+    for finding in examine():
+        typer.echo(f"{'ok  ' if finding.ok else 'FAIL'} {finding.name:<12s} {finding.detail}")
+        healthy &= finding.ok
+    raise typer.Exit(0 if healthy else 1)
+
+
+@app.command()
+def pretrain(
+    minutes: Annotated[float, typer.Option(help="Wall clock for this call.")],
+    folder: Annotated[
+        Path | None, typer.Option("--dir", help="The run's folder. [default: user cache]")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the state there.")] = False,
+    device: Annotated[str, typer.Option(help="One of auto, cpu, cuda.")] = "auto",
+    workers: Annotated[int, typer.Option(min=1, help="Processes that write the corpus.")] = 1,
+    export: Annotated[
+        Path | None, typer.Option(help="Where the checkpoint goes. [default: the run's folder]")
+    ] = None,
+) -> None:
+    """Train the compact backbone on the synthetic corpus."""
+    with _errors_in_one_line():
+        if not minutes > 0:
+            raise SettingsError(f"--minutes {minutes:g}: give minutes above 0")
+        from equate_srbench.pretrain.train import pretrain as train
+
+        train(
+            minutes,
+            folder,
+            resume=resume,
+            device=device,
+            workers=workers,
+            export=export,
+            report=typer.echo,
+        )
+
+
+# -- parts of the commands ---------------------------------------------------------------------
+
+
+@contextmanager
+def _errors_in_one_line() -> Iterator[None]:
+    """Turn what a user can mend into one line on stderr and exit code 2."""
+    from equate_srbench.data.reading import TableError
+
+    try:
+        yield
+    except (SettingsError, TableError, OSError) as error:
+        typer.echo(f"equate: {' '.join(str(error).split())}", err=True)
+        raise typer.Exit(2) from None
+
+
+def _list_tables() -> None:
+    from equate_srbench.data import SHIPPED
+
+    for table in SHIPPED.values():
+        typer.echo(f"{table.name:<8s} --target {table.target:<9s} {table.about}")
+
+
+def _read(table: str, target: str, features: str) -> Problem:
+    """Columns of the table as numbers; raises TableError for whatever is wrong with them."""
+    from equate_srbench.data.reading import TableError, read_table, split_columns
+
+    if not table:
+        raise TableError("which table? Give a file or a name from `equate fit --list-tables`")
+    frame = read_table(table)
+    if not target:
+        names = ", ".join(map(repr, frame.columns[:20]))
+        raise TableError(f"which column should be predicted? Choose --target from {names}")
+    chosen = [name.strip() for name in features.split(",")] if features else None
+    return split_columns(frame, target, chosen)
+
+
+def _split(problem: Problem, settings: Settings) -> tuple[Rows, Rows | None]:
+    """Fit and test rows at random; very small tables are not split."""
+    import numpy as np
+
+    from equate_srbench.report.record import Rows
+
+    y = problem.y.to_numpy(np.float64)
+    n_test = round(settings.test_size * len(y))
+    if len(y) < FEWEST_ROWS_TO_SPLIT or not 2 <= n_test <= len(y) - 2:
+        return Rows(problem.X, y), None
+    order = np.random.default_rng(settings.seed).permutation(len(y))
+    train, test = np.sort(order[n_test:]), np.sort(order[:n_test])
+    return Rows(problem.X.iloc[train], y[train]), Rows(problem.X.iloc[test], y[test])
+
+
+def _search(table: str, problem: Problem, settings: Settings, console: Console) -> FitRecord:
+    """Fit with live progress; Ctrl-C ends the fit with the best formula so far."""
+    from equate_srbench.report.console import LiveLine, note
+    from equate_srbench.report.record import FitRecord
+
+    train, test = _split(problem, settings)
+    for line in problem.notes:
+        note(console, line)
+    if test is None and settings.test_size > 0:
+        note(console, f"{len(train)} rows: too few to keep some for a test, all are fitted")
+    target = str(problem.y.name)
+    with LiveLine(console, target) as progress, warnings.catch_warnings(record=True) as caught:
+        import equate_srbench  # torch takes its second while the live line says so
+
+        warnings.simplefilter("always", UserWarning)
+        estimator = equate_srbench.EquateRegressor(
+            max_time=settings.max_time,
+            preset=settings.preset,
+            device=settings.device,
+            random_state=settings.seed,
+            on_progress=progress,
+        )
+        estimator.fit(train.X, train.y)
+    for warning in caught:
+        note(console, str(warning.message))
+    return FitRecord(
+        table=table,
+        target=target,
+        equation=estimator.equation_,
+        front=estimator.equations_,
+        candidates=estimator.candidates_,
+        trajectory=estimator.trajectory_,
+        train=train,
+        test=test,
+        seconds=estimator.fit_time_,
+        tried=estimator.diagnostics_["tried"],
+        interrupted=estimator.interrupted_,
+        settings={
+            "equate-srbench": equate_srbench.__version__,
+            "preset": settings.preset,
+            "max-time": f"{settings.max_time:g} s",
+            "seed": str(settings.seed),
+            "test-size": f"{settings.test_size:g}",
+        },
+    )

@@ -1,0 +1,188 @@
+"""From a file to numbers, with errors that say which file, column and value are at fault."""
+
+from __future__ import annotations
+
+import difflib
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from equate_srbench.data import SHIPPED
+
+_TEXT = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": None}
+_PARQUET = (".parquet", ".pq")
+_PACKED = (".gz", ".bz2", ".xz", ".zst")
+
+
+class TableError(ValueError):
+    """A table that cannot be used as asked; the message is one line for the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Numbers to predict from and numbers to predict.
+
+    Attributes
+    ----------
+    X : DataFrame of shape (n_rows, n_features), float64
+        Finite everywhere, at least one column.
+    y : Series of shape (n_rows,), float64
+        Named after the target column.
+    notes : tuple of str
+        What was left out, one line each.
+    """
+
+    X: pd.DataFrame
+    y: pd.Series
+    notes: tuple[str, ...] = ()
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The hint ``; did you mean 'x'?``, or an empty string."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def read_table(source: str) -> pd.DataFrame:
+    """Read a shipped table by name or a CSV, TSV or Parquet file, packed or not.
+
+    Parameters
+    ----------
+    source : str
+        A name in ``SHIPPED`` or a path. An existing file wins over a name.
+
+    Returns
+    -------
+    DataFrame of shape (n_rows, n_columns)
+        At least one row and one column; all column names are text.
+
+    Raises
+    ------
+    TableError
+        If there is no such file, it has an unknown kind, or it holds no rows.
+    """
+    path = Path(source)
+    if not path.exists():
+        if source not in SHIPPED:
+            raise TableError(
+                f"no file {source!r} and no shipped table of that name"
+                f" ({', '.join(SHIPPED)}){did_you_mean(source, SHIPPED)}"
+            )
+        path = SHIPPED[source].path
+    if path.is_dir():
+        raise TableError(f"{source!r} is a folder, not a table")
+    try:
+        frame = _read(path)
+    except (OSError, EOFError, zlib.error, ValueError, ImportError) as error:
+        # parser, decoding and Arrow errors are ValueErrors
+        raise TableError(f"cannot read {source!r}: {_one_line(error)}") from error
+    frame.columns = [str(name).strip() for name in frame.columns]
+    if frame.empty:
+        raise TableError(f"{source!r} has no rows")
+    doubled = sorted(set(frame.columns[frame.columns.duplicated()]))
+    if doubled:
+        raise TableError(f"{source!r} has more than one column {doubled[0]!r}")
+    return frame
+
+
+def _read(path: Path) -> pd.DataFrame:
+    suffixes = [s.lower() for s in path.suffixes]
+    if suffixes and suffixes[-1] in _PACKED:
+        suffixes.pop()
+    kind = suffixes[-1] if suffixes else ""
+    if kind in _PARQUET:
+        return pd.read_parquet(path)
+    if kind not in _TEXT:
+        raise TableError(
+            f"unknown kind {kind!r}: use .csv, .tsv, .txt or .parquet, or these packed"
+        )
+    separator = _TEXT[kind]
+    engine = "c" if separator else "python"  # only the Python engine guesses a separator
+    # encoding: spreadsheet programs put a byte order mark before the first column's name
+    return pd.read_csv(path, sep=separator, engine=engine, encoding="utf-8-sig")
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return text or type(error).__name__
+
+
+def split_columns(
+    frame: pd.DataFrame, target: str, features: Sequence[str] | None = None
+) -> Problem:
+    """Take the target and the features out of a table as finite floats.
+
+    Columns without a single number in them (names, labels) are left out with a note, unless they
+    were asked for. Boolean columns count as 0 and 1.
+
+    Parameters
+    ----------
+    frame : DataFrame of shape (n_rows, n_columns)
+    target : str
+        Column to predict.
+    features : sequence of str, optional
+        Columns to predict from; default all others.
+
+    Returns
+    -------
+    Problem
+
+    Raises
+    ------
+    TableError
+        If a column is missing, or has text, gaps or infinities among its numbers.
+    """
+    for name in (target, *(features or ())):
+        if name not in frame.columns:
+            raise TableError(
+                f"no column {name!r} among {_some(frame.columns)}"
+                f"{did_you_mean(name, frame.columns)}"
+            )
+    if features is not None and target in features:
+        raise TableError(f"{target!r} cannot be target and feature at once")
+    y = _numbers(frame[target], "target column")
+    columns, labels = {}, []
+    for name in features if features is not None else frame.columns.drop(target):
+        if features is None and _is_label(frame[name]):
+            labels.append(name)
+        else:
+            columns[name] = _numbers(frame[name], "column")
+    if not columns:
+        raise TableError(f"no numeric column to predict {target!r} from")
+    notes = (f"left out, not numbers: {_some(labels)}",) if labels else ()
+    return Problem(pd.DataFrame(columns), pd.Series(y, name=target), notes)
+
+
+def _some(names: Iterable[str], limit: int = 8) -> str:
+    """At most ``limit`` names in quotes, and how many more there are."""
+    names = [repr(str(name)) for name in names]
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
+
+
+def _is_label(column: pd.Series) -> bool:
+    """Whether no value of the column is a number: it names the rows and measures nothing."""
+    if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
+        return False
+    return bool(pd.to_numeric(column, errors="coerce").isna().all())
+
+
+def _numbers(column: pd.Series, role: str) -> NDArray[np.float64]:
+    """The column as finite float64 of shape (n_rows,)."""
+    if pd.api.types.is_complex_dtype(column) or pd.api.types.is_datetime64_any_dtype(column):
+        raise TableError(f"{role} {column.name!r} holds {column.dtype}, not real numbers")
+    values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    bad = np.flatnonzero(~np.isfinite(values))
+    if len(bad):
+        first = column.iloc[bad[0]]
+        what = "is empty" if pd.isna(first) else f"holds {str(first)!r}"
+        count = f" ({len(bad)} such rows)" if len(bad) > 1 else ""
+        raise TableError(
+            f"{role} {column.name!r} {what} in row {bad[0] + 1}{count}: numbers needed"
+        )
+    return values

@@ -1,0 +1,362 @@
+"""Phase 2: learn this dataset's own map of formulas, from the quadruples."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from equate_srbench.backbone.config import BackboneConfig
+from equate_srbench.backbone.network import Backbone
+from equate_srbench.clock import Deadline
+from equate_srbench.equate.adamw import AdamW
+from equate_srbench.equate.evaluator import Evaluator
+from equate_srbench.equate.finetune import prepare
+from equate_srbench.equate.fusion import EquationEncoder, Fusion
+from equate_srbench.equate.quadruples import Bags, Quadruple
+from equate_srbench.equate.settings import EquateSettings
+from equate_srbench.equate.trajectory import rank_correlation
+from equate_srbench.expr.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Formulas:
+    """Token sequences of a batch.
+
+    Attributes
+    ----------
+    tokens : int64 Tensor of shape (batch, longest + 2)
+        End token, formula, end token; filled with the pad token.
+    lengths : int64 Tensor of shape (batch,), on the CPU
+        Of the formulas alone.
+    """
+
+    tokens: Tensor
+    lengths: Tensor
+
+    @classmethod
+    def pack(
+        cls, ids: Sequence[Sequence[int]], vocabulary: Vocabulary, device: torch.device
+    ) -> Formulas:
+        """Pad formulas of unequal length."""
+        longest = max(map(len, ids))
+        tokens = torch.full((len(ids), longest + 2), vocabulary.pad)
+        tokens[:, 0] = vocabulary.eos
+        for row, formula in zip(tokens, ids, strict=True):
+            row[1 : len(formula) + 1] = torch.tensor(formula)
+            row[len(formula) + 1] = vocabulary.eos
+        return cls(tokens.to(device), torch.tensor([len(f) for f in ids]))
+
+    @property
+    def body(self) -> Tensor:
+        """The formulas without start and end, (batch, longest)."""
+        return self.tokens[:, 1:-1]
+
+
+class Alignment(nn.Module):
+    """The new modules: equation encoder, fusion and evaluator.
+
+    Parameters
+    ----------
+    config : BackboneConfig
+        Gives the widths.
+    generator : torch.Generator, optional
+        Of the initial weights; seed 0 by default. The global generator is never touched.
+    gate : float, default=0.1
+        Initial gate of the fusion; with 0 the decoder sees the plain memory.
+    """
+
+    def __init__(
+        self,
+        config: BackboneConfig,
+        generator: torch.Generator | None = None,
+        *,
+        gate: float = 0.1,
+    ) -> None:
+        super().__init__()
+        with torch.device("meta"):
+            self.equation = EquationEncoder(config.dim)
+            self.fusion = Fusion(config.encoder_dim, config.dim, heads=config.encoder_heads)
+            self.evaluator = Evaluator(config.encoder_dim)
+        self.to_empty(device="cpu")
+        generator = generator or torch.Generator().manual_seed(0)
+        for module in self.modules():
+            norm = isinstance(module, nn.LayerNorm)
+            for p in module.parameters(recurse=False):
+                if p.dim() > 1:
+                    nn.init.kaiming_uniform_(p, a=math.sqrt(5), generator=generator)
+                else:
+                    nn.init.constant_(p, 1.0 if norm and p is module.weight else 0.0)
+        nn.init.constant_(self.fusion.gate, gate)
+
+    def embed(
+        self,
+        backbone: Backbone,
+        memory: Tensor,
+        mask: Tensor,
+        formulas: Formulas,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Joint embeddings of bags and formulas.
+
+        Parameters
+        ----------
+        backbone : Backbone
+            Gives the token embeddings.
+        memory : Tensor of shape (batch, rows, width)
+        mask : bool Tensor of shape (batch, rows)
+        formulas : Formulas
+        generator : torch.Generator, optional
+            Dropout is drawn from it; none without.
+
+        Returns
+        -------
+        Tensor of shape (batch, rows, width)
+        """
+        embedded = F.embedding(formulas.body, backbone.decoder.embeddings.weight.detach())
+        states = self.equation(embedded, formulas.lengths)
+        valid = torch.arange(states.shape[1]) < formulas.lengths[:, None]
+        return self.fusion(memory, mask, states, valid.to(mask.device), generator)
+
+
+def keep_rows(
+    memory: Tensor, mask: Tensor, count: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Row dropout: at most ``count`` random valid rows of each memory, (batch, count, width).
+
+    The rows are taken out before fusion and decoder, so all layers miss the same ones. What the
+    data no longer say, the decoder has to read from the formula's part of the embedding.
+    """
+    if count >= memory.shape[1]:
+        return memory, mask
+    draw = torch.rand(mask.shape, generator=generator, device=mask.device)
+    rows = draw.masked_fill(~mask, -1.0).topk(count, dim=1).indices
+    kept = memory.gather(1, rows[..., None].expand(-1, -1, memory.shape[2]))
+    return kept, mask.gather(1, rows)
+
+
+def reconstruction_loss(
+    backbone: Backbone, embedding: Tensor, mask: Tensor, formulas: Formulas, weights: Tensor
+) -> Tensor:
+    """Cross-entropy per token of decoding each formula from its embedding, weighted mean."""
+    logits = backbone.decode(formulas.tokens[:, :-1], embedding, mask)
+    targets = formulas.tokens[:, 1:]
+    pad = backbone.vocabulary.pad
+    loss = F.cross_entropy(
+        logits.float().transpose(1, 2), targets, ignore_index=pad, reduction="none"
+    )
+    per_formula = loss.sum(1) / (targets != pad).sum(1)
+    return (weights * per_formula).sum() / weights.sum()
+
+
+def score_loss(predicted: Tensor, scores: Tensor, spread: float) -> Tensor:
+    """Huber loss (delta 0.1) in standard deviations of the score, mean over heads and batch.
+
+    Parameters
+    ----------
+    predicted : Tensor of shape (heads, batch)
+    scores : Tensor of shape (batch,)
+    spread : float
+        Standard deviation of the scores of the dataset.
+    """
+    target = (scores / spread).expand_as(predicted)
+    return F.huber_loss(predicted / spread, target, delta=0.1)
+
+
+def reconstruction_weights(scores: Tensor, sharpness: float, floor: float) -> Tensor:
+    """``softmax(score / sharpness)`` scaled to largest 1, at least ``floor``: good ones first."""
+    return torch.exp((scores - scores.max()) / sharpness).clamp_min(floor)
+
+
+@dataclass(slots=True, eq=False)
+class Aligned:
+    """What phase 2 hands to the search.
+
+    Attributes
+    ----------
+    backbone : Backbone
+        With this fit's own last decoder layer.
+    modules : Alignment
+    losses : list of tuple of float
+        Held-out (reconstruction, score) loss before training and after each epoch.
+    rank_correlation : float
+        Spearman's correlation of predicted and true score on the held-out quadruples.
+    """
+
+    backbone: Backbone
+    modules: Alignment
+    losses: list[tuple[float, float]]
+    rank_correlation: float
+
+
+def align(
+    backbone: Backbone,
+    bags: Bags,
+    quadruples: Sequence[Quadruple],
+    settings: EquateSettings,
+    *,
+    initial: Alignment | None = None,
+    generator: torch.Generator,
+    deadline: Deadline,
+    tick: Callable[[], object] = lambda: None,
+) -> Aligned:
+    """Train the new modules and the fit's own decoder layer on the quadruples.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        Shared; never changed.
+    bags : Bags
+    quadruples : sequence of Quadruple
+        At least one.
+    settings : EquateSettings
+    initial : Alignment, optional
+        Pretrained modules to copy; fresh ones by default.
+    generator : torch.Generator
+        On the backbone's device; drives initial weights, order, row dropout and dropout.
+    deadline : Deadline
+        Ends training between steps; the best state so far is used.
+    tick : callable, optional
+        Called after every step.
+    """
+    trainer = _Trainer(backbone, bags, quadruples, settings, initial, generator)
+    return trainer.run(deadline, tick)
+
+
+class _Trainer:
+    """State of one alignment: examples, split, weights, optimiser."""
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        bags: Bags,
+        quadruples: Sequence[Quadruple],
+        settings: EquateSettings,
+        initial: Alignment | None,
+        generator: torch.Generator,
+    ) -> None:
+        self.settings, self.generator, self.bags = settings, generator, bags
+        device = bags.memory.device
+        self.backbone, layer = prepare(backbone, settings.finetune)
+        seed = int(torch.randint(2**62, (1,), generator=generator, device=device))
+        self.modules = (
+            Alignment(backbone.config, torch.Generator().manual_seed(seed)).to(device)
+            if initial is None
+            else copy.deepcopy(initial)
+        )
+        self.ids = [q.ids for q in quadruples]
+        self.bag = torch.tensor([q.bag for q in quadruples], device=device)
+        self.scores = torch.tensor([q.score for q in quadruples], device=device)
+        self.weights = reconstruction_weights(self.scores, settings.sharpness, settings.floor)
+        self.spread = max(float(self.scores.std(correction=0)), 1e-3)
+        self.trained = [*self.modules.parameters(), *layer]
+        self.optimiser = AdamW(
+            [(list(self.modules.parameters()), settings.lr), (layer, settings.lr_decoder)],
+            weight_decay=settings.weight_decay,
+            clip=settings.clip,
+        )
+        order = self._shuffled(torch.arange(len(quadruples), device=device))
+        n_held = round(settings.held_out * len(quadruples))
+        self.held, self.train = order[:n_held], order[n_held:]
+
+    def run(self, deadline: Deadline, tick: Callable[[], object]) -> Aligned:
+        """Epochs until patience, epoch limit or deadline; then the best held-out state."""
+        self._centre()
+        losses = [self._held_loss()]
+        best, best_epoch, state = sum(losses[0]), 0, self._state()
+        for epoch in range(1, self.settings.epochs + 1):
+            if not self._epoch(deadline, tick):
+                break
+            losses.append(self._held_loss())
+            # with nothing held out there is nothing to choose by, and the last state counts
+            if sum(losses[-1]) < best or not len(self.held):
+                best, best_epoch, state = sum(losses[-1]), epoch, self._state()
+            elif epoch - best_epoch >= self.settings.patience:
+                break
+        with torch.no_grad():
+            for parameter, value in zip(self.trained, state, strict=True):
+                parameter.copy_(value)
+        rho = rank_correlation(self._predict(self.held), self.scores[self.held].cpu().numpy())
+        return Aligned(self.backbone, self.modules, losses, rho)
+
+    def _state(self) -> list[Tensor]:
+        return [p.detach().clone() for p in self.trained]
+
+    def _shuffled(self, rows: Tensor) -> Tensor:
+        draw = torch.rand(len(rows), generator=self.generator, device=rows.device)
+        return rows[draw.argsort()]
+
+    def _epoch(self, deadline: Deadline, tick: Callable[[], object]) -> bool:
+        """One pass; False if the deadline cut it (its steps count all the same)."""
+        longest = 0.0
+        for part in self._shuffled(self.train).split(self.settings.batch):
+            before = deadline.elapsed()
+            if deadline.left() <= longest:  # another step would not fit
+                return False
+            self._step(part)
+            tick()
+            longest = max(longest, deadline.elapsed() - before)
+        return True
+
+    def _step(self, part: Tensor) -> None:
+        low, high = self.settings.row_keep
+        share = low + (high - low) * float(
+            torch.rand((), generator=self.generator, device=part.device)
+        )
+        memory, mask = self.bags.memory[self.bag[part]], self.bags.mask[self.bag[part]]
+        count = math.ceil(share * min(memory.shape[1], self.settings.max_rows))
+        memory, mask = keep_rows(memory, mask, count, self.generator)
+        reconstruction, score = self._losses(part, memory, mask, self.generator)
+        loss = reconstruction + self.settings.evaluator_weight * score
+        # not `backward`: the frozen tensors belong to all fits of the process
+        self.optimiser.step(torch.autograd.grad(loss, self.trained))
+
+    def _losses(
+        self, part: Tensor, memory: Tensor, mask: Tensor, generator: torch.Generator | None
+    ) -> tuple[Tensor, Tensor]:
+        formulas = self._formulas(part)
+        embedding = self.modules.embed(self.backbone, memory, mask, formulas, generator)
+        return (
+            reconstruction_loss(self.backbone, embedding, mask, formulas, self.weights[part]),
+            score_loss(self.modules.evaluator(embedding, mask), self.scores[part], self.spread),
+        )
+
+    def _formulas(self, part: Tensor) -> Formulas:
+        ids = [self.ids[i] for i in part.tolist()]
+        return Formulas.pack(ids, self.backbone.vocabulary, part.device)
+
+    def _rows(self, part: Tensor) -> tuple[Tensor, Tensor]:
+        """The first ``max_rows`` rows of each example's bag: enough to judge by."""
+        rows = slice(self.settings.max_rows)
+        return self.bags.memory[self.bag[part], rows], self.bags.mask[self.bag[part], rows]
+
+    @torch.no_grad()
+    def _held_loss(self) -> tuple[float, float]:
+        if not len(self.held):
+            return math.nan, math.nan
+        reconstruction, score = self._losses(self.held, *self._rows(self.held), None)
+        return float(reconstruction), float(score)
+
+    @torch.no_grad()
+    def _predict(self, part: Tensor) -> NDArray[np.float32]:
+        """Mean prediction of the heads for quadruples ``part``."""
+        if not len(part):
+            return np.zeros(0, dtype=np.float32)
+        memory, mask = self._rows(part)
+        embedding = self.modules.embed(self.backbone, memory, mask, self._formulas(part))
+        return self.modules.evaluator(embedding, mask).mean(0).cpu().numpy()
+
+    @torch.no_grad()
+    def _centre(self) -> None:
+        """Shift the heads' biases so that predictions start around this dataset's mean score."""
+        part = self.train[: self.settings.batch]
+        gap = float(self.scores[part].mean()) - float(self._predict(part).mean())
+        for head in self.modules.evaluator.heads:
+            head[-1].bias += gap

@@ -1,0 +1,68 @@
+"""From a joint embedding to the score that its formula is expected to reach."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+
+class Evaluator(nn.Module):
+    """Learned-query attention pools, then several small MLPs (heads) that predict the score.
+
+    Pooling by attention and not by the mean, because the gradient of a mean is one and the same
+    shift of every row, to which the decoder's attention patterns are blind: each layer would
+    only see one constant added.
+
+    Parameters
+    ----------
+    width : int
+        Width of the joint embedding.
+    pools : int, default=4
+        Learned queries; their readings are concatenated.
+    heads : int, default=3
+        Independent MLPs; their disagreement warns the ascent of unknown ground.
+    hidden : tuple of int, default=(256, 64)
+        Hidden widths, with SiLU: smooth, so that its gradient is worth following.
+    """
+
+    def __init__(
+        self, width: int, *, pools: int = 4, heads: int = 3, hidden: tuple[int, ...] = (256, 64)
+    ) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.queries = nn.Parameter(torch.empty(pools, width))
+        sizes = (pools * width, *hidden)
+        self.heads = nn.ModuleList(
+            nn.Sequential(
+                *(layer for a, b in pairwise(sizes) for layer in (nn.Linear(a, b), nn.SiLU())),
+                nn.Linear(sizes[-1], 1),
+            )
+            for _ in range(heads)
+        )
+
+    def forward(self, embedding: Tensor, mask: Tensor) -> Tensor:
+        """Predicted scores.
+
+        Parameters
+        ----------
+        embedding : Tensor of shape (batch, rows, width)
+        mask : Tensor of shape (batch, rows), bool
+            True for valid rows.
+
+        Returns
+        -------
+        Tensor of shape (heads, batch)
+            In units of the score, R2 + lam * brevity.
+        """
+        rows = self.norm(embedding)
+        logits = torch.einsum("brw,pw->bpr", rows, self.queries)
+        weights = logits.masked_fill(~mask[:, None, :], -torch.inf).softmax(-1)
+        pooled = torch.einsum("bpr,brw->bpw", weights, rows).flatten(1)  # (batch, pools * width)
+        return torch.stack([head(pooled).squeeze(-1) for head in self.heads])
+
+
+def cautious(predicted: Tensor, pessimism: float) -> Tensor:
+    """Mean minus ``pessimism`` standard deviations over the heads, of shape (batch,)."""
+    return predicted.mean(0) - pessimism * predicted.std(0, correction=0)

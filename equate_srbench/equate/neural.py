@@ -1,0 +1,122 @@
+"""The neural part of a fit, phase after phase."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from equate_srbench.backbone.network import Backbone
+from equate_srbench.clock import Deadline
+from equate_srbench.equate.alignment import Aligned, Alignment, align
+from equate_srbench.equate.archive import Archive
+from equate_srbench.equate.proposals import Search, backbone_rows
+from equate_srbench.equate.quadruples import collect, draw_subsets, encode_bags
+from equate_srbench.equate.settings import EquateSettings
+from equate_srbench.equate.trajectory import Diagnostics, TrajectoryRow, diagnose
+from equate_srbench.expr.tree import Tree
+
+
+@dataclass(slots=True, eq=False)
+class NeuralResult:
+    """What the neural part leaves behind besides the archive's candidates.
+
+    Attributes
+    ----------
+    rows : list of TrajectoryRow
+    seconds : dict of str to float
+        Wall clock of ``quadruples``, ``alignment`` and ``search``.
+    n_quadruples : int
+    aligned : Aligned or None
+        None if there was nothing to align, or no need to: the archive's best was good enough.
+    """
+
+    rows: list[TrajectoryRow] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    n_quadruples: int = 0
+    aligned: Aligned | None = None
+
+    @property
+    def diagnostics(self) -> Diagnostics:
+        """Flip rate, validity rate and rank correlation of the search."""
+        return diagnose(self.rows)
+
+
+def propose(
+    backbone: Backbone,
+    archive: Archive,
+    settings: EquateSettings,
+    *,
+    text: Callable[[Tree], str],
+    initial: Alignment | None = None,
+    rng: np.random.Generator,
+    deadline: Deadline,
+    result: NeuralResult | None = None,
+    tick: Callable[[str], object] = lambda phase: None,
+) -> NeuralResult:
+    """Quadruples, alignment, ascent: all proposals go to the archive.
+
+    Ends at the deadline, after ``settings.seconds``, or when the archive's best formula
+    fits better than ``settings.stop_r2``.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        Shared by the process; never changed.
+    archive : Archive
+        With the fit rows.
+    settings : EquateSettings
+    text : callable
+        Tree of the archive -> the formula in the user's names and units.
+    initial : Alignment, optional
+        Pretrained modules for this backbone; used if ``settings.amortised``.
+    rng : numpy.random.Generator
+        All draws, those of torch included, follow from it.
+    deadline : Deadline
+    result : NeuralResult, optional
+        Filled as the phases go on, so that an interrupted fit keeps what there is.
+    tick : callable, optional
+        ``tick(phase)`` is called often; phases are ``propose``, ``align`` and ``ascend``.
+
+    Returns
+    -------
+    NeuralResult
+    """
+    deadline = deadline.within(settings.seconds)
+    total = deadline.left()
+    device = next(backbone.parameters()).device
+    generator = torch.Generator(device).manual_seed(int(rng.integers(2**62)))
+    result = NeuralResult() if result is None else result
+
+    bags = encode_bags(backbone, archive.X, archive.y, draw_subsets(len(archive.y), settings, rng))
+    quadruples = collect(
+        backbone, bags, archive, settings,
+        rng=rng, generator=generator, deadline=_until(deadline, total, settings.shares[0]),
+        tick=lambda: tick("propose"),
+    )  # fmt: skip
+    result.n_quadruples = len(quadruples)
+    result.rows += backbone_rows(quadruples, text)
+    result.seconds["quadruples"] = deadline.elapsed()
+    if not quadruples or deadline.over or archive.best.r2 > settings.stop_r2:
+        return result
+
+    result.aligned = align(
+        backbone, bags, quadruples, settings,
+        initial=initial if settings.amortised else None, generator=generator,
+        deadline=_until(deadline, total, sum(settings.shares[:2])), tick=lambda: tick("align"),
+    )  # fmt: skip
+    result.seconds["alignment"] = deadline.elapsed() - result.seconds["quadruples"]
+
+    Search(
+        result.aligned, bags, archive, settings, text, generator, deadline, result.rows,
+        tick=lambda: tick("ascend"),
+    ).run(quadruples)  # fmt: skip
+    result.seconds["search"] = deadline.elapsed() - sum(result.seconds.values())
+    return result
+
+
+def _until(deadline: Deadline, total: float, share: float) -> Deadline:
+    """The moment when ``share`` of ``total`` seconds is used up since ``deadline`` began."""
+    return deadline.within(max(0.0, share * total - deadline.elapsed()))

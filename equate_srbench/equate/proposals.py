@@ -1,0 +1,253 @@
+"""Phases 3 and 4: climb from the best joint embeddings, decode, refine, accept by true score."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from equate_srbench.backbone.views import View
+from equate_srbench.clock import Deadline
+from equate_srbench.equate import units
+from equate_srbench.equate.alignment import Aligned, Formulas
+from equate_srbench.equate.archive import Archive, Candidate
+from equate_srbench.equate.ascent import AscentStep, ascend
+from equate_srbench.equate.evaluator import cautious
+from equate_srbench.equate.quadruples import Bags, Quadruple, decode_trees, retokenise
+from equate_srbench.equate.settings import EquateSettings
+from equate_srbench.equate.trajectory import TrajectoryRow
+from equate_srbench.expr.tree import Tree
+
+
+@dataclass(slots=True, eq=False)
+class Search:
+    """Everything the search needs, and the rows it writes.
+
+    Attributes
+    ----------
+    aligned : Aligned
+    bags : Bags
+    archive : Archive
+        Judges every proposal on the fit rows; whatever the evaluator thinks, its best formula
+        never gets worse.
+    settings : EquateSettings
+    text : callable
+        Tree of the archive -> the formula in the user's names and units.
+    generator : torch.Generator
+    deadline : Deadline
+    rows : list of TrajectoryRow
+        Proposals are appended as they are judged.
+    tick : callable
+        Called after every step.
+    """
+
+    aligned: Aligned
+    bags: Bags
+    archive: Archive
+    settings: EquateSettings
+    text: Callable[[Tree], str]
+    generator: torch.Generator
+    deadline: Deadline
+    rows: list[TrajectoryRow] = field(default_factory=list)
+    tick: Callable[[], object] = lambda: None
+    _found: list[Quadruple] = field(default_factory=list)
+    _n_starts: int = 0
+
+    def run(self, quadruples: Sequence[Quadruple]) -> list[TrajectoryRow]:
+        """Climb from the best quadruples; in later rounds from the best of everything found.
+
+        A formula that the search found enters the next round with an embedding of its own
+        (re-anchoring), which the method's description does not mention: preset ``paper`` has one
+        round.
+
+        Returns
+        -------
+        list of TrajectoryRow
+            ``self.rows``.
+        """
+        pool = [q for q in quadruples if q.candidate is not None]
+        used: set[tuple[int, tuple[int, ...]]] = set()
+        for _ in range(self.settings.rounds):
+            fresh = [q for q in pool if (q.bag, q.ids) not in used]
+            starts = sorted(fresh, key=lambda q: -q.score)[: self.settings.starts]
+            if not starts or self._is_over():
+                break
+            used.update((q.bag, q.ids) for q in starts)
+            self._climb(starts)
+            pool += self._found
+            self._found = []
+        return self.rows
+
+    def _is_over(self) -> bool:
+        return self.deadline.over or self.archive.best.r2 > self.settings.stop_r2
+
+    def _climb(self, starts: Sequence[Quadruple]) -> None:
+        """All steps from all starts, side by side."""
+        s, modules, backbone = self.settings, self.aligned.modules, self.aligned.backbone
+        bag = torch.tensor([q.bag for q in starts], device=self.bags.memory.device)
+        memory, mask = self.bags.memory[bag], self.bags.mask[bag]
+        formulas = Formulas.pack([q.ids for q in starts], backbone.vocabulary, bag.device)
+        with torch.no_grad():
+            anchors = modules.embed(backbone, memory, mask, formulas)
+        line = _Line(self._n_starts, mask, [q.bag for q in starts], [q.score for q in starts])
+        self._n_starts += len(starts)
+        for step in ascend(
+            lambda embedding, valid: cautious(modules.evaluator(embedding, valid), s.pessimism),
+            anchors,
+            mask,
+            steps=s.steps,
+            step_size=s.step_size,
+            trust=s.trust,
+            ladder=s.ladder,
+        ):
+            self._propose(step, line)
+            self.tick()
+            if self._is_over():
+                return
+
+    def _propose(self, step: AscentStep, line: _Line) -> None:
+        """Decode all rungs greedily, then samples at the best rung of every start."""
+        n_starts, n_rungs = step.predicted.shape
+        mask = line.mask.repeat_interleave(n_rungs, 0)
+        places = [(i, k) for i in range(n_starts) for k in range(n_rungs)]
+        scores = self._decode(step, line, step.embeddings.flatten(0, 1), mask, places, ())
+        if not self.settings.best_samples or self._is_over():
+            return
+        best = [int(scores[i].argmax()) for i in range(n_starts)]
+        chosen = step.embeddings[torch.arange(n_starts), best]
+        heat = (self.settings.best_temperature,) * self.settings.best_samples
+        self._decode(step, line, chosen, line.mask, list(enumerate(best)), heat)
+
+    def _decode(
+        self,
+        step: AscentStep,
+        line: _Line,
+        embeddings: Tensor,
+        mask: Tensor,
+        places: Sequence[tuple[int, int]],
+        temperatures: Sequence[float],
+    ) -> Tensor:
+        """Decode, refine and record; ``places`` are the (start, rung) of ``embeddings``.
+
+        Returns
+        -------
+        Tensor of shape (starts, rungs)
+            Best true score of each place; -inf where nothing valid was decoded.
+        """
+        decoded = decode_trees(
+            self.aligned.backbone,
+            embeddings,
+            mask,
+            n_columns=self.archive.X.shape[1],
+            temperatures=temperatures,
+            max_length=self.settings.max_length,
+            generator=self.generator,
+            deadline=self.deadline,
+        )
+        scores = torch.full(step.predicted.shape, -math.inf)
+        pairs = zip(places, decoded, strict=True)
+        flat = [(place, tree) for place, trees in pairs for tree in trees]
+        views = [self.bags.views[line.bags[start]] for (start, _), _ in flat]
+        users = [
+            None if tree is None else units.to_user(tree, view)
+            for (_, tree), view in zip(flat, views, strict=True)
+        ]
+        valid = [user for user in users if user is not None]
+        new = {user.skeleton for user in valid if not self.archive.has(user.skeleton)}
+        refined = iter(self.archive.refine(valid, "ascent", max_steps=self.settings.refine_steps))
+        for ((start, rung), tree), user, view in zip(flat, users, views, strict=True):
+            candidate = None if user is None else next(refined)
+            is_new = user is not None and user.skeleton in new
+            if user is not None:
+                new.discard(user.skeleton)  # a second copy in the same batch is not new
+            score = self._record(step, line, start, rung, candidate, is_new)
+            scores[start, rung] = max(float(scores[start, rung]), score)
+            if is_new and candidate is not None and tree is not None:
+                self._remember(line.bags[start], tree, view, candidate, score)
+        return scores
+
+    def _record(
+        self,
+        step: AscentStep,
+        line: _Line,
+        start: int,
+        rung: int,
+        candidate: Candidate | None,
+        is_new: bool,
+    ) -> float:
+        """Write one row; the proposal's score, -inf if it is undefined on the rows."""
+        score = -math.inf if candidate is None else self.archive.score(candidate)
+        accepted = score > line.best[start]
+        if accepted:
+            line.best[start] = score
+        self.rows.append(
+            TrajectoryRow(
+                start=line.first + start,
+                step=step.index,
+                rung=step.rungs[rung],
+                predicted_score=float(step.predicted[start, rung]),
+                score=math.nan if candidate is None else score,
+                r2=math.nan if candidate is None else candidate.r2,
+                complexity=0 if candidate is None else candidate.size,
+                new_skeleton=is_new,
+                accepted=accepted,
+                equation="" if candidate is None else self.text(candidate.tree),
+                seconds=self.archive.deadline.elapsed(),
+                source="ascent",
+            )
+        )
+        return score
+
+    def _remember(
+        self, bag: int, tree: Tree, view: View, candidate: Candidate, score: float
+    ) -> None:
+        """Keep a found formula as a start of later rounds."""
+        if self.settings.rounds > 1:
+            vocabulary = self.aligned.backbone.vocabulary
+            ids = retokenise(vocabulary, candidate, view, tree, self.settings.max_length)
+            self._found.append(Quadruple(bag, ids, score, candidate))
+
+
+@dataclass(slots=True, eq=False)
+class _Line:
+    """The starts of one round: number of the first, masks, bags, and best scores so far."""
+
+    first: int
+    mask: Tensor
+    bags: list[int]
+    best: list[float]
+
+
+def backbone_rows(
+    quadruples: Sequence[Quadruple], text: Callable[[Tree], str]
+) -> list[TrajectoryRow]:
+    """The backbone's candidates as rows of the trajectory, in the order they were found."""
+    rows: list[TrajectoryRow] = []
+    best = -math.inf
+    seen: set[int] = set()
+    found = [(q.candidate, q.score) for q in quadruples if q.candidate is not None]
+    for candidate, score in sorted(found, key=lambda pair: pair[0].seconds):
+        if id(candidate) in seen:  # one formula, two views
+            continue
+        seen.add(id(candidate))
+        rows.append(
+            TrajectoryRow(
+                start=-1,
+                step=0,
+                rung=0.0,
+                predicted_score=math.nan,
+                score=score,
+                r2=candidate.r2,
+                complexity=candidate.size,
+                new_skeleton=True,
+                accepted=score > best,
+                equation=text(candidate.tree),
+                seconds=candidate.seconds,
+                source="backbone",
+            )
+        )
+        best = max(best, score)
+    return rows

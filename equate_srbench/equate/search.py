@@ -1,0 +1,168 @@
+"""One fit: the phases in order, on one archive, until the deadline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from equate_srbench.backbone import checkpoint
+from equate_srbench.clock import Deadline
+from equate_srbench.equate import pretrained
+from equate_srbench.equate.archive import Archive, Candidate
+from equate_srbench.equate.edits import EditSearch, EditSettings
+from equate_srbench.equate.neural import NeuralResult, propose
+from equate_srbench.equate.selection import description_length
+from equate_srbench.equate.settings import preset
+from equate_srbench.equate.shorten import shorten
+from equate_srbench.expr.evaluate import evaluate
+from equate_srbench.expr.rewrite import rewrite
+from equate_srbench.expr.tree import Tree
+
+#: Nats that a formula pays when it is not finite for other combinations of the values seen.
+UNDEFINED_COST = 50.0
+#: Tables with fewer rows go to the edits at once: the backbone never saw bags this small.
+MIN_ROWS = 20
+
+
+class Search:
+    """The phases of a fit.
+
+    Parameters
+    ----------
+    archive : Archive
+        On the fit rows.
+    rng : numpy Generator
+    preset : {"default", "paper", "fast"}
+    backbone, device : str
+    text : callable
+        Tree of the archive -> the formula in the user's names and units.
+    """
+
+    def __init__(
+        self,
+        archive: Archive,
+        *,
+        rng: np.random.Generator,
+        preset: str,
+        backbone: str,
+        device: str,
+        text: Callable[[Tree], str],
+    ) -> None:
+        self.archive, self.rng, self.preset = archive, rng, preset
+        self.backbone, self.device, self.text = backbone, device, text
+        self.adapted = NeuralResult()
+        self._lengths: dict[int, float] = {}
+        n = min(len(archive.y), 256)
+        #: Values of every column in other combinations: where a formula should be finite too.
+        self._probes = np.column_stack([rng.permutation(c)[:n] for c in archive.X.T])
+
+    def run(self, tick: Callable[[str], None]) -> None:
+        """All phases; ``tick(phase)`` is called often.
+
+        The archive holds a usable formula at every moment.
+        """
+        if self.archive.variance <= np.finfo(float).tiny or len(self.archive.y) < 2:
+            return
+        deadline = self.archive.deadline
+        total = deadline.left()
+        starts = self._adapt(tick)
+        if self.preset != "paper":
+            editing = deadline.within(max(deadline.left() - min(0.12 * total, 3.0), 0.0))
+            self._edit(editing, starts, tick)
+        self._shorten(tick)
+
+    def _adapt(self, tick: Callable[[str], None]) -> list[Tree]:
+        """Phases 1 to 4 of the method; returns inner formulas to start edits from."""
+        if len(self.archive.y) < MIN_ROWS or not np.ptp(self.archive.X, axis=0).any():
+            return []
+        tick("propose")
+        network = checkpoint.load(self.backbone, pick_device(self.device))
+        settings = preset(self.preset)
+        if self.preset != "paper":  # leave most of the time to the edits
+            share = 0.25 * self.archive.deadline.left()
+            settings = replace(settings, seconds=min(settings.seconds, share))
+        propose(
+            network,
+            self.archive,
+            settings,
+            text=self.text,
+            deadline=self.archive.deadline,
+            initial=pretrained.load(self.backbone) if settings.amortised else None,
+            rng=self.rng,
+            result=self.adapted,
+            tick=tick,
+        )
+        ranked = sorted(self.archive.candidates, key=lambda c: c.loss)
+        return [c.inner for c in ranked[:60] if c.source != "constant"]
+
+    def _edit(self, deadline: Deadline, starts: list[Tree], tick: Callable[[str], None]) -> None:
+        n, p = self.archive.X.shape
+        settings = EditSettings(library=int(min(8000, 40 * n + 500 * (n >= 40))))
+        edits = EditSearch(self.archive, list(range(p)), rng=self.rng, settings=settings)
+        edits.run(
+            deadline,
+            starts=starts,
+            tick=lambda: tick("edit"),
+            patience=patience(n),
+            length=self.length,
+        )
+
+    def _shorten(self, tick: Callable[[str], None], top: int = 4) -> None:
+        """Shorten the candidates of least description length, then the outcome's neighbours."""
+        ranked = sorted(self.archive.candidates, key=self.length)
+        for candidate in ranked[:top]:
+            if self.archive.deadline.over:
+                break
+            shorten(self.archive, candidate, rewrite=rewrite, deadline=self.archive.deadline)
+            tick("shorten")
+
+    # -- choosing ---------------------------------------------------------------------------
+
+    def length(self, candidate: Candidate) -> float:
+        """Description length on the fit rows; formulas that are undefined between them pay."""
+        found = self._lengths.get(id(candidate))
+        if found is None:
+            found = description_length(
+                candidate.tree, candidate.loss, self.archive.variance, self.archive.n_rows
+            )
+            if not np.isfinite(evaluate(candidate.tree, self._probes)).all():
+                found += UNDEFINED_COST
+            self._lengths[id(candidate)] = found
+        return found
+
+    def choose(self, select: str) -> Candidate:
+        """The answer: least description length, or least error on the fit rows."""
+        if select == "accurate":
+            return self.archive.best
+        return min(self.archive.candidates, key=self.length)
+
+    def diagnostics(self) -> dict[str, Any]:
+        """Formulas tried per source, and what the gradient ascent did."""
+        found = self.adapted.diagnostics
+        return {
+            "tried": dict(self.archive.tried),
+            "seconds": dict(self.adapted.seconds),
+            "flip_rate": found.flip_rate,
+            "validity_rate": found.validity_rate,
+            "rank_correlation": found.rank_correlation,
+        }
+
+
+def patience(n_rows: int) -> int:
+    """Formulas without a better description length after which the edits end.
+
+    Grows with the square of the rows: on a small table what a longer search finds is noise.
+    """
+    return int(max(500, n_rows**2 / 10))
+
+
+def pick_device(name: str) -> str:
+    """``auto`` is CUDA where there is one."""
+    import torch
+
+    if name != "auto":
+        return name
+    return "cuda" if torch.cuda.is_available() else "cpu"

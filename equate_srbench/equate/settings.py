@@ -1,0 +1,146 @@
+"""Every number of the neural part, and what the three presets choose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+PRESETS = ("paper", "default", "fast")
+
+
+@dataclass(frozen=True, slots=True)
+class EquateSettings:
+    """Sizes, rates and time limits of the four phases; the field defaults are preset ``paper``.
+
+    Attributes
+    ----------
+    seconds : float
+        Wall clock of the whole neural part (never more than the fit's own deadline).
+    shares : tuple of 3 floats
+        Parts of that time for quadruples, alignment and search; what one phase leaves over goes
+        to the next.
+    n_subsets : int
+        Row subsets of the dataset; views alternate over them.
+    min_points, max_points : int
+        A subset has a uniform size in ``[min(n, max(min_points, n/2)), min(n, max_points)]``
+        (with the lower bound cut at the upper one).
+    samples : int
+        Samples per subset and temperature, besides the greedy formula.
+    temperatures : tuple of float
+        Spread of the samples; the hot ones give the evaluator bad examples too.
+    negatives : float
+        Damaged formulas (a subtree replaced, a constant times ten) per sampled one.
+    cap : int
+        Most quadruples kept.
+    max_length : int
+        Most tokens of a decoded formula.
+    finetune : {"frozen"}
+        Which weights are trained (see ``finetune.STRATEGIES``): ``frozen`` = the new modules and
+        a copy of the decoder's last layer.
+    amortised : bool
+        Whether the new modules start from the shipped weights (pretrained on synthetic data).
+    epochs, batch, patience : int
+        Passes over the quadruples, examples per step, epochs without gain before stopping.
+    held_out : float
+        Share of quadruples that only decides when to stop.
+    lr, lr_decoder, weight_decay, clip : float
+        AdamW's rates for new modules and last decoder layer; largest gradient norm.
+    evaluator_weight : float
+        Weight of the score loss beside the reconstruction loss.
+    row_keep : tuple of 2 floats
+        Share of memory rows kept in a training step, drawn uniformly (row dropout).
+    max_rows : int
+        Most memory rows in a training step.
+    sharpness, floor : float
+        Reconstruction weight of a quadruple: softmax of score / sharpness over the set (largest
+        is 1), at least ``floor``.
+    starts, steps, rounds : int
+        Best quadruples that the search starts from, gradient steps from each, and how often the
+        search starts anew from what it found.
+    step_size, trust : float
+        Step and largest distance from the start, as shares of the start's Frobenius norm.
+    ladder : tuple of float
+        Multiples of the step that are decoded in every step.
+    pessimism : float
+        The ascent climbs mean - pessimism * standard deviation of the evaluator's heads.
+    best_samples, best_temperature
+        Samples decoded at the best rung of a step, and how warm.
+    stop_r2 : float
+        The search ends when the archive's best formula fits better than this.
+    refine_steps, negative_steps : int
+        Gauss-Newton steps for decoded formulas, and for damaged ones (which only need a score).
+
+    References
+    ----------
+    EQUATE, arXiv 2508.19487; ladder, trust region and heads are this package's additions.
+    """
+
+    seconds: float = float("inf")
+    shares: tuple[float, float, float] = (0.35, 0.35, 0.30)
+    n_subsets: int = 32
+    min_points: int = 20
+    max_points: int = 200
+    samples: int = 4
+    temperatures: tuple[float, ...] = (0.1, 0.5, 1.0)
+    negatives: float = 0.2
+    cap: int = 400
+    max_length: int = 40
+    finetune: str = "frozen"
+    amortised: bool = True
+    epochs: int = 30
+    batch: int = 32
+    patience: int = 5
+    held_out: float = 0.1
+    lr: float = 3e-4
+    lr_decoder: float = 3e-5
+    weight_decay: float = 0.01
+    clip: float = 0.5
+    evaluator_weight: float = 1.0
+    row_keep: tuple[float, float] = (0.25, 1.0)
+    max_rows: int = 200
+    sharpness: float = 0.1
+    floor: float = 0.05
+    starts: int = 8
+    steps: int = 20
+    rounds: int = 1
+    step_size: float = 0.05
+    trust: float = 0.5
+    ladder: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0, 4.0)
+    pessimism: float = 0.5
+    best_samples: int = 2
+    best_temperature: float = 0.1
+    stop_r2: float = 0.99
+    refine_steps: int = 20
+    negative_steps: int = 4
+
+
+def preset(name: str) -> EquateSettings:
+    """Settings of one preset.
+
+    Parameters
+    ----------
+    name : {"paper", "default", "fast"}
+
+    Returns
+    -------
+    EquateSettings
+
+    Raises
+    ------
+    ValueError
+        For any other name.
+    """
+    paper = EquateSettings()
+    if name == "paper":
+        return paper
+    if name == "default":
+        return replace(
+            paper, seconds=3.0, n_subsets=8, max_points=100, samples=2, epochs=5, patience=2,
+            starts=4, steps=6, best_samples=1, stop_r2=1.0 - 1e-9,
+        )  # fmt: skip
+    if name == "fast":
+        return replace(
+            paper, seconds=0.8, n_subsets=4, max_points=64, samples=2, temperatures=(0.5, 1.0),
+            epochs=1, starts=2, steps=3, ladder=(0.5, 1.0, 2.0), best_samples=0, max_length=30,
+            stop_r2=1.0 - 1e-9,
+        )  # fmt: skip
+    raise ValueError(f"preset={name!r} is unknown: use one of {PRESETS}")

@@ -1,0 +1,125 @@
+"""One row per step and proposal of the search, and what the rows say about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass, fields
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, slots=True)
+class TrajectoryRow:
+    """One decoded proposal.
+
+    Attributes
+    ----------
+    start : int
+        Which start it descends from; -1 for formulas of the training set.
+    step : int
+        Gradient step, 0 for the start's own embedding.
+    rung : float
+        Multiple of the step size.
+    predicted_score, score : float
+        What the evaluator expected and what the refined formula reached; NaN where there is none
+        (no embedding, or the formula is undefined on the rows).
+    r2 : float
+        Fit on the rows of the fit; NaN if undefined there.
+    complexity : int
+        Number of nodes; 0 if undefined.
+    new_skeleton : bool
+        Whether the search had not seen this skeleton before.
+    accepted : bool
+        Whether it beat the best score of its start's line so far.
+    equation : str
+        The refined formula in the user's names and units; empty if undefined.
+    seconds : float
+        Since the beginning of the fit.
+    source : str
+        ``backbone``, ``ascent`` or ``edit``.
+    """
+
+    start: int
+    step: int
+    rung: float
+    predicted_score: float
+    score: float
+    r2: float
+    complexity: int
+    new_skeleton: bool
+    accepted: bool
+    equation: str
+    seconds: float
+    source: str
+
+
+COLUMNS = tuple(field.name for field in fields(TrajectoryRow))
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostics:
+    """Whether the search searched.
+
+    Attributes
+    ----------
+    flip_rate : float
+        Share of gradient steps (start and step, step 0 left out) with at least one skeleton that
+        had not been seen before; NaN without steps.
+    validity_rate : float
+        Share of the ascent's decoded proposals that are defined on the rows; NaN without any.
+    rank_correlation : float
+        Spearman's correlation of predicted and true score over the ascent's proposals; NaN with
+        fewer than three or when either is constant.
+    n_proposals : int
+        Proposals of the ascent.
+    """
+
+    flip_rate: float
+    validity_rate: float
+    rank_correlation: float
+    n_proposals: int
+
+
+def diagnose(rows: Iterable[TrajectoryRow]) -> Diagnostics:
+    """Flip rate, validity rate and rank correlation of the ascent's rows."""
+    ascent = [row for row in rows if row.source == "ascent"]
+    steps: dict[tuple[int, int], bool] = {}
+    for row in ascent:
+        if row.step > 0:
+            key = row.start, row.step
+            steps[key] = steps.get(key, False) or row.new_skeleton
+    pairs = np.array([(r.predicted_score, r.score) for r in ascent]).reshape(-1, 2)
+    pairs = pairs[np.isfinite(pairs).all(axis=1)]
+    return Diagnostics(
+        flip_rate=_share(list(steps.values())),
+        validity_rate=_share([row.complexity > 0 for row in ascent]),
+        rank_correlation=rank_correlation(pairs[:, 0], pairs[:, 1]),
+        n_proposals=len(ascent),
+    )
+
+
+def _share(flags: list[bool]) -> float:
+    return sum(flags) / len(flags) if flags else float("nan")
+
+
+def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Spearman's correlation with ties at their mean rank; NaN where it is not defined."""
+    if len(a) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
+        return float("nan")
+    from scipy.stats import spearmanr
+
+    return float(spearmanr(a, b).statistic)
+
+
+def to_frame(rows: Iterable[TrajectoryRow]) -> pd.DataFrame:
+    """Rows as a table with the columns of ``TrajectoryRow``, typed even when empty."""
+    import pandas as pd
+
+    frame = pd.DataFrame([astuple(row) for row in rows], columns=list(COLUMNS))
+    kinds = {"start": int, "step": int, "complexity": int, "new_skeleton": bool, "accepted": bool}
+    floats = ("rung", "predicted_score", "score", "r2", "seconds")
+    return frame.astype({**kinds, **dict.fromkeys(floats, float)})

@@ -1,0 +1,1 @@
+"""Pretraining of the compact backbone: corpus, decontamination, trainer and model card."""

@@ -1,0 +1,407 @@
+"""Amortised alignment: formula encoder, fusion and evaluator trained on synthetic tables.
+
+``python -m equate_srbench.pretrain.alignment --minutes M`` trains them with the backbone frozen,
+resumes where it stopped, and writes the file that fits start from. They read the backbone's
+memories, so they are trained after it, and again whenever it changes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from equate_srbench.backbone import checkpoint
+from equate_srbench.backbone.decoding import generate
+from equate_srbench.backbone.network import Backbone
+from equate_srbench.backbone.views import View
+from equate_srbench.clock import Deadline
+from equate_srbench.equate import pretrained, units
+from equate_srbench.equate.adamw import AdamW
+from equate_srbench.equate.alignment import (
+    Alignment,
+    Formulas,
+    keep_rows,
+    reconstruction_loss,
+    score_loss,
+)
+from equate_srbench.equate.mutations import Mutator
+from equate_srbench.equate.trajectory import rank_correlation
+from equate_srbench.expr.tree import Tree
+from equate_srbench.pretrain import normal
+from equate_srbench.pretrain.corpus import MAX_COLUMNS, CorpusConfig, Counts, Example, _examples
+from equate_srbench.pretrain.corpus import features as point_features
+from equate_srbench.pretrain.decontaminate import Filter
+from equate_srbench.pretrain.optimise import is_bf16_fast
+from equate_srbench.pretrain.train import default_directory
+from equate_srbench.refine import Refiner
+
+STATE = "alignment-state.safetensors"
+_IDENTITY = View("scale", np.zeros(MAX_COLUMNS), np.ones(MAX_COLUMNS))
+
+
+@dataclass(frozen=True)
+class AlignmentConfig:
+    """What is trained on, and how.
+
+    Attributes
+    ----------
+    seed : int
+        Of tables, formulas and initial weights; another one than the backbone's corpus.
+    tables, block : int
+        Tables in a step, and steps whose tables are drawn together.
+    points : tuple of int
+        Choice of row counts.
+    samples : tuple of float
+        Temperatures at which the backbone proposes formulas for a table.
+    edits : int
+        Random neighbours of the true formula per table.
+    lam, length : float
+        Of the score ``R2 + lam * exp(-size / length)``.
+    refine_steps : int
+        Gauss-Newton steps before a formula is scored.
+    spread : float
+        Standard deviation that scores are divided by in the loss.
+    lr, warm_up, decay, weight_decay, clip
+        AdamW's peak rate, steps of linear rise, share of the time in which it falls to zero.
+    row_keep : tuple of 2 floats
+        Row dropout, as in a fit.
+    """
+
+    seed: int = 1_000_003
+    tables: int = 16
+    block: int = 4
+    points: tuple[int, ...] = (32, 48, 64, 96)
+    samples: tuple[float, ...] = (1e-4, 0.7)
+    edits: int = 2
+    lam: float = 0.1
+    length: float = 50.0
+    refine_steps: int = 4
+    spread: float = 0.35
+    lr: float = 1e-3
+    warm_up: int = 50
+    decay: float = 0.3
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    row_keep: tuple[float, float] = (0.25, 1.0)
+
+
+@dataclass
+class Progress:
+    """Where a run stands."""
+
+    step: int = 0
+    formulas: int = 0
+    seconds: float = 0.0
+    losses: list[float] = field(default_factory=lambda: [float("nan")] * 2)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lesson:
+    """Formulas of one step with their tables and scores.
+
+    Attributes
+    ----------
+    memory, mask : Tensor of shape (tables, rows, width) and (tables, rows)
+    table : int64 Tensor of shape (formulas,)
+    formulas : Formulas
+    scores : Tensor of shape (formulas,)
+    """
+
+    memory: Tensor
+    mask: Tensor
+    table: Tensor
+    formulas: Formulas
+    scores: Tensor
+
+
+class Teacher:
+    """Draws lessons from the corpus: each table with good, damaged and foreign formulas.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        Makes the memories.
+    decoder : Backbone
+        Proposes formulas; the same backbone, or a copy in a faster precision.
+    config : AlignmentConfig
+    stream : int
+        Number of the stream; streams of one seed do not overlap.
+    """
+
+    def __init__(
+        self, backbone: Backbone, decoder: Backbone, config: AlignmentConfig, stream: int
+    ) -> None:
+        self.backbone, self.decoder, self.config = backbone, decoder, config
+        self.random = Random(f"{config.seed}/{stream}")  # noqa: S311 - a corpus, not a secret
+        self.rng = np.random.default_rng([config.seed, stream])
+        self.generator = torch.Generator().manual_seed(self.random.getrandbits(62))
+        self.banned = Filter.shipped()
+
+    def lessons(self) -> Iterator[Lesson]:
+        """Lessons without end; a block of them shares its number of rows, and one decoding."""
+        c = self.config
+        while True:
+            examples = list(self._tables())
+            points = torch.from_numpy(point_features(examples).astype(np.float32))
+            mask = torch.ones(points.shape[:2], dtype=torch.bool)
+            with torch.no_grad():
+                memory = self.backbone.encode(points, mask)
+            proposed = self._proposed(examples, memory, mask)
+            for first in range(0, len(examples), c.tables):
+                part = slice(first, first + c.tables)
+                yield self._lesson(examples[part], proposed[part], memory[part], mask[part])
+
+    def _tables(self) -> Iterator[Example]:
+        c = self.config
+        n_points = self.random.choice(c.points)
+        corpus, n = CorpusConfig(seed=c.seed), c.tables * c.block
+        return _examples(corpus, self.random, self.rng, n_points, n, self.banned, Counts())
+
+    def _lesson(
+        self,
+        examples: Sequence[Example],
+        proposed: Sequence[Sequence[Tree]],
+        memory: Tensor,
+        mask: Tensor,
+    ) -> Lesson:
+        table, ids, scores = [], [], []
+        for i, example in enumerate(examples):
+            for formula, score in self._scored(example, proposed[i]):
+                table.append(i)
+                ids.append(formula)
+                scores.append(score)
+        formulas = Formulas.pack(ids, self.backbone.vocabulary, memory.device)
+        return Lesson(memory, mask, torch.tensor(table), formulas, torch.tensor(scores))
+
+    def _proposed(
+        self, examples: Sequence[Example], memory: Tensor, mask: Tensor
+    ) -> list[list[Tree]]:
+        found = generate(
+            self.decoder,
+            memory,
+            mask,
+            n_columns=[e.X.shape[1] for e in examples],
+            n_samples=len(self.config.samples),
+            temperature=self.config.samples,
+            generator=self.generator,
+            max_length=CorpusConfig.max_tokens,
+        )
+        return [[self.backbone.vocabulary.decode(h.ids) for h in bag] for bag in found]
+
+    def _scored(
+        self, example: Example, proposed: Sequence[Tree]
+    ) -> Iterator[tuple[list[int], float]]:
+        """Distinct formulas for one table, refined, in the corpus's spelling, with scores."""
+        c, true = self.config, example.tree
+        mutator = Mutator(range(example.X.shape[1]), self.random, CorpusConfig.max_tokens)
+        trees = [true, *proposed]
+        trees += [mutator.edit(true, mutator.tree(2)) for _ in range(c.edits)]
+        refiner = Refiner(example.X, example.y)
+        fitted = refiner.fit(trees, max_steps=c.refine_steps)
+        found = [
+            (tree.with_constants(fitted.constants(i)), float(fitted.unexplained[i]))
+            for i, tree in enumerate(trees)
+        ]
+        if true.constants:  # one constant far off and not refined: what a bad constant costs
+            k = self.random.randrange(len(true.constants))
+            off = true.with_constants(
+                [10.0 * v if j == k else v for j, v in enumerate(true.constants)]
+            )
+            found.append((off, float(refiner.fit([off], max_steps=0).unexplained[0])))
+        seen: set[tuple[int, ...]] = set()
+        for tree, unexplained in found:
+            spelt = units.to_view(tree, _IDENTITY) if np.isfinite(unexplained) else None
+            if spelt is None or spelt.size > CorpusConfig.max_tokens:
+                continue
+            ids = self.backbone.vocabulary.encode(spelt)
+            if tuple(ids) in seen or self.banned.matches(normal.from_tree(spelt)):
+                continue
+            seen.add(tuple(ids))
+            score = max(1.0 - unexplained, -1.0) + c.lam * np.exp(-spelt.size / c.length)
+            yield ids, float(score)
+
+
+class Run:
+    """A training run in a directory.
+
+    Parameters
+    ----------
+    directory : Path
+        Created if missing; a state of the same backbone in it is taken up again.
+    backbone_name : str or Path
+        As for ``checkpoint.load``.
+    config : AlignmentConfig
+    """
+
+    def __init__(self, directory: Path, backbone_name: str | Path, config: AlignmentConfig) -> None:
+        self.directory, self.config = directory, config
+        directory.mkdir(parents=True, exist_ok=True)
+        self.backbone = checkpoint.load(backbone_name)
+        self.sha256: str = checkpoint.describe(backbone_name)["sha256"]
+        # decoding is most of the work; its weights are frozen, so half precision costs nothing
+        self.decoder = (
+            copy.deepcopy(self.backbone).to(torch.bfloat16) if is_bf16_fast() else self.backbone
+        )
+        self.generator = torch.Generator().manual_seed(config.seed)
+        self.modules = Alignment(self.backbone.config, self.generator)
+        self.parameters = list(self.modules.parameters())
+        self.optimiser = AdamW(
+            [(self.parameters, config.lr)], weight_decay=config.weight_decay, clip=config.clip
+        )
+        self.progress = Progress()
+        if (directory / STATE).is_file():
+            self._resume()
+        self.lessons = self._teacher(1 + self.progress.step)
+
+    def _teacher(self, stream: int) -> Iterator[Lesson]:
+        return Teacher(self.backbone, self.decoder, self.config, stream).lessons()
+
+    def losses(self, lesson: Lesson, *, train: bool) -> tuple[Tensor, Tensor, Tensor]:
+        """Reconstruction loss, score loss, and predicted scores (heads, formulas)."""
+        c, generator = self.config, self.generator if train else None
+        memory, mask = lesson.memory, lesson.mask
+        if train:
+            low, high = c.row_keep
+            share = low + (high - low) * float(torch.rand((), generator=self.generator))
+            count = round(share * memory.shape[1])
+            memory, mask = keep_rows(memory, mask, count, self.generator)
+        memory, mask = memory[lesson.table], mask[lesson.table]
+        embedding = self.modules.embed(self.backbone, memory, mask, lesson.formulas, generator)
+        predicted = self.modules.evaluator(embedding, mask)
+        weights = torch.ones_like(lesson.scores)
+        dtype = next(self.decoder.parameters()).dtype
+        reconstruction = reconstruction_loss(
+            self.decoder, embedding.to(dtype), mask, lesson.formulas, weights
+        )
+        return reconstruction, score_loss(predicted, lesson.scores, c.spread), predicted
+
+    def step(self, fall: float) -> None:
+        """One update; ``fall`` 1 .. 0 is the share of the learning rate left."""
+        p = self.progress
+        lesson = next(self.lessons)
+        reconstruction, score, _ = self.losses(lesson, train=True)
+        gradients = torch.autograd.grad(reconstruction + score, self.parameters)
+        self.optimiser.step(gradients, fall * min(1.0, (p.step + 1) / self.config.warm_up))
+        p.step += 1
+        p.formulas += len(lesson.scores)
+        for i, value in enumerate((float(reconstruction.detach()), float(score.detach()))):
+            p.losses[i] = value if p.step == 1 else 0.98 * p.losses[i] + 0.02 * value
+
+    @torch.no_grad()
+    def examine(self, lessons: int = 8) -> dict[str, float]:
+        """Losses and rank correlation on tables that training never draws."""
+        rows, predicted, true = [], [], []
+        for lesson in islice(self._teacher(0), lessons):
+            reconstruction, score, guess = self.losses(lesson, train=False)
+            rows.append((float(reconstruction), float(score)))
+            predicted.append(guess.mean(0).numpy())
+            true.append(lesson.scores.numpy())
+        means = np.mean(rows, axis=0)
+        return {
+            "reconstruction": float(means[0]),
+            "score": float(means[1]),
+            "rank_correlation": rank_correlation(np.concatenate(predicted), np.concatenate(true)),
+            "gate": float(self.modules.fusion.gate.abs().mean()),
+        }
+
+    def save(self) -> None:
+        """Write weights, optimiser state and counters as one file, all or nothing."""
+        o = self.optimiser
+        tensors = {
+            f"{kind}.{i}": t.detach()
+            for kind, group in (("weight", self.parameters), ("m", o.first), ("v", o.second))
+            for i, t in enumerate(group)
+        }
+        header = {"backbone": self.sha256, "progress": json.dumps(asdict(self.progress))}
+        partial = self.directory / f".{STATE}"
+        save_file(tensors, partial, header)
+        os.replace(partial, self.directory / STATE)
+
+    def _resume(self) -> None:
+        with safe_open(self.directory / STATE, framework="pt") as file:
+            header = file.metadata()
+            if header["backbone"] != self.sha256:
+                return
+            o = self.optimiser
+            groups = (("weight", self.parameters), ("m", o.first), ("v", o.second))
+            with torch.no_grad():
+                for kind, group in groups:
+                    for i, t in enumerate(group):
+                        t.copy_(file.get_tensor(f"{kind}.{i}"))
+        self.progress = Progress(**json.loads(header["progress"]))
+        self.optimiser.steps = self.progress.step
+        self.generator.manual_seed(self.config.seed + self.progress.step)
+
+
+def train(
+    minutes: float,
+    directory: Path,
+    *,
+    backbone: str | Path = "compact",
+    export: Path | None = None,
+    config: AlignmentConfig | None = None,
+    report: Callable[[str], None] = print,
+) -> dict[str, float]:
+    """Train for ``minutes``, write the state every minute and ``export`` at the end.
+
+    Returns
+    -------
+    dict
+        Scores on held-out tables, which the exported file's card also holds.
+    """
+    config = config or AlignmentConfig()
+    run = Run(directory, backbone, config)
+    deadline, p = Deadline(60.0 * minutes), run.progress
+    before, marks = p.seconds, 0
+    while not deadline.over:
+        elapsed = deadline.elapsed()
+        run.step(min(1.0, (60.0 * minutes - elapsed) / (config.decay * 60.0 * minutes)))
+        p.seconds = before + deadline.elapsed()
+        if deadline.elapsed() // 60.0 > marks:
+            marks += 1
+            run.save()
+            report(
+                f"step {p.step}  {p.formulas / 1e3:.0f}k formulas  "
+                f"reconstruction {p.losses[0]:.3f}  score {p.losses[1]:.4f}"
+            )
+    run.save()
+    scores = run.examine()
+    if export is not None:
+        card = {"config": asdict(config), "training": asdict(p), "held_out": scores}
+        pretrained.save(export, run.modules, run.sha256, card)
+    report(json.dumps(scores))
+    return scores
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Train for a while; see ``train``."""
+    parser = argparse.ArgumentParser(prog="python -m equate_srbench.pretrain.alignment")
+    parser.add_argument("--minutes", type=float, required=True)
+    parser.add_argument("--backbone", default="compact", help="name or file (default: compact)")
+    parser.add_argument("--dir", type=Path, default=default_directory(), help="the run's directory")
+    parser.add_argument("--export", type=Path, help="where alignment.safetensors is written")
+    args = parser.parse_args(argv)
+    train(
+        args.minutes,
+        args.dir,
+        backbone=args.backbone,
+        export=args.export,
+        report=lambda line: print(line, flush=True),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""AdamW on float32 masters, with a bfloat16 work copy on CPUs that multiply that faster."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from equate_srbench.backbone.network import Backbone
+
+
+def is_bf16_fast() -> bool:
+    """Whether this CPU multiplies bfloat16 matrices in hardware."""
+    # no public question exists; older releases of torch do not answer this one either
+    return bool(getattr(torch.cpu, "_is_amx_tile_supported", bool)())
+
+
+class Trainee:
+    """A backbone with its optimiser and, on such CPUs, its bfloat16 copy.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        Float32 masters, updated in place.
+    lr : float
+        Peak learning rate; ``step`` takes its share of it.
+    weight_decay : float
+    clip : float
+        Largest norm of the gradient.
+    bf16 : bool
+        Work in bfloat16: a copy of encoder and decoder on CPUs, autocast on CUDA.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        *,
+        lr: float,
+        weight_decay: float,
+        clip: float,
+        bf16: bool,
+    ) -> None:
+        self.backbone, self.lr, self.clip, self.bf16 = backbone, lr, clip, bf16
+        self.names = dict(backbone.named_parameters())
+        matrices = [p for p in self.names.values() if p.ndim == 2]
+        vectors = [p for p in self.names.values() if p.ndim != 2]
+        groups = [
+            {"params": matrices, "weight_decay": weight_decay},
+            {"params": vectors, "weight_decay": 0.0},
+        ]
+        self.optimiser = torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98), eps=1e-9, fused=True)
+        self.work = backbone
+        self.device = next(backbone.parameters()).device
+        if bf16 and self.device.type == "cpu":
+            self.work = copy.deepcopy(backbone)
+            # the embedder stays float32: points differ in digits that bfloat16 does not have
+            self.work.encoder.bfloat16()
+            self.work.decoder.bfloat16()
+
+    def loss(self, points: Tensor, tokens: Tensor) -> tuple[Tensor, int]:
+        """Mean cross-entropy of the target tokens.
+
+        Parameters
+        ----------
+        points : Tensor of shape (B, N, F)
+        tokens : int64 Tensor of shape (B, L)
+            Start token, target, end token, padding.
+
+        Returns
+        -------
+        loss : Tensor, scalar
+        n : int
+            Number of target tokens.
+        """
+        net, pad = self.work, self.work.vocabulary.pad
+        mask = torch.ones(points.shape[:2], dtype=torch.bool, device=points.device)
+        with self._autocast():
+            x = net.embedder(points, mask)
+            memory = net.encoder(x.to(net.encoder.layer_norm_emb.weight.dtype), mask)
+            hidden = net.decoder(tokens[:, :-1], memory, mask)
+            target = tokens[:, 1:]
+            logits = net.decoder.logits(hidden).flatten(0, 1)  # (B * (L - 1), V)
+        loss = F.cross_entropy(logits.float(), target.flatten(), ignore_index=pad)
+        return loss, int((target != pad).sum())
+
+    def _autocast(self) -> AbstractContextManager:
+        if self.bf16 and self.device.type == "cuda":
+            return torch.autocast("cuda", dtype=torch.bfloat16)
+        return nullcontext()
+
+    def step(self, loss: Tensor, share: float) -> float:
+        """One update with learning rate ``share * lr``; returns the gradient's norm."""
+        loss.backward()
+        if self.work is not self.backbone:
+            for master, p in self._pairs():
+                master.grad = None if p.grad is None else p.grad.float()
+                p.grad = None
+        norm = nn.utils.clip_grad_norm_(self.names.values(), self.clip)
+        for group in self.optimiser.param_groups:
+            group["lr"] = share * self.lr
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        self.refresh()
+        return float(norm)
+
+    @torch.no_grad()
+    def refresh(self) -> None:
+        """Bring the work copy up to date with the masters."""
+        if self.work is not self.backbone:
+            for master, p in self._pairs():
+                p.copy_(master)
+
+    def _pairs(self) -> Iterator[tuple[nn.Parameter, nn.Parameter]]:
+        return zip(self.backbone.parameters(), self.work.parameters(), strict=True)
+
+    # -- state --------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Tensor]:
+        """Weights and optimiser state as flat float32 tensors, by name."""
+        name_of = {p: name for name, p in self.names.items()}
+        out = {f"weight/{name}": p.detach().cpu() for name, p in self.names.items()}
+        for p, slots in self.optimiser.state.items():
+            for slot, value in slots.items():
+                out[f"{slot}/{name_of[p]}"] = value.detach().cpu()
+        return out
+
+    @torch.no_grad()
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Undo ``state``."""
+        for key, value in state.items():
+            slot, name = key.split("/", 1)
+            p = self.names[name]
+            if slot == "weight":
+                p.copy_(value)
+            else:  # AdamW keeps its step count on the CPU
+                self.optimiser.state[p][slot] = value if slot == "step" else value.to(p.device)
+        self.refresh()

@@ -1,0 +1,353 @@
+"""The trainer: as long as there is time, resumable at any minute.
+
+A run lives in one directory: ``state.safetensors`` (weights, optimiser state, and in its header
+the counters), ``log.csv``, and a current export ``compact.safetensors``. The learning rate rises,
+stays, and falls to zero over the last part of the time that a call is given, so a run can be
+taken up again from before the fall.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from equate_srbench.backbone import checkpoint
+from equate_srbench.backbone.config import BackboneConfig
+from equate_srbench.backbone.network import Backbone
+from equate_srbench.clock import Deadline
+from equate_srbench.pretrain.corpus import Batch, CorpusConfig, Counts
+from equate_srbench.pretrain.feed import Feed
+from equate_srbench.pretrain.optimise import Trainee, is_bf16_fast
+
+STATE, LOG, EXPORT = "state.safetensors", "log.csv", "compact.safetensors"
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train.
+
+    Attributes
+    ----------
+    backbone : BackboneConfig
+        A narrower encoder than the decoder by default: points are most of the cost.
+    corpus : CorpusConfig
+    lr : float, default=6e-4
+        Peak learning rate.
+    warm_up : int, default=400
+        Steps of its rise.
+    weight_decay : float, default=0.01
+    clip : float, default=1.0
+    seed : int, default=0
+        Of the initial weights; the corpus has its own.
+    """
+
+    backbone: BackboneConfig = field(
+        default_factory=lambda: BackboneConfig(encoder_dim=192, encoder_heads=6)
+    )
+    corpus: CorpusConfig = field(default_factory=CorpusConfig)
+    lr: float = 6e-4
+    warm_up: int = 400
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    seed: int = 0
+
+    @classmethod
+    def from_dict(cls, d: dict[str, Any]) -> TrainConfig:
+        """The way back from ``dataclasses.asdict``."""
+        backbone, corpus = BackboneConfig(**d["backbone"]), CorpusConfig(**d["corpus"])
+        return cls(**{**d, "backbone": backbone, "corpus": corpus})
+
+
+@dataclass
+class Progress:
+    """Where a run stands; everything that a model card says about its effort."""
+
+    step: int = 0
+    examples: int = 0
+    tokens: int = 0
+    pool: int = 0
+    batch: int = 0
+    wall_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    loss: float = float("nan")
+    counts: Counts = field(default_factory=Counts)
+    devices: list[str] = field(default_factory=list)
+
+    @classmethod
+    def from_dict(cls, d: dict[str, Any]) -> Progress:
+        """The way back from ``dataclasses.asdict``."""
+        return cls(**{**d, "counts": Counts(**d["counts"])})
+
+
+class Run:
+    """A training run in a directory.
+
+    Parameters
+    ----------
+    directory : Path
+        Created if missing; a state in it is taken up again when ``resume``.
+    config : TrainConfig, optional
+        Of a new run; a resumed one brings its own.
+    resume : bool, default=True
+    device : str, default="auto"
+        "auto" takes CUDA where there is any.
+
+    Raises
+    ------
+    FileExistsError
+        With ``resume=False`` in a directory that holds a state.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        config: TrainConfig | None = None,
+        *,
+        resume: bool = True,
+        device: str = "auto",
+    ) -> None:
+        self.directory = Path(directory)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        path = self.directory / STATE
+        if path.exists() and not resume:
+            raise FileExistsError(f"{path} holds a run: resume it or choose another directory")
+        saved = read_state(path) if path.exists() else None
+        self.config = saved[0] if saved else config or TrainConfig()
+        self.progress = saved[1] if saved else Progress()
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.device = torch.device(device)
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(self.config.seed)
+            backbone = Backbone(self.config.backbone).to(self.device)
+        self.trainee = Trainee(
+            backbone,
+            lr=self.config.lr,
+            weight_decay=self.config.weight_decay,
+            clip=self.config.clip,
+            bf16=self.device.type == "cuda" or is_bf16_fast(),
+        )
+        if saved:
+            self.trainee.restore(saved[2])
+
+    @property
+    def backbone(self) -> Backbone:
+        """The float32 network."""
+        return self.trainee.backbone
+
+    def save(self) -> None:
+        """Write weights, optimiser state and counters as one file, all or nothing."""
+        header = {"config": asdict(self.config), "progress": asdict(self.progress)}
+        target = self.directory / STATE
+        partial = target.with_suffix(".partial")
+        save_file(self.trainee.state(), partial, {"run": json.dumps(header)})
+        os.replace(partial, target)
+
+    def batches(self, workers: int) -> Iterator[Batch]:
+        """The corpus from where the run stands; counters move on as batches are asked for."""
+        p = self.progress
+        feed = Feed(self.config.corpus, p.pool, workers)
+        busy: dict[int, float] = {}
+        try:
+            for pool in feed:
+                p.cpu_seconds += pool.cpu_seconds - busy.get(pool.worker, 0.0)
+                busy[pool.worker] = pool.cpu_seconds
+                for batch in pool.batches[p.batch :]:
+                    p.batch += 1
+                    yield batch
+                p.pool, p.batch = pool.index + 1, 0
+                for name, n in asdict(pool.counts).items():
+                    setattr(p.counts, name, getattr(p.counts, name) + n)
+        finally:
+            feed.close()
+
+    def update(self, batch: Batch, fall: float) -> float:
+        """One step on ``batch``; ``fall`` 1 .. 0 is the share of the learning rate left."""
+        c, p = self.config, self.progress
+        points = torch.from_numpy(batch.points).to(self.device, torch.float32)
+        tokens = torch.from_numpy(batch.tokens.astype(np.int64)).to(self.device)
+        loss, n = self.trainee.loss(points, tokens)
+        self.trainee.step(loss, fall * min(1.0, (p.step + 1) / c.warm_up))
+        p.step += 1
+        p.examples += len(batch.points)
+        p.tokens += n
+        value = float(loss.detach())
+        p.loss = value if p.loss != p.loss else 0.98 * p.loss + 0.02 * value
+        return value
+
+
+def read_state(path: Path) -> tuple[TrainConfig, Progress, dict[str, torch.Tensor]]:
+    """Configuration, counters and tensors of a saved run."""
+    with safe_open(path, framework="pt") as file:
+        header = json.loads(file.metadata()["run"])
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no mapping
+    return TrainConfig.from_dict(header["config"]), Progress.from_dict(header["progress"]), tensors
+
+
+def default_directory() -> Path:
+    """The user's cache directory for runs."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "equate-srbench" / "pretrain"
+
+
+@contextmanager
+def _until_told(deadline: Deadline) -> Iterator[None]:
+    """SIGTERM and Ctrl-C end the deadline instead of the process (in the main thread only)."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        deadline.stop()
+
+    before = {s: signal.signal(s, stop) for s in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for s, handler in before.items():
+            signal.signal(s, handler)
+
+
+def pretrain(
+    minutes: float,
+    directory: Path | None = None,
+    *,
+    config: TrainConfig | None = None,
+    resume: bool = True,
+    device: str = "auto",
+    workers: int = 1,
+    decay: float = 0.15,
+    max_steps: int | None = None,
+    export: Path | None = None,
+    every: tuple[float, float, float] = (10.0, 180.0, 600.0),
+    report: Callable[[str], None] = print,
+) -> Run:
+    """Train for a time, and leave a state that can be taken up again.
+
+    Parameters
+    ----------
+    minutes : float
+        Wall-clock time of this call.
+    directory : Path, optional
+        The run's home; ``default_directory()`` by default.
+    config : TrainConfig, optional
+        Of a new run.
+    resume : bool, default=True
+    device : {"auto", "cpu", "cuda"}, default="auto"
+    workers : int, default=1
+        Processes that make the corpus; a GPU wants about 12.
+    decay : float, default=0.15
+        Share of ``minutes`` (or of ``max_steps``) at the end in which the learning rate falls to
+        zero. 0 keeps it, for a run that will be taken up again.
+    max_steps : int, optional
+        End at this step of the run, even if there is time left.
+    export : Path, optional
+        Where the half-precision checkpoint is written; ``compact.safetensors`` in the run's
+        directory by default.
+    every : (float, float, float), default=(10, 180, 600)
+        Seconds between log lines, states, and exports.
+    report : callable, default=print
+        Takes each log line.
+    """
+    run = Run(directory or default_directory(), config, resume=resume, device=device)
+    export = export or run.directory / EXPORT
+    deadline, log = Deadline(60.0 * minutes), Log(run, report)
+    due = list(every)
+    first = run.progress.step
+    last = None if max_steps is None else max(1, max_steps - first)
+    batches = run.batches(workers)
+    with _until_told(deadline):
+        while not deadline.over and (last is None or run.progress.step - first < last):
+            left = deadline.left() / (60.0 * minutes)
+            if last is not None:
+                left = min(left, (first + last - run.progress.step) / last)
+            fall = min(1.0, left / decay) if decay > 0.0 else 1.0
+            log.add(run.update(next(batches), fall), fall)
+            now = deadline.elapsed()
+            for i, job in enumerate((log.write, run.save, lambda: write_export(run, export))):
+                if now >= due[i]:
+                    job()
+                    due[i] = now + every[i]
+        log.write()
+        run.save()
+        write_export(run, export)
+    batches.close()
+    return run
+
+
+class Log:
+    """Lines of ``log.csv`` and of the terminal; also keeps the run's clocks."""
+
+    COLUMNS = (
+        "step", "examples", "tokens", "loss", "loss_smooth", "lr", "examples_per_s",
+        "tokens_per_s", "wall_seconds", "cpu_seconds",
+    )  # fmt: skip
+
+    def __init__(self, run: Run, report: Callable[[str], None]) -> None:
+        self.run, self.report, self.path = run, report, run.directory / LOG
+        self.losses: list[float] = []
+        self.fall = 1.0
+        self.mark = (
+            time.monotonic(),
+            time.process_time(),
+            run.progress.examples,
+            run.progress.tokens,
+        )
+        name = run.device.type
+        if name == "cuda":
+            name = torch.cuda.get_device_name(run.device)
+        if name not in run.progress.devices:
+            run.progress.devices.append(name)
+
+    def add(self, loss: float, fall: float) -> None:
+        """Note the loss of one step."""
+        self.losses.append(loss)
+        self.fall = fall
+
+    def write(self) -> None:
+        """One line since the last one."""
+        if not self.losses:
+            return
+        p = self.run.progress
+        now = (time.monotonic(), time.process_time(), p.examples, p.tokens)
+        seconds, cpu, examples, tokens = (a - b for a, b in zip(now, self.mark, strict=True))
+        p.wall_seconds += seconds
+        p.cpu_seconds += cpu
+        values = (
+            p.step, p.examples, p.tokens, float(np.mean(self.losses)), p.loss,
+            self.run.config.lr * self.fall * min(1.0, p.step / self.run.config.warm_up),
+            examples / seconds, tokens / seconds, p.wall_seconds, p.cpu_seconds,
+        )  # fmt: skip
+        new = not self.path.exists()
+        with self.path.open("a", newline="") as file:
+            writer = csv.writer(file)
+            if new:
+                writer.writerow(self.COLUMNS)
+            writer.writerow([f"{v:.6g}" if isinstance(v, float) else v for v in values])
+        self.report(
+            f"step {p.step}  {p.examples / 1e3:.0f}k examples  loss {values[3]:.3f}  "
+            f"lr {values[5]:.1e}  {values[6]:.0f} ex/s  {values[7]:.0f} tok/s  "
+            f"cpu {p.cpu_seconds / 3600:.2f} h"
+        )
+        self.losses, self.mark = [], now
+
+
+def write_export(run: Run, path: Path) -> None:
+    """The half-precision checkpoint that the package ships; its header holds the card's facts."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    metadata = {"training": asdict(run.progress), "config": asdict(run.config)}
+    checkpoint.save(path, run.backbone, metadata)

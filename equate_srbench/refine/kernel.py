@@ -1,0 +1,415 @@
+"""Compiled CPU kernel: values, derivatives and constants of many prefix programs, in float64.
+
+A program is a tree's prefix symbol codes. Node ``i`` has its first argument at ``i + 1`` and its
+second at ``second[i]``, so one sweep from right to left gives all values, and one from left to
+right the derivative of the root by every node (a node has one parent, so nothing accumulates).
+Each node is a NumPy loop over all rows of the table (see ``steps``).
+
+The fit is variable projection (Golub & Pereyra 1973) with Kaufman's approximation (1975): scale
+and offset of ``y ~ a f(x; c) + b`` are eliminated in closed form, and the inner constants ``c``
+follow damped Gauss-Newton steps on the projected residual.
+
+All vectors over the rows of the table, inputs and workspace alike, are rows of one array,
+``memory``, and go by their row numbers: the code stays small, and a first fit does not have to
+wait for the compiler. Importing this module compiles (or loads) the entry point: import it where it is first needed.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, typeof, types
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+from equate_srbench.expr.operators import ARITY, CONSTANT, VARIABLE
+from equate_srbench.refine.steps import (
+    A,
+    B,
+    FIRST,
+    FIRST_LITERAL,
+    LITERALS,
+    OUT,
+    REGISTERS,
+    RESULT,
+    SECOND,
+    UP,
+    VALUE,
+    build_table,
+)
+
+TABLE = build_table()
+
+_ARITY = np.array(ARITY, dtype=np.int64)
+_EXACT = 1e-28  # a relative loss below this is rounding: stop
+_SMALL_GAIN = 1e-12  # relative change of the loss that counts as converged
+_DEPENDENT = 1e-20  # squared share of a column left by the projection that is only rounding
+_CONSTANT = 1e-28  # squared spread over squared mean below which values are all the same
+
+# rows of ``memory``: these, literals and temporaries (``steps``), columns of X, then the nodes'
+# values, the nodes' derivatives and the constants' derivatives
+_Y, _WEIGHTS, _ROOTS, _F, _RESIDUAL = range(FIRST_LITERAL)
+_X = REGISTERS
+# rows of ``small``, each with a number per constant; then normal matrix and its factor
+_GRADIENT, _SIZE, _STEP, _TRIAL, _START, _CURRENT, _NORMAL = range(7)
+# rows of ``nodes``: second argument, number of constants below, rows of value and derivative in
+# ``memory``, the row for a value computed here (``nodes.shape[1]`` below it the derivative's)
+_SECOND, _BELOW, _VALUE, _DERIVATIVE, _OWN = range(5)
+
+FIT, EVALUATE, DIFFERENTIATE = range(3)
+
+_DAMPING, _DAMPING_MIN, _DAMPING_MAX = 1e-2, 1e-12, 1e8
+
+class Memory(NamedTuple):
+    """What a kernel call reads and works in; ``Memory.of`` lays it out."""
+
+    rows: NDArray[np.float64]  # (_X + columns + 2 nodes + constants, rows)
+    small: NDArray[np.float64]  # (_NORMAL + 2 constants, constants)
+    nodes: NDArray[np.int64]  # (5, nodes): see _SECOND and the following
+    registers: NDArray[np.int64]  # rows, then a NumPy loop's addresses (3), length, strides (3)
+
+    @classmethod
+    def of(cls, X: NDArray[np.float64], n_nodes: int, k: int) -> Memory:
+        """Memory for a table (rows, columns) and programs of so many nodes and constants."""
+        n_rows, n_columns = X.shape
+        rows = np.zeros((_X + n_columns + 2 * n_nodes + k, n_rows))
+        rows[FIRST_LITERAL : FIRST_LITERAL + len(LITERALS)] = np.array(LITERALS)[:, None]
+        rows[_X : _X + n_columns] = X.T
+        registers = np.arange(REGISTERS + 7, dtype=np.int64)
+        registers[REGISTERS + 3 :] = n_rows, 8, 8, 8
+        nodes = np.zeros((5, n_nodes), dtype=np.int64)
+        nodes[_OWN] = _X + n_columns + np.arange(n_nodes)
+        return cls(rows, np.zeros((_NORMAL + 2 * k, k)), nodes, registers)
+
+    def target(
+        self, y: NDArray[np.float64], weights: NDArray[np.float64], roots: NDArray[np.float64]
+    ) -> None:
+        """Set what to fit: ``y`` weighted, centred (if affine) and scaled; weights of sum 1."""
+        self.rows[_Y], self.rows[_WEIGHTS], self.rows[_ROOTS] = y, weights, roots
+
+    def columns(self, k: int) -> NDArray[np.float64]:
+        """Derivatives by each constant, (constants, rows), of the last program differentiated."""
+        first = len(self.rows) - self.small.shape[1]
+        return self.rows[first : first + k].copy()
+
+
+def _compiled(*arguments: Any) -> Callable[[Callable], Callable]:
+    """``njit`` for entry points: with a disk cache, or without where nothing can be written."""
+
+    def wrap(function: Callable) -> Callable:
+        signature = types.void(*arguments)
+        options = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+        try:
+            return njit(signature, cache=True, **options)(function)
+        except RuntimeError as error:
+            if "cannot cache" not in str(error):
+                raise
+            warnings.warn(
+                "compiled kernels cannot be kept on disk and are built anew in every process "
+                "(some seconds): set NUMBA_CACHE_DIR to a writable directory",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+            return njit(signature, **options)(function)
+
+    return wrap
+
+
+_INT, _FLOAT = types.int64, types.float64
+_INTS, _FLOATS, _MATRIX = types.int64[::1], types.float64[::1], types.float64[:, ::1]
+
+
+def _inner(*signature: Any, **options: Any) -> Callable[[Callable], Callable]:
+    """``njit`` for what the entry point calls: kept on disk as part of it only."""
+    return njit(
+        *signature, nogil=True, error_model="numpy", no_cpython_wrapper=True,
+        no_cfunc_wrapper=True, **options,
+    )  # fmt: skip
+
+
+# Signatures keep numba from compiling once more for each literal row number; "reassoc" lets sums
+# use vector registers, while NaN and inf keep their meaning.
+@_inner(_FLOAT(_MATRIX, _INT, _INT), fastmath={"reassoc", "contract"})
+def _dot(memory, i, j):
+    total = 0.0
+    for r in range(memory.shape[1]):
+        total += memory[i, r] * memory[j, r]
+    return total
+
+
+@intrinsic
+def _call_loop(typing_context, loop, data, args, length, strides):
+    """Call a NumPy loop ``void (char **args, npy_intp *n, npy_intp *strides, void *data)``."""
+    signature = types.void(types.int64, types.int64, types.int64, types.int64, types.int64)
+
+    def generate(context, builder, signature, values):
+        pointer = ir.IntType(8).as_pointer()
+        loop_type = ir.FunctionType(ir.VoidType(), [pointer] * 4)
+        function = builder.inttoptr(values[0], loop_type.as_pointer())
+        order = values[2], values[3], values[4], values[1]
+        builder.call(function, [builder.inttoptr(v, pointer) for v in order])
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@_inner()
+def _run(steps, begin, end, registers, memory):
+    """Run the steps of one operator on the rows its registers name."""
+    base, stride = memory.ctypes.data, 8 * memory.shape[1]
+    frame = registers.ctypes.data + 8 * REGISTERS
+    for s in range(begin, end):
+        registers[REGISTERS] = base + stride * registers[steps[s, 3]]
+        registers[REGISTERS + 1] = base + stride * registers[steps[s, 4]]
+        registers[REGISTERS + steps[s, 2]] = base + stride * registers[steps[s, 5]]
+        _call_loop(steps[s, 0], steps[s, 1], frame, frame + 24, frame + 32)
+
+
+@_inner()
+def _link(code, nodes):
+    """Fill each node's second argument and the number of constants in its subtree."""
+    end = nodes[_VALUE]  # free until values are computed
+    for i in range(code.shape[0] - 1, -1, -1):
+        s = code[i]
+        end[i] = i + 1
+        nodes[_BELOW, i] = 1 if s == CONSTANT else 0
+        for _ in range(_ARITY[s] if s < VARIABLE else 0):
+            child = end[i]
+            nodes[_SECOND, i] = child
+            nodes[_BELOW, i] += nodes[_BELOW, child]
+            end[i] = end[child]
+
+
+@_inner()
+def _values(steps, spans, code, constants, memory, nodes, registers):
+    """Fill row ``_F`` with the program's values."""
+    k = constants.shape[0]
+    for i in range(code.shape[0] - 1, -1, -1):
+        s = code[i]
+        row = nodes[_OWN, i]
+        if s >= VARIABLE:
+            row = _X + s - VARIABLE
+        elif s == CONSTANT:
+            k -= 1
+            for r in range(memory.shape[1]):
+                memory[row, r] = constants[k]
+        else:
+            registers[A] = nodes[_VALUE, i + 1]
+            registers[B] = nodes[_VALUE, nodes[_SECOND, i]]
+            registers[RESULT] = row
+            _run(steps, spans[s, VALUE], spans[s, FIRST], registers, memory)
+        nodes[_VALUE, i] = row
+    for r in range(memory.shape[1]):
+        memory[_F, r] = memory[nodes[_VALUE, 0], r]
+
+
+@_inner()
+def _derivatives(steps, spans, code, memory, nodes, registers):
+    """Fill the constants' columns with derivatives, after ``_values``; return the first row."""
+    nodes[_DERIVATIVE, 0] = FIRST_LITERAL  # ones
+    column = nodes[_OWN, 0] + 2 * nodes.shape[1]
+    for i in range(code.shape[0]):
+        s = code[i]
+        if nodes[_BELOW, i] == 0:
+            continue
+        if s == CONSTANT:
+            for r in range(memory.shape[1]):
+                memory[column, r] = memory[nodes[_DERIVATIVE, i], r]
+            column += 1
+            continue
+        registers[A] = nodes[_VALUE, i + 1]
+        registers[B] = nodes[_VALUE, nodes[_SECOND, i]]
+        registers[OUT] = nodes[_VALUE, i]
+        registers[UP] = nodes[_DERIVATIVE, i]
+        for kind in range(FIRST, FIRST + _ARITY[s]):
+            child = nodes[_SECOND, i] if kind == SECOND else i + 1
+            begin, end = spans[s, kind], spans[s, kind + 1]
+            registers[RESULT] = nodes[_OWN, child] + nodes.shape[1]
+            nodes[_DERIVATIVE, child] = registers[RESULT] if end > begin else registers[UP]
+            if nodes[_BELOW, child] > 0:
+                _run(steps, begin, end, registers, memory)
+
+
+@_inner(types.UniTuple(_FLOAT, 3)(_MATRIX, _INT, types.boolean))
+def _centre(memory, row, affine):
+    """Weight (and centre) a row in place; return its mean, squared norm and the scale taken out.
+
+    Values whose squares would leave the range of float64 are divided by their largest size.
+    """
+    mean = _dot(memory, row, _WEIGHTS)
+    shift = mean if affine else 0.0
+    for r in range(memory.shape[1]):
+        memory[row, r] = memory[_ROOTS, r] * (memory[row, r] - shift)
+    norm, scale = _dot(memory, row, row), 1.0
+    if math.isfinite(mean) and not 1e-200 < norm < 1e200:
+        scale = 0.0
+        for r in range(memory.shape[1]):
+            scale = max(scale, abs(memory[row, r]))
+        if scale == 0.0:
+            return mean, 0.0, 1.0
+        for r in range(memory.shape[1]):
+            memory[row, r] /= scale
+        norm = _dot(memory, row, row)
+    return mean, norm, scale
+
+
+@_inner()
+def _project(memory, unit, affine):
+    """Residual of the best ``a f + b``: return loss, a, mean of f, and f's norm (once scaled)."""
+    mean, norm, scale = _centre(memory, _F, affine)
+    a = unit * scale
+    if affine:
+        # what is left of a constant after centring is rounding
+        varies = norm * scale * scale > _CONSTANT * mean * mean
+        a = _dot(memory, _F, _Y) / norm if varies else 0.0
+    for r in range(memory.shape[1]):
+        memory[_RESIDUAL, r] = memory[_Y, r] - a * memory[_F, r]
+    loss = _dot(memory, _RESIDUAL, _RESIDUAL)
+    if not (math.isfinite(mean) and math.isfinite(loss)):
+        loss = np.inf
+    return loss, a / scale, mean, norm
+
+
+@_inner()
+def _normal_equations(memory, first, k, norm_f, affine, small):
+    """Columns projected off scale and offset, normalised; their products and gradient.
+
+    A column that is not free gets size inf, which makes its step 0.
+    """
+    for j in range(k):
+        row = first + j
+        if not math.isfinite(_dot(memory, row, _WEIGHTS)):
+            # a vertical tangent on some rows (sqrt at 0): leave those rows out
+            for r in range(memory.shape[1]):
+                if not math.isfinite(memory[row, r]):
+                    memory[row, r] = 0.0
+        mean, norm, scale = _centre(memory, row, affine)
+        left = norm
+        if affine:
+            share = _dot(memory, row, _F) / norm_f
+            for r in range(memory.shape[1]):
+                memory[row, r] -= share * memory[_F, r]
+            left = _dot(memory, row, row)
+            if left * scale * scale <= _CONSTANT * mean * mean:
+                left = 0.0
+        free = math.isfinite(left) and left > _DEPENDENT * norm
+        small[_SIZE, j] = math.sqrt(left) * scale if free else np.inf
+        for r in range(memory.shape[1]):
+            memory[row, r] = memory[row, r] / math.sqrt(left) if free else 0.0
+        small[_GRADIENT, j] = _dot(memory, row, _RESIDUAL)
+        for i in range(j):
+            small[_NORMAL + j, i] = _dot(memory, first + i, row)
+        small[_NORMAL + j, j] = 1.0
+
+
+@_inner()
+def _solve(k, damping, small):
+    """Damped step by Cholesky; return the loss it should save (0: no step)."""
+    factor, step = small[_NORMAL + small.shape[1] :], small[_STEP]
+    for j in range(k):
+        for i in range(j, k):
+            v = small[_NORMAL + i, j]
+            for m in range(j):
+                v -= factor[i, m] * factor[j, m]
+            if i > j:
+                factor[i, j] = v / factor[j, j]
+            elif v + damping > 0.0:
+                factor[j, j] = math.sqrt(v + damping)
+            else:
+                return 0.0
+        step[j] = small[_GRADIENT, j]
+        for m in range(j):
+            step[j] -= factor[j, m] * step[m]
+        step[j] /= factor[j, j]
+    gain = 0.0
+    for j in range(k - 1, -1, -1):
+        for m in range(j + 1, k):
+            step[j] -= factor[m, j] * step[m]
+        step[j] /= factor[j, j]
+        gain += step[j] * small[_GRADIENT, j]
+    return gain
+
+
+@_inner()
+def _descend(
+    steps, spans, code, memory, small, nodes, registers, unit, max_steps, affine, abandon_above
+):
+    """Improve ``small[_TRIAL]``; return loss, scale and mean of f, in the units of row ``_Y``."""
+    k, first = nodes[_BELOW, 0], nodes[_OWN, 0] + 2 * nodes.shape[1]
+    trial, current = small[_TRIAL, :k], small[_CURRENT]
+    loss, a, mean, norm, damping = np.inf, 0.0, 0.0, 0.0, 10.0 * _DAMPING
+    for turn in range(max_steps + 1):
+        _values(steps, spans, code, trial, memory, nodes, registers)
+        new = _project(memory, unit, affine)
+        moved = turn == 0 or new[0] < loss
+        damping *= 0.1 if moved else 10.0
+        if moved:
+            saved = loss - new[0]
+            loss, a, mean, norm = new
+            for j in range(k):
+                current[j] = trial[j]
+            if saved < _SMALL_GAIN * loss:
+                break
+        hopeless = a == 0.0 or damping > _DAMPING_MAX or (turn == 2 and loss > abandon_above)
+        if k == 0 or turn == max_steps or hopeless or not _EXACT < loss < np.inf:
+            break
+        if moved:
+            _derivatives(steps, spans, code, memory, nodes, registers)
+            _normal_equations(memory, first, k, norm, affine, small)
+        if not _solve(k, max(damping, _DAMPING_MIN), small) > _SMALL_GAIN * loss:
+            break
+        for j in range(k):
+            trial[j] = current[j] + small[_STEP, j] / (small[_SIZE, j] * a)
+    return loss, a, mean
+
+
+_TABLES = (types.int64[:, ::1],) * 2
+_PROGRAMS = (_INTS, _INTS, _FLOATS, _INTS, _INT, _INT)
+_MEMORY = (_MATRIX, _MATRIX, types.int64[:, ::1], _INTS)
+
+
+@_compiled(
+    *_TABLES, *_PROGRAMS, *_MEMORY, _INT, _FLOAT, types.float64[:, :, ::1], _INT,
+    types.boolean, _FLOAT, _MATRIX,
+)  # fmt: skip
+def run(
+    steps, spans, codes, code_at, constants, constant_at, begin, end, memory, small, nodes,
+    registers, goal, unit, noise, max_steps, affine, abandon_above, out,
+):  # fmt: skip
+    """Fit, evaluate or differentiate programs ``begin .. end - 1``.
+
+    ``FIT`` changes ``constants`` in place and fills ``out[i]`` with loss, scale and mean of f;
+    ``noise`` (starts - 1, 2, constants) holds factors and shifts of the extra starts.
+    ``EVALUATE`` fills ``out[i]`` with values, ``DIFFERENTIATE`` leaves them in ``memory``.
+    """
+    for i in range(begin, end):
+        code = codes[code_at[i] : code_at[i + 1]]
+        given = constants[constant_at[i] : constant_at[i + 1]]
+        k = given.shape[0]
+        _link(code, nodes)
+        if goal != FIT:
+            _values(steps, spans, code, given, memory, nodes, registers)
+            for r in range(memory.shape[1]):
+                out[i, r] = memory[_F, r]
+            if goal == DIFFERENTIATE:
+                _derivatives(steps, spans, code, memory, nodes, registers)
+            continue
+        for j in range(k):
+            small[_START, j] = small[_TRIAL, j] = given[j]
+        for s in range(1 + noise.shape[0] if k > 0 else 1):
+            if s > 0:
+                for j in range(k):
+                    small[_TRIAL, j] = small[_START, j] * noise[s - 1, 0, j] + noise[s - 1, 1, j]
+            loss, a, mean = _descend(
+                steps, spans, code, memory, small, nodes, registers, unit, max_steps, affine,
+                abandon_above,
+            )  # fmt: skip
+            if s == 0 or loss < out[i, 0]:
+                out[i, 0], out[i, 1], out[i, 2] = loss, a, mean
+                for j in range(k):
+                    given[j] = small[_CURRENT, j]

@@ -1,0 +1,318 @@
+"""Constants of many formulas at once, on one table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from equate_srbench.clock import Deadline
+from equate_srbench.expr.tree import Tree
+
+Floats = NDArray[np.float64]
+
+# One kernel call should take about this long: Python sees signals and deadlines in between.
+_SECONDS_PER_CALL = 0.03
+_ROWS_PER_CALL = 4096  # rows evaluated at once: the workspace stays in the processor's cache
+_NO_NOISE = np.empty((0, 2, 0))
+_SLOWEST = 5e-8  # seconds per node, row and step: rows full of ``pow`` on a slow core
+
+
+class Programs:
+    """Trees packed into flat arrays, the form the kernels read.
+
+    Parameters
+    ----------
+    trees : sequence of Tree
+    """
+
+    def __init__(self, trees: Sequence[Tree]) -> None:
+        self.sizes = np.array([len(t.symbols) for t in trees], dtype=np.int64)
+        self.counts = np.array([len(t.constants) for t in trees], dtype=np.int64)
+        self.codes = np.array([s for t in trees for s in t.symbols], dtype=np.int64)
+        self.constants = np.array([c for t in trees for c in t.constants], dtype=np.float64)
+        self.code_at = np.concatenate([[0], np.cumsum(self.sizes)]).astype(np.int64)
+        self.constant_at = np.concatenate([[0], np.cumsum(self.counts)]).astype(np.int64)
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    @property
+    def arrays(self) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats, NDArray[np.int64]]:
+        """Codes, their offsets, constants, their offsets."""
+        return self.codes, self.code_at, self.constants, self.constant_at
+
+    @property
+    def largest(self) -> tuple[int, int]:
+        """Most nodes and most constants of any program."""
+        return int(self.sizes.max(initial=1)), int(self.counts.max(initial=0))
+
+    def chunks(self, seconds: NDArray[np.float64]) -> list[tuple[int, int]]:
+        """Ranges of programs that hold about one call's worth of work."""
+        edges, total = [0], 0.0
+        for i, more in enumerate(seconds.tolist()):
+            if total and total + more > _SECONDS_PER_CALL:
+                edges.append(i)
+                total = 0.0
+            total += more
+        return list(zip(edges, [*edges[1:], len(self)], strict=True)) if len(self) else []
+
+
+class Refined:
+    """Fitted constants of a batch of trees.
+
+    Attributes
+    ----------
+    loss : ndarray of shape (n,)
+        Weighted mean squared residual, in squared units of ``y``; inf where the formula is
+        undefined on some row, or was not reached before the deadline.
+    unexplained : ndarray of shape (n,)
+        The loss as a share of the weighted variance of ``y`` (1 - R2; of the mean square if
+        fitted without scale and offset). Keeps its digits where squares of ``y`` underflow.
+    scale, offset : ndarray of shape (n,)
+        ``y ~ scale * f(x; constants) + offset``.
+    """
+
+    def __init__(
+        self, trees: Sequence[Tree], programs: Programs, loss: Floats, unexplained: Floats,
+        scale: Floats, offset: Floats,
+    ) -> None:  # fmt: skip
+        self._trees = trees
+        self._programs = programs
+        self.loss = loss
+        self.unexplained = unexplained
+        self.scale = scale
+        self.offset = offset
+
+    def __len__(self) -> int:
+        return len(self._trees)
+
+    def constants(self, i: int) -> tuple[float, ...]:
+        """Inner constants of tree ``i``."""
+        at = self._programs.constant_at
+        return tuple(self._programs.constants[at[i] : at[i + 1]].tolist())
+
+    def tree(self, i: int) -> Tree:
+        """Tree ``i`` with its constants, ``scale`` and ``offset``; 1 and 0 are left out."""
+        tree = self._trees[i].with_constants(self.constants(i))
+        scale, offset = float(self.scale[i]), float(self.offset[i])
+        if scale == 0.0:
+            return Tree.constant(offset)
+        if scale != 1.0:
+            tree = Tree.apply("mul", Tree.constant(scale), tree)
+        if offset != 0.0:
+            tree = Tree.apply("add", tree, Tree.constant(offset))
+        return tree
+
+
+class Refiner:
+    """Fits constants of formulas on one table, many formulas at once.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_rows, n_columns)
+    y : array-like of shape (n_rows,)
+    weights : array-like of shape (n_rows,), default=None
+        Non-negative; ``None`` weighs all rows alike, zero leaves a row out.
+    backend : {"auto", "numba", "torch"}, default="auto"
+        ``auto`` is the compiled CPU kernel unless ``device`` names another device.
+    device : str or None, default=None
+        Device of the torch backend.
+
+    Raises
+    ------
+    ValueError
+        On shapes that do not fit together, values that are not finite, or no positive weight.
+    """
+
+    def __init__(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        weights: ArrayLike | None = None,
+        backend: str = "auto",
+        device: str | None = None,
+    ) -> None:
+        X = np.asarray(X, dtype=np.float64)
+        y = np.asarray(y, dtype=np.float64)
+        w = np.ones(len(y)) if weights is None else np.asarray(weights, dtype=np.float64)
+        if X.ndim != 2 or y.shape != (len(X),) or w.shape != y.shape:
+            raise ValueError(f"X {X.shape}, y {y.shape} and weights {w.shape} do not fit together")
+        if not (np.isfinite(X).all() and np.isfinite(y).all() and np.isfinite(w).all()):
+            raise ValueError("X, y and weights must be finite")
+        if (w < 0).any() or not (w > 0).any():
+            raise ValueError("weights must not be negative, and one must be positive")
+        used = w > 0
+        w = w[used] / w.max()
+        self._X = X[used]
+        self._y = y[used]
+        self._weights = w / w.sum()
+        self._roots = np.sqrt(self._weights)
+
+    def fit(
+        self,
+        trees: Sequence[Tree],
+        *,
+        max_steps: int = 20,
+        affine: bool = True,
+        starts: int = 1,
+        rng: np.random.Generator | None = None,
+        abandon_above: float | None = None,
+        deadline: Deadline | None = None,
+    ) -> Refined:
+        """Fit scale, offset and inner constants of every tree.
+
+        Parameters
+        ----------
+        trees : sequence of Tree
+            Their constants are the first start.
+        max_steps : int, default=20
+            Most trial steps of the inner constants per start; 0 only scores.
+        affine : bool, default=True
+            Whether scale and offset are fitted; without, they are 1 and 0.
+        starts : int, default=1
+            Starts per tree; those after the first perturb the given constants.
+        rng : numpy.random.Generator, default=None
+            Source of the perturbations, the same for all trees; ``None`` is a fixed seed.
+        abandon_above : float, default=None
+            Loss above which a start ends after two steps.
+        deadline : Deadline, default=None
+            Trees not reached by then keep loss inf.
+
+        Returns
+        -------
+        Refined
+        """
+        from equate_srbench.refine import kernel
+
+        programs = Programs(trees)
+        y, mean, unit = self._target(affine)
+        noise = _perturbations(starts, int(programs.counts.max(initial=0)), rng)
+        limit = np.inf if abandon_above is None else abandon_above * unit * unit
+        out = np.full((len(trees), 3), np.inf)
+        passes = 1.0 + np.where(programs.counts > 0, 2.0 * max_steps * starts, 0.0)
+        seconds = programs.sizes * passes * (len(self._y) * _SLOWEST)
+        memory = kernel.Memory.of(self._X, *programs.largest)
+        memory.target(y, self._weights, self._roots)
+        for begin, end in programs.chunks(seconds):
+            if deadline is not None and deadline.over:
+                break
+            kernel.run(
+                *kernel.TABLE, *programs.arrays, begin, end, *memory, kernel.FIT, unit, noise,
+                max_steps, affine, limit, out,
+            )  # fmt: skip
+        return self._refined(trees, programs, out, y, mean, unit, affine)
+
+    def _target(self, affine: bool) -> tuple[Floats, float, float]:
+        """Weighted ``y`` as the kernels read it, the mean taken out and the unit it is in."""
+        unit = _power_of_two(float(np.max(np.abs(self._y))))
+        y = self._y * unit
+        mean = 0.0
+        if affine:
+            mean = float(np.dot(self._weights, y))
+            mean += float(np.dot(self._weights, y - mean))  # second pass: exact to rounding
+            y = y - mean
+            more = _power_of_two(float(np.max(np.abs(y))))
+            y = y * more
+            return self._roots * y, mean / unit, unit * more
+        return self._roots * y, mean, unit
+
+    def _refined(
+        self, trees: Sequence[Tree], programs: Programs, out: Floats, y: Floats, mean: float,
+        unit: float, affine: bool,
+    ) -> Refined:  # fmt: skip
+        with np.errstate(all="ignore"):
+            total = float(np.dot(y, y))
+            lost = out[:, 0]
+            scale = out[:, 1] / unit if affine else np.ones(len(out))
+            offset = mean - scale * out[:, 2] if affine else np.zeros(len(out))
+            lost = np.where(np.isfinite(scale) & np.isfinite(offset), lost, np.inf)
+            undefined = ~np.isfinite(lost)
+            scale[undefined] = 1.0
+            offset[undefined] = 0.0
+            unexplained = lost / total if total > 0 else np.where(lost > 0, np.inf, 0.0)
+            return Refined(trees, programs, lost / unit / unit, unexplained, scale, offset)
+
+
+def evaluate_many(trees: Sequence[Tree], X: ArrayLike) -> Floats:
+    """Values of many trees.
+
+    Parameters
+    ----------
+    trees : sequence of Tree
+    X : array-like of shape (n_rows, n_columns)
+
+    Returns
+    -------
+    ndarray of shape (n_trees, n_rows)
+        NaN or inf where a formula is not defined.
+    """
+    from equate_srbench.refine import kernel
+
+    from equate_srbench.refine import kernel
+
+    X = np.asarray(X, dtype=np.float64)
+    programs = Programs(trees)
+    out = np.empty((len(trees), len(X)))
+    for first in range(0, len(X), _ROWS_PER_CALL):
+        block = X[first : first + _ROWS_PER_CALL]
+        values = np.empty((len(trees), len(block)))
+        memory = kernel.Memory.of(block, *programs.largest)
+        for begin, end in programs.chunks(programs.sizes * (len(block) * _SLOWEST)):
+            kernel.run(
+                *kernel.TABLE, *programs.arrays, begin, end, *memory, kernel.EVALUATE, 1.0,
+                _NO_NOISE, 0, False, np.inf, values,
+            )  # fmt: skip
+        out[:, first : first + len(block)] = values
+    return out
+
+
+def jacobian(tree: Tree, X: ArrayLike) -> Floats:
+    """Derivatives of ``tree`` with respect to its constants.
+
+    Parameters
+    ----------
+    tree : Tree
+    X : array-like of shape (n_rows, n_columns)
+
+    Returns
+    -------
+    ndarray of shape (n_rows, n_constants)
+    """
+    from equate_srbench.refine import kernel
+
+    X = np.asarray(X, dtype=np.float64)
+    programs = Programs([tree])
+    memory = kernel.Memory.of(X, *programs.largest)
+    kernel.run(
+        *kernel.TABLE, *programs.arrays, 0, 1, *memory, kernel.DIFFERENTIATE, 1.0, _NO_NOISE, 0,
+        False, np.inf, np.empty((1, len(X))),
+    )  # fmt: skip
+    return memory.columns(len(tree.constants)).T
+
+
+def warm_up() -> None:
+    """Compile the kernels, or load them from the cache of an earlier process."""
+    from equate_srbench.refine import kernel  # noqa: F401
+
+
+def _power_of_two(size: float) -> float:
+    """The power of two that brings ``size`` into 0.5 .. 1; 1 for 0."""
+    exponent = int(np.frexp(size)[1]) if size > 0.0 else 0
+    return float(np.ldexp(1.0, min(max(-exponent, -1000), 1000)))
+
+
+def _perturbations(starts: int, k: int, rng: np.random.Generator | None) -> Floats:
+    """Factors and shifts of the extra starts, shape (starts - 1, 2, k), alike for all trees."""
+    rng = np.random.default_rng(0) if rng is None else rng
+    extra = max(starts - 1, 0)
+    noise = np.empty((extra, 2, k))
+    # drawn constant by constant, so that a tree's starts do not depend on the longest tree
+    for j in range(k):
+        noise[:, 0, j] = np.exp(rng.normal(0.0, 1.0, extra)) * rng.choice([1, 1, 1, -1], extra)
+        noise[:, 1, j] = rng.normal(0.0, 0.3, extra)
+    return noise
+
+
+__all__: list[str] = ["Programs", "Refined", "Refiner", "evaluate_many", "jacobian", "warm_up"]

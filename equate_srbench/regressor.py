@@ -1,0 +1,428 @@
+"""``EquateRegressor``: a table in, a formula out, behind scikit-learn's interface."""
+
+from __future__ import annotations
+
+import numbers
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from equate_srbench.clock import Deadline
+from equate_srbench.equate import search
+from equate_srbench.equate.archive import Archive, Candidate
+from equate_srbench.equate.problem import Problem, prepare
+from equate_srbench.equate.trajectory import TrajectoryRow, to_frame
+from equate_srbench.expr.complexity import complexity
+from equate_srbench.expr.equation import Equation
+from equate_srbench.expr.rewrite import rewrite
+
+try:  # scikit-learn >= 1.9
+    from sklearn.callback import CallbackSupportMixin, with_callbacks
+except ImportError:  # pragma: no cover - older scikit-learn has no callbacks
+
+    class CallbackSupportMixin:  # type: ignore[no-redef]
+        """Stands in where scikit-learn has no callbacks."""
+
+    def with_callbacks(method: Callable[..., Any]) -> Callable[..., Any]:  # type: ignore[no-redef]
+        """Leave ``method`` as it is."""
+        return method
+
+
+Array = NDArray[np.float64]
+
+#: Most rows of ``candidates_``; the best by loss are kept.
+MAX_CANDIDATES = 3000
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a progress callback is told.
+
+    Attributes
+    ----------
+    seconds : float
+        Since the start of ``fit``.
+    phase : str
+        ``propose``, ``align``, ``ascend``, ``edit`` or ``shorten``.
+    candidates : int
+        Formulas tried so far.
+    equation : str
+        Most accurate formula so far.
+    r2 : float
+        On the fit rows.
+    complexity : int
+    """
+
+    seconds: float
+    phase: str
+    candidates: int
+    equation: str
+    r2: float
+    complexity: int
+
+
+class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
+    """Symbolic regression by a pretrained transformer adapted to one dataset (EQUATE).
+
+    A foundation model proposes formulas for subsets of the rows; an evaluator of formulas is
+    trained on this dataset and climbed by its gradient; in preset ``default`` the best formulas
+    are then edited until they are exact or the time is up. See the notes.
+
+    Parameters
+    ----------
+    max_time : float, default=60
+        Seconds of wall clock for ``fit``. It ends earlier when a formula is exact, or when
+        nothing better was found for a while (on small tables soon).
+    preset : {"default", "paper", "fast"}, default="default"
+        ``paper``: backbone and gradient ascent only, as published; stops at fit R2 > .99.
+        ``default``: adds edits. ``fast``: the same with at most 2 seconds.
+    backbone : str, default="compact"
+        Name of a shipped checkpoint, or path of one.
+    device : {"auto", "cpu", "cuda"} or str, default="auto"
+        Device of the networks; ``auto`` is CUDA where there is one.
+    lam : float, default=0.1
+        Weight of simplicity in the score ``clip(R2) + lam * exp(-length / 50)`` that the
+        evaluator learns.
+    max_features : int, default=10
+        Most columns used; of more, the strongest are kept and a warning names them.
+    select : {"best", "accurate"}, default="best"
+        How the answer is chosen from the front: least description length on the fit rows, or
+        least error on them.
+    on_progress : callable or None, default=None
+        Called with a ``Progress`` a few times a second; returning True ends the fit.
+    random_state : int, RandomState instance or None, default=None
+        Same seed, same data, same result, as long as ``max_time`` is not what ends the fit.
+
+    Attributes
+    ----------
+    equation_ : Equation
+        The chosen formula.
+    equations_ : DataFrame
+        The front: complexity, loss, r2, equation, object; by complexity.
+    candidates_ : DataFrame
+        Everything refined on all fit rows: source, complexity, loss, r2, score, equation, seconds.
+    trajectory_ : DataFrame
+        One row per search step and proposal of the gradient ascent and the edits.
+    diagnostics_ : dict
+        Formulas tried per source; flip rate, validity rate and rank correlation of predicted and
+        true score of the gradient ascent.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Only when ``X`` has column names that are all strings.
+    interrupted_ : bool
+        Whether Ctrl-C ended the fit.
+    fit_time_ : float
+        Seconds that ``fit`` took.
+
+    Notes
+    -----
+    Only the rows given to ``fit`` take part in any choice. Sample weights count rows: weight 2 is
+    the row twice.
+
+    References
+    ----------
+    EQUATE, arXiv 2508.19487. E2E, Kamienny et al. (2022), arXiv 2204.10532.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from equate_srbench import EquateRegressor
+    >>> X = np.random.default_rng(0).uniform(1, 5, (100, 2))
+    >>> est = EquateRegressor(preset="fast", random_state=0).fit(X, X[:, 0] / X[:, 1])
+    >>> print(est.equation_)
+    x0/x1
+    """
+
+    _parameter_constraints: dict[str, Any] = {  # noqa: RUF012 - scikit-learn's protocol
+        "max_time": [Interval(numbers.Real, 0, None, closed="neither")],
+        "preset": [StrOptions({"default", "paper", "fast"})],
+        "backbone": [str],
+        "device": [str],
+        "lam": [Interval(numbers.Real, 0, None, closed="left")],
+        "max_features": [Interval(numbers.Integral, 1, None, closed="left")],
+        "select": [StrOptions({"best", "accurate"})],
+        "on_progress": [callable, None],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        max_time: float = 60,
+        preset: str = "default",
+        backbone: str = "compact",
+        device: str = "auto",
+        lam: float = 0.1,
+        max_features: int = 10,
+        select: str = "best",
+        on_progress: Callable[[Progress], bool | None] | None = None,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.max_time = max_time
+        self.preset = preset
+        self.backbone = backbone
+        self.device = device
+        self.lam = lam
+        self.max_features = max_features
+        self.select = select
+        self.on_progress = on_progress
+        self.random_state = random_state
+
+    @with_callbacks
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Find a formula for ``y``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+        sample_weight : array-like of shape (n_samples,), default=None
+            How many rows a row stands for.
+
+        Returns
+        -------
+        self
+        """
+        deadline = Deadline(self._seconds())
+        problem = self._prepare(X, y, sample_weight)
+        self._problem = problem_without_rows(problem)
+        rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
+        archive = Archive(problem.X, problem.y, problem.weights, deadline=deadline, lam=self.lam)
+        run = self._make_search(archive, rng)
+        self.interrupted_ = False
+        self._answer(archive, run)  # usable from the first moment on
+        report = _Reporter(self, archive, deadline)
+        try:
+            run.run(report)
+        except KeyboardInterrupt:
+            self.interrupted_ = True
+        finally:  # also when anything else is raised on the way, such as a harness's alarm
+            self._answer(archive, run)
+            self.fit_time_ = deadline.elapsed()
+        return self
+
+    # -- parts of fit -----------------------------------------------------------------------
+
+    def _seconds(self) -> float:
+        return min(float(self.max_time), 2.0) if self.preset == "fast" else float(self.max_time)
+
+    def _make_search(self, archive: Archive, rng: np.random.Generator) -> search.Search:
+        return search.Search(
+            archive,
+            rng=rng,
+            preset=self.preset,
+            backbone=self.backbone,
+            device=self.device,
+            text=lambda tree: str(self._equation(tree)),
+        )
+
+    def _prepare(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> Problem:
+        X, y = validate_data(self, X, y, y_numeric=True, dtype=np.float64)
+        y = np.asarray(y, dtype=np.float64)
+        weights = None
+        if sample_weight is not None:
+            weights = _check_sample_weight(sample_weight, X, dtype=np.float64)
+            if (weights < 0).any():
+                raise ValueError("sample_weight must not be negative: leave rows out with weight 0")
+            if not (weights > 0).any():
+                raise ValueError("sample_weight is 0 for every row: nothing to fit")
+        problem = prepare(X, y, weights, self.max_features)
+        if len(problem.kept) < X.shape[1]:
+            names = [self._names()[j] for j in problem.kept]
+            warnings.warn(
+                f"{X.shape[1]} columns, max_features={self.max_features}: fitting on the ones most "
+                f"related to the target ({', '.join(names)}); raise max_features or choose columns",
+                UserWarning,
+                stacklevel=3,
+            )
+        return problem
+
+    def _names(self) -> list[str]:
+        names = getattr(self, "feature_names_in_", None)
+        return (
+            [f"x{j}" for j in range(self.n_features_in_)]
+            if names is None
+            else [str(n) for n in names]
+        )
+
+    def _answer(self, archive: Archive, run: search.Search) -> None:
+        """Set the fitted attributes from what the archive holds now."""
+        chosen = run.choose(self.select)
+        kept = sorted(archive.candidates, key=lambda c: c.loss)[:MAX_CANDIDATES]
+        if chosen not in kept:
+            kept.append(chosen)
+        self._found = [
+            (c.tree, c.loss, c.r2, archive.score(c), c.source, c.seconds)
+            for c in sorted(kept, key=lambda c: c.seconds)
+        ]
+        self._proposals = run.adapted.rows
+        self.diagnostics_ = run.diagnostics()
+        self.equation_ = self._equation(chosen.tree)
+        self.__dict__.pop("_tables", None)
+
+    def _equation(self, tree: Any) -> Equation:
+        return Equation(rewrite(self._problem.to_user(tree)), self._names())
+
+    # -- results ----------------------------------------------------------------------------
+
+    def predict(self, X: ArrayLike) -> Array:
+        """Values of the chosen formula.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Exactly what ``equation_`` says; not finite where the formula is not.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, reset=False, dtype=np.float64)
+        return self.equation_.predict(X)
+
+    @property
+    def candidates_(self) -> pd.DataFrame:
+        """Everything refined on the fit rows."""
+        return self._table("candidates")
+
+    @property
+    def equations_(self) -> pd.DataFrame:
+        """The accuracy-complexity front."""
+        return self._table("equations")
+
+    @property
+    def trajectory_(self) -> pd.DataFrame:
+        """One row per search step and proposal."""
+        return self._table("trajectory")
+
+    def _table(self, name: str) -> pd.DataFrame:
+        """Tables are made when they are asked for: texts of thousands of formulas take time."""
+        check_is_fitted(self, "equation_")
+        tables = self.__dict__.setdefault("_tables", {})
+        if name not in tables:
+            tables[name] = getattr(self, f"_make_{name}")()
+        return tables[name]
+
+    def _make_candidates(self) -> pd.DataFrame:
+        rows = []
+        for tree, loss, r2, score, source, seconds in self._found:
+            equation = self._equation(tree)
+            rows.append((source, equation.complexity, loss, r2, score, str(equation), seconds))
+        columns = ["source", "complexity", "loss", "r2", "score", "equation", "seconds"]
+        table = pd.DataFrame(rows, columns=columns)
+        table["loss"] *= self._problem.y_scale**2
+        return table
+
+    def _make_equations(self) -> pd.DataFrame:
+        rows = []
+        for tree, loss, r2, *_ in sorted(self._found, key=lambda f: f[1]):
+            equation = self._equation(tree)
+            rows.append((equation.complexity, loss * self._problem.y_scale**2, r2, str(equation),
+                         equation))  # fmt: skip
+        rows.sort(key=lambda row: (row[0], row[1]))
+        front: list[tuple[Any, ...]] = []
+        for row in rows:
+            if not front or row[1] < front[-1][1]:
+                front.append(row)
+        return pd.DataFrame(front, columns=["complexity", "loss", "r2", "equation", "object"])
+
+    def _make_trajectory(self) -> pd.DataFrame:
+        rows = list(self._proposals)
+        best = max((row.score for row in rows if row.score == row.score), default=-np.inf)
+        for tree, _, r2, score, source, seconds in self._found:
+            if source in ("edit", "shorten"):
+                equation = self._equation(tree)
+                rows.append(edit_row(equation, r2, score, seconds, accepted=score > best))
+                best = max(best, score)
+        return to_frame(rows)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        state.pop("_tables", None)
+        return state
+
+
+def problem_without_rows(problem: Problem) -> Problem:
+    """What the way back to the user's units needs; the rows would only weigh down pickles."""
+    return Problem(
+        problem.X[:0], problem.y[:0], None, problem.kept, problem.x_scale, problem.y_scale
+    )
+
+
+def edit_row(
+    equation: Equation, r2: float, score: float, seconds: float, *, accepted: bool
+) -> TrajectoryRow:
+    """A formula of the edits as a row of the trajectory: no start, no prediction."""
+    return TrajectoryRow(
+        start=-1,
+        step=0,
+        rung=0.0,
+        predicted_score=np.nan,
+        score=score,
+        r2=r2,
+        complexity=equation.size,
+        new_skeleton=True,
+        accepted=accepted,
+        equation=str(equation),
+        seconds=seconds,
+        source="edit",
+    )
+
+
+class _Reporter:
+    """Tells progress to whoever asked, at most five times a second, and passes a stop on."""
+
+    interval = 0.2
+
+    def __init__(self, est: EquateRegressor, archive: Archive, deadline: Deadline) -> None:
+        self.est, self.archive, self.deadline = est, archive, deadline
+        self._last = -np.inf
+        self._context = None
+        if getattr(est, "_skl_callbacks", None):
+            self._context = est._init_callback_context(max_subtasks=None)
+
+    def __call__(self, phase: str) -> None:
+        now = self.deadline.elapsed()
+        if now - self._last < self.interval:
+            return
+        self._last = now
+        if self.est.on_progress is not None:
+            best: Candidate = self.archive.best
+            equation = self.est._equation(best.tree)
+            if self.est.on_progress(
+                Progress(
+                    now,
+                    phase,
+                    sum(self.archive.tried.values()),
+                    str(equation),
+                    best.r2,
+                    complexity(equation.tree),
+                )
+            ):
+                self.deadline.stop()
+
+
+def model(est: EquateRegressor, X: pd.DataFrame | None = None) -> str:
+    """The fitted formula as SRBench wants it: a SymPy-compatible string.
+
+    Parameters
+    ----------
+    est : EquateRegressor
+        Fitted.
+    X : DataFrame, optional
+        The names of its columns are used; default: the names seen in ``fit``, else ``x0, x1, ...``.
+    """
+    check_is_fitted(est, "equation_")
+    if X is None or not hasattr(X, "columns"):
+        return str(est.equation_)
+    return str(Equation(est.equation_.tree, [str(c) for c in X.columns]))

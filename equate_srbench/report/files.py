@@ -1,0 +1,51 @@
+"""Writing results so that a reader never meets half a file."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def publish(folder: Path, texts: Mapping[str, str]) -> None:
+    """Write text files into a folder, all complete or none touched.
+
+    Everything is written and flushed to a sibling folder first. A new folder then appears in one
+    step; in a folder that exists, each file is replaced in one step and other files stay.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if missing, with its parents.
+    texts : mapping of file name to content
+        Written as UTF-8 with Unix line ends, replaced in this order.
+
+    Raises
+    ------
+    OSError
+        If writing fails (no right, disk full); what was there before is then still whole.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", suffix=".tmp", dir=folder.parent))
+    try:
+        for name, text in texts.items():
+            with open(staging / name, "w", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+        staging.chmod(0o777 & ~_umask())  # mkdtemp makes folders that only the owner can read
+        if folder.exists():
+            for name in texts:
+                os.replace(staging / name, folder / name)
+        else:
+            staging.rename(folder)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask

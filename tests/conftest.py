@@ -1,0 +1,17 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+# no deadline: a busy machine is not a bug
+settings.register_profile("equate", deadline=None, print_blob=True)
+settings.load_profile("equate")
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A generator with a fixed seed."""
+    return np.random.default_rng(20250822)

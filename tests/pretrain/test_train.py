@@ -1,0 +1,145 @@
+"""The trainer: resumable to the bit, and it learns."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from equate_srbench.backbone import checkpoint
+from equate_srbench.backbone.config import BackboneConfig
+from equate_srbench.pretrain import optimise, train
+from equate_srbench.pretrain.corpus import CorpusConfig
+from equate_srbench.pretrain.feed import Feed
+from equate_srbench.pretrain.train import Run, TrainConfig, pretrain
+
+TINY = TrainConfig(
+    backbone=BackboneConfig(
+        dim=32, encoder_dim=32, heads=2, encoder_heads=2, decoder_layers=1, encoder_layers=1
+    ),
+    corpus=CorpusConfig(seed=1, batch_points=384, batches=3),
+    lr=3e-3,
+    warm_up=5,
+)
+
+
+def quiet(_: str) -> None:
+    """Take a log line and say nothing."""
+
+
+def go(directory: Path, max_steps: int, config: TrainConfig = TINY) -> Run:
+    """Train in this process up to a step, learning rate constant."""
+    return pretrain(
+        5.0, directory, config=config, device="cpu", workers=0, decay=0.0, max_steps=max_steps,
+        report=quiet,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train in float32 whatever the CPU can do."""
+    monkeypatch.setattr(train, "is_bf16_fast", lambda: False)
+
+
+@pytest.mark.usefixtures("float32")
+def test__pretrain__stopped_and_resumed__weights_equal_uninterrupted(tmp_path: Path) -> None:
+    """Seven steps are three and then four, exactly."""
+    whole = go(tmp_path / "whole", 7)
+    go(tmp_path / "parts", 3)
+    parts = go(tmp_path / "parts", 7)
+    assert parts.progress.step == whole.progress.step == 7
+    assert parts.progress.examples == whole.progress.examples
+    assert parts.progress.counts == whole.progress.counts
+    for (name, a), b in zip(
+        whole.backbone.named_parameters(), parts.backbone.parameters(), strict=True
+    ):
+        assert torch.equal(a, b), name
+
+
+def test__pretrain__toy__loss_falls(tmp_path: Path) -> None:
+    """Sixty steps on a toy take a quarter off the loss."""
+    pretrain(
+        5.0, tmp_path, config=TINY, device="cpu", workers=0, max_steps=60,
+        every=(0.0, 60.0, 60.0), report=quiet,
+    )  # fmt: skip
+    with (tmp_path / train.LOG).open() as file:
+        losses = [float(row["loss"]) for row in csv.DictReader(file)]
+    assert len(losses) == 60
+    assert np.mean(losses[-15:]) < 0.75 * losses[0]
+
+
+def test__pretrain__done__leaves_state_log_and_loadable_export(tmp_path: Path) -> None:
+    """The export is a checkpoint of the package whose header holds the counters."""
+    run = go(tmp_path, 2)
+    assert {p.name for p in tmp_path.iterdir()} == {train.STATE, train.LOG, train.EXPORT}
+    card = checkpoint.describe(tmp_path / train.EXPORT)["card"]
+    assert card["training"]["examples"] == run.progress.examples
+    assert card["config"]["lr"] == TINY.lr
+    loaded = checkpoint.load(tmp_path / train.EXPORT)
+    for a, b in zip(loaded.parameters(), run.backbone.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=1e-3)
+
+
+def test__pretrain__sigterm__ends_with_a_state(tmp_path: Path) -> None:
+    """A termination signal ends the run after the step at hand, with everything saved."""
+    run = pretrain(
+        5.0, tmp_path, config=TINY, device="cpu", workers=0, every=(0.0, 60.0, 60.0),
+        report=lambda _: os.kill(os.getpid(), signal.SIGTERM),
+    )  # fmt: skip
+    assert run.progress.step <= 2
+    assert train.read_state(tmp_path / train.STATE)[1].step == run.progress.step
+
+
+def test__pretrain__decay__learning_rate_falls_to_zero(tmp_path: Path) -> None:
+    """With everything decay, the rate falls in a line over the steps of the call."""
+    config = replace(TINY, warm_up=1)
+    pretrain(
+        5.0, tmp_path, config=config, device="cpu", workers=0, decay=1.0, max_steps=4,
+        every=(0.0, 60.0, 60.0), report=quiet,
+    )  # fmt: skip
+    with (tmp_path / train.LOG).open() as file:
+        rates = [float(row["lr"]) for row in csv.DictReader(file)]
+    np.testing.assert_allclose(rates, np.array([1.0, 0.75, 0.5, 0.25]) * TINY.lr)
+
+
+def test__run__resume_refused__error_names_the_state(tmp_path: Path) -> None:
+    """A new run does not overwrite an old one."""
+    go(tmp_path, 1)
+    with pytest.raises(FileExistsError, match=train.STATE):
+        Run(tmp_path, TINY, resume=False)
+
+
+def test__feed__two_workers__same_pools_as_inline() -> None:
+    """Who makes a pool does not change it."""
+    inline = iter(Feed(TINY.corpus, 2, 0))
+    feed = Feed(TINY.corpus, 2, 2)
+    try:
+        for theirs, ours in zip(feed, [next(inline) for _ in range(3)], strict=False):
+            assert theirs.index == ours.index
+            assert theirs.counts == ours.counts
+            np.testing.assert_array_equal(theirs.batches[0].tokens, ours.batches[0].tokens)
+            if theirs.index == 4:
+                break
+    finally:
+        feed.close()
+
+
+def test__trainee__bf16_copy__loss_near_float32(tmp_path: Path) -> None:
+    """The half-precision work copy computes the same loss to its precision."""
+    run = Run(tmp_path, TINY, device="cpu")
+    rng = np.random.default_rng(0)
+    points = torch.from_numpy(rng.normal(size=(4, 12, 88)).astype(np.float32))
+    tokens = torch.tensor([[0, 4, 25, 26, 0], [0, 25, 0, 1, 1]] * 2)
+    losses = []
+    for bf16 in (False, True):
+        trainee = optimise.Trainee(run.backbone, lr=1e-3, weight_decay=0.0, clip=1.0, bf16=bf16)
+        loss, n = trainee.loss(points, tokens)
+        losses.append(loss.detach().item())
+        assert n == 12
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)
