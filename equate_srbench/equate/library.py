@@ -7,27 +7,18 @@ in the compiled kernel. What is found is refined by the kernel afterwards.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from equate_srbench.equate.enumeration import fill
 from equate_srbench.expr.evaluate import evaluate
-from equate_srbench.expr.operators import BY_NAME, VARIABLE
 from equate_srbench.expr.tree import Tree
 
 Array = NDArray[np.float64]
 Array32 = NDArray[np.float32]
-
-_OUTER = ("square", "sqrt", "inv", "exp", "log", "sin", "cos", "cube", "tanh", "arcsin", "arccos")
-_OF_MONOMIAL = ("exp", "sin", "cos", "tanh", "log", "sqrt")
-_OF_SUM = ("square", "sqrt", "inv", "sin", "cos", "exp", "log")
-#: Most monomials of one library: degree 4 for up to five columns, 3 for nine, 2 for many.
-_MONOMIALS = 1300
-
-Entry = tuple[Tree, Array]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,147 +61,72 @@ class Library:
     ) -> None:
         self.X = X
         self.trees: list[Tree] = []
-        self._values: list[Array32] = []
-        self._centre: list[float] = []
-        self._norm: list[float] = []
+        self.values: Array32 = np.zeros((0, len(X)), np.float32)
+        self.squares: Array32 = np.zeros((0, len(X)), np.float32)
+        self._centre: Array = np.zeros(0)
+        self._norm: Array = np.zeros(0)
         self._seen: set[bytes] = set()
-        self.capacity = capacity
-        self._rng = rng
-        self._enumerate(columns)
-        self.values: Array32 = (
-            np.stack(self._values) if self._values else np.zeros((0, len(X)), np.float32)
-        )
-        self.squares: Array32 = self.values**2
+        self._probe = np.linspace(0, len(X) - 1, min(len(X), 32)).astype(int)
+        fill(self, columns, capacity, rng)
+        #: Entries made by enumeration; those of ``extend`` stand behind them.
+        self.enumerated = len(self.trees)
 
     def __len__(self) -> int:
         return len(self.trees)
 
-    def _add(self, tree: Tree, value: Array) -> bool:
-        """Keep the entry unless it is undefined, constant or an affine copy of another."""
-        if len(self.trees) >= self.capacity:
-            return False
-        centred = value - value.mean()
-        norm = np.sqrt(centred @ centred / len(value))
-        if not (np.isfinite(norm) and norm > 1e-9 * (np.abs(value).max() + 1e-300)):
-            return False
-        unit = centred / norm
-        if np.abs(unit).max() > 12.0:  # a pole: one row would decide every match
-            return False
-        lead = unit[np.argmax(np.abs(unit) > 0.1)]
-        key = np.round(unit * np.sign(lead) * 2e4).astype(np.int32).tobytes()
-        if key in self._seen:
-            return False
-        self._seen.add(key)
-        self.trees.append(tree)
-        self._values.append(unit.astype(np.float32))
-        self._centre.append(float(value.mean()))
-        self._norm.append(float(norm))
-        return True
+    def add(self, values: Array, make: Callable[[int], Tree], room: int) -> list[int]:
+        """Keep rows of ``values`` that are defined, not constant and no affine copy of another.
 
-    def _enumerate(self, columns: list[int]) -> None:
-        """Grow by levels: columns, functions of one, sums, monomials, functions and mixtures."""
-        X = self.X
-        leaves = [(Tree((VARIABLE + j,)), X[:, j]) for j in columns]
+        Parameters
+        ----------
+        values : ndarray of shape (m, n_rows)
+        make : callable
+            Row number -> tree; called for rows that are kept only.
+        room : int
+            Most rows kept; the first ones win.
+
+        Returns
+        -------
+        list of int
+            The rows that were kept.
+        """
         with np.errstate(all="ignore"):
-            level0 = self._keep(leaves)
-            unary = self._keep(self._apply(_OUTER, level0))
-            sums = self._keep(self._pairs(level0, level0, ("add", "sub")))
-            monomials = self._keep(self._monomials(level0), share=0.3)
-            self._keep(self._apply(_OF_SUM, sums), share=0.4)
-            squares = [u for u in unary if u[0].symbols[0] == BY_NAME["square"].code]
-            even = self._keep(self._pairs(squares, squares, ("add", "sub")))
-            self._keep(self._apply(("sqrt", "inv"), even))
-            self._keep(self._pairs(unary, level0), share=0.55)
-            self._keep(self._apply(_OF_MONOMIAL, monomials), share=0.75)
-            small = [m for m in monomials if m[0].size <= 4]
-            self._keep(self._pairs(small, sums, ("mul", "div")), share=0.85)
-            self._keep(self._pairs(small, small, ("add", "sub")), share=0.93)
-            self._keep(self._pairs(unary, unary), share=1.0)
-
-    def _keep(self, entries: list[Entry], share: float = 1.0) -> list[Entry]:
-        """Add a random choice of entries, until ``share`` of the capacity is used."""
-        room = int(self.capacity * share) - len(self.trees)
-        if len(entries) > 2 * max(room, 0):
-            picked = self._rng.permutation(len(entries))[: 2 * max(room, 0)]
-            entries = [entries[i] for i in np.sort(picked)]
+            centre = values.mean(axis=1)
+            unit = values - centre[:, None]
+            norm = np.sqrt(np.einsum("ij,ij->i", unit, unit) / values.shape[1])
+            good = np.isfinite(norm) & (norm > 1e-9 * np.abs(values).max(axis=1, initial=1e-300))
+            unit /= norm[:, None]
+            good &= np.abs(unit).max(axis=1) < 12.0  # a pole: one row would decide every match
+            probe = unit[:, self._probe]
+            lead = np.take_along_axis(probe, (np.abs(probe) > 0.1).argmax(axis=1)[:, None], axis=1)
+            keys = np.round(probe * np.sign(lead) * 2e4).astype(np.int32)
         kept = []
-        for tree, value in entries:
-            if room <= 0:
+        for i in np.flatnonzero(good):
+            if len(kept) >= room:
                 break
-            if self._add(tree, value):
-                kept.append((tree, value))
-                room -= 1
+            key = keys[i].tobytes()
+            if key not in self._seen:
+                self._seen.add(key)
+                kept.append(int(i))
+        if kept:
+            self.trees += [make(i) for i in kept]
+            block = unit[kept].astype(np.float32)
+            self.values = np.concatenate([self.values, block])
+            self.squares = np.concatenate([self.squares, block**2])
+            self._centre = np.concatenate([self._centre, centre[kept]])
+            self._norm = np.concatenate([self._norm, norm[kept]])
         return kept
-
-    @staticmethod
-    def _apply(names: tuple[str, ...], entries: list[Entry]) -> list[Entry]:
-        return [
-            (Tree((BY_NAME[n].code, *t.symbols)), BY_NAME[n].array(np, v))
-            for n in names
-            for t, v in entries
-        ]
-
-    @staticmethod
-    def _pairs(
-        first: list[Entry],
-        second: list[Entry],
-        names: tuple[str, ...] = ("mul", "div", "sub", "add"),
-    ) -> list[Entry]:
-        """Every operator on every pair; division both ways round."""
-        same = first is second
-        out = []
-        for i, (s, u) in enumerate(first):
-            for t, v in second[i + 1 :] if same else second:
-                for name in names:
-                    op = BY_NAME[name]
-                    out.append((Tree((op.code, *s.symbols, *t.symbols)), op.array(np, u, v)))
-                    if name == "div":
-                        out.append((Tree((op.code, *t.symbols, *s.symbols)), v / u))
-        return out
-
-    @staticmethod
-    def _monomials(level0: list[Entry]) -> list[Entry]:
-        """Products of whole powers of columns, by degree, as many as ``_MONOMIALS`` allows."""
-        p = len(level0)
-        degree = 2
-        while degree < 4 and _lattice_points(p, degree + 1) <= _MONOMIALS:
-            degree += 1
-        powers: list[dict[int, Entry]] = []
-        for tree, v in level0:
-            square, cube = Tree.apply("square", tree), Tree.apply("cube", tree)
-            fourth = Tree.apply("square", square)
-            powers.append({1: (tree, v), 2: (square, v**2), 3: (cube, v**3), 4: (fourth, v**4)})
-        out = []
-        for exponents in _exponents(p, degree):
-            over = [powers[j][e] for j, e in enumerate(exponents) if e > 0]
-            under = [powers[j][-e] for j, e in enumerate(exponents) if e < 0]
-            if len(over) + len(under) > 1:
-                out.append(_quotient(over, under))
-        return out
 
     def extend(self, trees: list[Tree], limit: int = 2000) -> None:
         """Add formulas found on the way (building blocks); the oldest additions make room."""
-        start = len(self.trees)
-        values = []
-        capacity, self.capacity = self.capacity, start + len(trees)
-        for tree in trees:
-            value = evaluate(tree, self.X)
-            with np.errstate(all="ignore"):
-                if self._add(tree, value):
-                    values.append(self._values[-1])
-        self.capacity = capacity
-        if values:
-            block = np.stack(values)
-            self.values = np.concatenate([self.values, block])
-            self.squares = np.concatenate([self.squares, block**2])
-        surplus = len(self.trees) - capacity - limit
+        if trees:
+            self.add(np.stack([evaluate(t, self.X) for t in trees]), trees.__getitem__, len(trees))
+        surplus = len(self.trees) - self.enumerated - limit
         if surplus > 0:  # additions stand behind the enumerated entries
-            del self.trees[capacity : capacity + surplus]
-            del self._values[capacity : capacity + surplus]
-            del self._centre[capacity : capacity + surplus]
-            del self._norm[capacity : capacity + surplus]
-            keep = np.r_[0:capacity, capacity + surplus : len(self.values)]
+            keep = np.r_[0 : self.enumerated, self.enumerated + surplus : len(self.trees)]
+            self.trees = [self.trees[i] for i in keep]
             self.values, self.squares = self.values[keep], self.squares[keep]
+            self._centre, self._norm = self._centre[keep], self._norm[keep]
 
     def match(self, wanted: Array, weights: Array, *, k: int = 3) -> Matches:
         """The ``k`` entries that fit each wanted column best, with slope and intercept.
@@ -244,12 +160,12 @@ class Library:
         centre = np.take_along_axis(su, index, axis=1).astype(np.float64)
         slope = slope * spread
         intercept = mean - slope * centre
-        norm = np.array(self._norm)[index]  # entries are stored as unit columns
+        norm = self._norm[index]  # entries are stored as unit columns
         return Matches(
             index,
             np.maximum(1.0 - best, 0.0),
             slope / norm,
-            intercept - slope * np.array(self._centre)[index] / norm,
+            intercept - slope * self._centre[index] / norm,
         )
 
     def pairs(
@@ -296,41 +212,3 @@ class Library:
                 seen.add((min(i, j), max(i, j)))
                 out.append((i, j, float(max(1.0 - joint.ravel()[f], 0.0))))
         return out[:k]
-
-
-def _lattice_points(p: int, degree: int) -> int:
-    """Number of whole vectors of length ``p`` with absolute sum at most ``degree``."""
-    return sum(math.comb(p, k) * math.comb(degree, k) * 2**k for k in range(min(p, degree) + 1))
-
-
-def _exponents(p: int, degree: int) -> Iterator[tuple[int, ...]]:
-    """Whole vectors by absolute sum 2 .. ``degree``."""
-
-    def of_sum(p: int, total: int) -> Iterator[tuple[int, ...]]:
-        if p == 0:
-            if total == 0:
-                yield ()
-            return
-        for size in range(total + 1):
-            for head in (size, -size) if size else (0,):
-                for tail in of_sum(p - 1, total - size):
-                    yield (head, *tail)
-
-    for total in range(2, degree + 1):
-        yield from of_sum(p, total)
-
-
-def _quotient(over: list[Entry], under: list[Entry]) -> Entry:
-    def product(entries: list[Entry]) -> Entry:
-        tree, value = entries[0]
-        for t, v in entries[1:]:
-            tree, value = Tree.apply("mul", tree, t), value * v
-        return tree, value
-
-    if not under:
-        return product(over)
-    below = product(under)
-    if not over:
-        return Tree.apply("inv", below[0]), 1.0 / below[1]
-    above = product(over)
-    return Tree.apply("div", above[0], below[0]), above[1] / below[1]

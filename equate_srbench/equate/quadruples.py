@@ -254,7 +254,7 @@ def _candidates(
             (first + i, tree)
             for i, trees in enumerate(per_bag)
             for tree in trees
-            if tree is not None
+            if tree is not None and tree.columns
         ]
         refined = archive.refine(
             [units.to_user(tree, bags.views[bag]) for bag, tree in decoded],

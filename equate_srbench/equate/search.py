@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -19,6 +20,7 @@ from equate_srbench.equate.settings import preset
 from equate_srbench.equate.shorten import shorten
 from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.expr.rewrite import rewrite
+from equate_srbench.expr.snap import snap
 from equate_srbench.expr.tree import Tree
 
 #: Nats that a formula pays when it is not finite for other combinations of the values seen.
@@ -111,13 +113,25 @@ class Search:
         )
 
     def _shorten(self, tick: Callable[[str], None], top: int = 4) -> None:
-        """Shorten the candidates of least description length, then the outcome's neighbours."""
+        """Shorten the candidates of least description length, then snap the best's constants."""
+        deadline = self.archive.deadline
         ranked = sorted(self.archive.candidates, key=self.length)
         for candidate in ranked[:top]:
-            if self.archive.deadline.over:
-                break
-            shorten(self.archive, candidate, rewrite=rewrite, deadline=self.archive.deadline)
+            if deadline.over:
+                return
+            shorten(self.archive, candidate, rewrite=rewrite, deadline=deadline)
             tick("shorten")
+        best = self.choose("best")
+        if best.tree.constants and not deadline.over:
+            archive = self.archive
+            # a constant made simple saves log(n)/2 nats, worth this growth of the loss
+            margin = math.log(max(archive.n_rows, 3.0)) / archive.n_rows
+            tree = snap(best.tree, archive.X, archive.y, archive.weights,
+                        margin=min(margin, 0.1), deadline=deadline)  # fmt: skip
+            residual = evaluate(tree, archive.X) - archive.y
+            loss = float(np.average(residual**2, weights=archive.weights))
+            if math.isfinite(loss):
+                archive.add(tree, tree, loss, "shorten")
 
     # -- choosing ---------------------------------------------------------------------------
 

@@ -120,6 +120,7 @@ def to_frame(rows: Iterable[TrajectoryRow]) -> pd.DataFrame:
     import pandas as pd
 
     frame = pd.DataFrame([astuple(row) for row in rows], columns=list(COLUMNS))
-    kinds = {"start": int, "step": int, "complexity": int, "new_skeleton": bool, "accepted": bool}
+    kinds: dict[str, type] = dict.fromkeys(("equation", "source"), str)
+    kinds |= {"start": int, "step": int, "complexity": int, "new_skeleton": bool, "accepted": bool}
     floats = ("rung", "predicted_score", "score", "r2", "seconds")
     return frame.astype({**kinds, **dict.fromkeys(floats, float)})

@@ -152,7 +152,7 @@ def _add(*terms: tuple[Node, Number]) -> Node:
 def _multiply(*nodes: Node) -> Node:
     coefficient: Number = 1
     powers: dict[Node, Number] = {}
-    exponents: list[tuple[Node, Number]] = []
+    exponents: dict[Node, Number] = {}  # exp(x)*exp(2*x) is exp(3*x), exp(x)*exp(y) stays
     queue = list(reversed(nodes))
     while queue:
         node = queue.pop()
@@ -163,18 +163,17 @@ def _multiply(*nodes: Node) -> Node:
             coefficient *= node[1]
         for base, e in _factors(node):
             if not _is_number(base) and base[:2] == ("f", "exp") and _is_one(e):
-                exponents.append((base[2], 1))
+                c, rest = _split(base[2])
+                exponents[rest] = exponents.get(rest, 0) + c
                 continue
             total = powers.pop(base, 0) + e
             if total == e or _is_number(base) or base[0] != "*" or total == 0:
                 powers[base] = total
             else:
                 queue.append(_power(base, total))
-    if len(exponents) > 1:
-        rest = _product(coefficient, tuple(powers.items()))
-        return _multiply(rest, _function("exp", _add(*exponents)))
-    if exponents:
-        powers[("f", "exp", exponents[0][0])] = 1
+    for rest, c in exponents.items():
+        if c != 0:
+            powers[("f", "exp", _multiply(c, rest))] = 1
     factors = tuple((base, e) for base, e in powers.items() if e != 0)
     product = _product(coefficient, factors)
     if len(factors) == 1 and not _is_one(coefficient) and coefficient != 0:

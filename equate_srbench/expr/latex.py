@@ -19,8 +19,8 @@ _GREEK = frozenset(
     """.split()  # noqa: SIM905 - a list of quoted words is harder to read
 )
 _ESCAPES = {
-    "\\": r"\backslash ", "~": r"\sim ", "^": r"\wedge ", " ": r"\ ", "_": r"\_", "%": r"\%",
-    "&": r"\&", "#": r"\#", "{": r"\{", "}": r"\}", "$": r"\$", "'": r"\prime ", '"': "",
+    "\\": r"\backslash ", "~": r"\sim ", "^": r"\hat{\ }", " ": r"\ ", "_": r"\_", "%": r"\%",
+    "&": r"\wedge ", "#": r"\sharp ", "{": r"\{", "}": r"\}", "$": r"\$", "'": r"\prime ", '"': "",
 }  # fmt: skip
 
 

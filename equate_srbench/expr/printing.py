@@ -179,17 +179,20 @@ def printed_whole(tree: Tree) -> list[bool]:
     """
     out: list[bool] = []
     values = iter(tree.constants)
-    rooted = [False]
+    # for each node to come: 0 free, 1 the root's own argument, 2 a factor of it
+    stack = [0]
     for symbol in tree.symbols:
-        under = rooted.pop()
+        state = stack.pop()
         if symbol == CONSTANT:
             value = next(values)
-            out.append(_is_whole(value) and (not under or abs(value) == 1.0))
+            out.append(_is_whole(value) and (state < 2 or abs(value) == 1.0))
         elif symbol < VARIABLE:
             op = BY_CODE[symbol]
-            inside = op.name in ("sqrt", "pow") or (under and op.name in _MONOMIALS)
+            below = 2 if state and op.name in _MONOMIALS else 0
+            if op.name in ("sqrt", "pow"):
+                below = 1
             # the last argument is read last; an exponent is not under the root
-            rooted += [inside and op.name != "pow", inside] if op.arity == 2 else [inside]
+            stack += [0 if op.name == "pow" else below, below] if op.arity == 2 else [below]
     return out
 
 

@@ -22,8 +22,6 @@ from equate_srbench.pretrain.decontaminate import FILE, MAX_COMMON_NODES
 from equate_srbench.pretrain.scores import Score, read_suite, score, share, zero_shot
 from equate_srbench.pretrain.train import LOG, Progress, TrainConfig
 
-SUITES = ("feynman", "strogatz")
-
 
 def read_log(directory: Path) -> dict[str, list[float]]:
     """Columns of a run's ``log.csv``."""
@@ -61,8 +59,24 @@ def render(
     curve : str, optional
         File name of the loss curve's picture.
     """
-    b, c, p = config.backbone, config.corpus, progress
-    drawn = p.counts.kept + p.counts.contaminated + p.counts.too_long + p.counts.undefined
+    parts = [
+        "# compact: what the shipped backbone was trained on",
+        _facts(config, progress, sha256, n_parameters),
+        f"![loss per token against examples]({curve})" if curve else "",
+        "## Corpus",
+        _corpus(config),
+        "## Decontamination",
+        _decontamination(progress, n_forbidden),
+        "## Zero-shot scores",
+        f"Best of the samples after refining constants, no adaptation and no search; {how_scored}. "
+        "R2 on held-out quarters of the rows.",
+        _score_table(scores),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _facts(config: TrainConfig, p: Progress, sha256: str, n_parameters: int) -> str:
+    b = config.backbone
     facts = {
         "file": f"`compact.safetensors`, half precision, SHA-256 of contents `{sha256[:16]}`...",
         "network": f"{n_parameters / 1e6:.2f} M parameters; encoder {b.encoder_layers} x "
@@ -74,38 +88,40 @@ def render(
         "loss": f"{p.loss:.3f} nats per token at the end (running mean)",
         "optimiser": f"AdamW, peak {config.lr:g}, {config.warm_up} steps of warm-up, constant, "
         f"then a linear fall to zero; gradient norm <= {config.clip:g}",
-        "seeds": f"corpus {c.seed}, weights {config.seed}",
+        "seeds": f"corpus {config.corpus.seed}, weights {config.seed}",
     }
-    lines = ["# compact: what the shipped backbone was trained on", ""]
-    lines += ["| | |", "| --- | --- |", *(f"| {k} | {v} |" for k, v in facts.items()), ""]
-    if curve:
-        lines += [f"![loss per token against examples]({curve})", ""]
+    return "\n".join(["| | |", "| --- | --- |", *(f"| {k} | {v} |" for k, v in facts.items())])
+
+
+def _corpus(config: TrainConfig) -> str:
     mixture = ", ".join(f"{f.__name__} {w:g}" for f, w in generators.MIXTURE.items())
     noise = ", ".join(f"{level:g} ({w:.0%})" for level, w in zip(*corpus.NOISE, strict=True))
-    lines += [
-        "## Corpus",
-        "",
+    sizes = corpus.N_POINTS[0]
+    return (
         f"Random formulas over 1 to 10 columns, drawn on the fly (`pretrain/generators.py`): "
         f"{mixture}. No data set and no list of formulas went in. The target is the formula "
-        f"modulo outer scale and offset, at most {c.max_tokens} tokens; "
+        f"modulo outer scale and offset, at most {config.corpus.max_tokens} tokens; "
         f"{corpus.STANDARD:.0%} of the examples show standardised columns, the others columns "
-        f"divided by powers of ten. Bags of {corpus.N_POINTS[0][0]} to {corpus.N_POINTS[0][-1]} "
-        f"points, label noise relative to the root mean square: {noise}.",
-        "",
-        "## Decontamination",
-        "",
+        f"divided by powers of ten. Bags of {sizes[0]} to {sizes[-1]} points, label noise "
+        f"relative to the root mean square: {noise}."
+    )
+
+
+def _decontamination(p: Progress, n_forbidden: int) -> str:
+    n = p.counts
+    drawn = n.kept + n.contaminated + n.too_long + n.undefined
+    return (
         f"Formulas whose skeleton equals one of the Feynman, Strogatz or first-principles suites "
         f"with more than {MAX_COMMON_NODES} nodes are dropped, whatever their scale, offset, "
         f"constants, signs, order and names of columns ({n_forbidden} fingerprints in `{FILE}`). "
-        f"Of {drawn:,} formulas drawn, **{p.counts.contaminated:,} were dropped for this**, "
-        f"{p.counts.undefined:,} because they were undefined, constant or dominated by one point "
-        f"on their table, {p.counts.too_long:,} for their length or constants.",
-        "",
-        "## Zero-shot scores",
-        "",
-        f"Best of the samples after refining constants, no adaptation and no search; {how_scored}. "
-        "R2 on held-out quarters of the rows.",
-        "",
+        f"Of {drawn:,} formulas drawn, **{n.contaminated:,} were dropped for this**, "
+        f"{n.undefined:,} because they were undefined, constant or dominated by one point "
+        f"on their table, {n.too_long:,} for their length or constants."
+    )
+
+
+def _score_table(scores: dict[str, Sequence[Score]]) -> str:
+    lines = [
         "| suite | fits | R2 > .99 | R2 > .999 | median R2 | median nodes |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
@@ -115,7 +131,7 @@ def render(
             f"| {suite} | {len(rows)} | {share(rows, 0.99):.1%} | {share(rows, 0.999):.1%} "
             f"| {r2:.3f} | {nodes:.0f} |"
         )
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
 def draw_curve(log: dict[str, list[float]], path: Path) -> None:
@@ -173,11 +189,9 @@ def write_card(
     header, backbone = checkpoint.describe(weights), checkpoint.load(weights)
     fit = partial(zero_shot, backbone, n_bags=n_bags, n_samples=n_samples)
     scores: dict[str, Sequence[Score]] = {}
-    for suite in SUITES if data else ():
-        tables = read_suite(data / f"{suite}.csv", every=every if suite == "feynman" else 1)
-        scores[f"{suite} (every {every}th)" if suite == "feynman" and every > 1 else suite] = score(
-            fit, tables, seeds
-        )
+    for suite, step in (("feynman", every), ("strogatz", 1)) if data else ():
+        label = suite if step == 1 else f"{suite} (every {step}th)"
+        scores[label] = score(fit, read_suite(data / f"{suite}.csv", every=step), seeds)
     curve = None
     if run is not None:
         curve = weights.with_suffix(".svg")

@@ -212,8 +212,7 @@ def _examples(
     while True:
         drafts = again + [_draft(r, banned, counts) for _ in range(_CHUNK - len(again))]
         again = []
-        tried = list(_tables(config, r, rng, n_points, drafts))
-        counts.too_long += len(drafts) - len(tried)
+        tried = list(_tables(config, r, rng, n_points, drafts, banned, counts))
         for (draft, example), good in zip(
             tried, usable(np.array([e.y for _, e in tried]).reshape(-1, n_points)), strict=True
         ):
@@ -234,6 +233,8 @@ def _tables(
     rng: np.random.Generator,
     n_points: int,
     drafts: list[_Draft],
+    banned: Filter,
+    counts: Counts,
 ) -> Iterator[tuple[_Draft, Example]]:
     """A table for each draft, and the formula's plain values as its target."""
     for kind in ("scale", "standard"):
@@ -249,9 +250,15 @@ def _tables(
         for i, d in enumerate(group):
             view = View(kind, views.center[i, : d.n_columns], views.scale[i, : d.n_columns])
             tree = _target(d.expression, view, units[i, : d.n_columns], d.in_view)
-            if tree is not None and 1 < tree.size <= config.max_tokens:
-                columns = Z[i, :, : d.n_columns]
-                yield d, Example(tree, columns, evaluate(tree, columns), view)
+            if tree is None or not 1 < tree.size <= config.max_tokens:
+                counts.too_long += 1
+                continue
+            # shifted columns make other formulas of what was drawn
+            if (kind, d.in_view) == ("standard", False) and banned.matches(normal.from_tree(tree)):
+                counts.contaminated += 1
+                continue
+            columns = Z[i, :, : d.n_columns]
+            yield d, Example(tree, columns, evaluate(tree, columns), view)
 
 
 def _target(

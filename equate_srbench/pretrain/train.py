@@ -251,40 +251,35 @@ def pretrain(
     workers : int, default=1
         Processes that make the corpus; a GPU wants about 12.
     decay : float, default=0.15
-        Share of ``minutes`` (or of ``max_steps``) at the end in which the learning rate falls to
-        zero. 0 keeps it, for a run that will be taken up again.
+        Last share of the time (or steps) in which the learning rate falls to zero; 0 keeps it.
     max_steps : int, optional
-        End at this step of the run, even if there is time left.
+        Step of the run at which to end.
     export : Path, optional
-        Where the half-precision checkpoint is written; ``compact.safetensors`` in the run's
-        directory by default.
+        Where the checkpoint goes; ``compact.safetensors`` in the run's directory by default.
     every : (float, float, float), default=(10, 180, 600)
         Seconds between log lines, states, and exports.
     report : callable, default=print
         Takes each log line.
     """
     run = Run(directory or default_directory(), config, resume=resume, device=device)
-    export = export or run.directory / EXPORT
     deadline, log = Deadline(60.0 * minutes), Log(run, report)
+    jobs = (log.write, run.save, lambda: write_export(run, export or run.directory / EXPORT))
     due = list(every)
-    first = run.progress.step
-    last = None if max_steps is None else max(1, max_steps - first)
-    batches = run.batches(workers)
+    first, batches = run.progress.step, run.batches(workers)
     with _until_told(deadline):
-        while not deadline.over and (last is None or run.progress.step - first < last):
-            left = deadline.left() / (60.0 * minutes)
-            if last is not None:
-                left = min(left, (first + last - run.progress.step) / last)
+        left = 1.0  # share of the call's time or steps
+        while left > 0.0 and not deadline.over:
             fall = min(1.0, left / decay) if decay > 0.0 else 1.0
             log.add(run.update(next(batches), fall), fall)
-            now = deadline.elapsed()
-            for i, job in enumerate((log.write, run.save, lambda: write_export(run, export))):
-                if now >= due[i]:
+            for i, job in enumerate(jobs):
+                if deadline.elapsed() >= due[i]:
                     job()
-                    due[i] = now + every[i]
-        log.write()
-        run.save()
-        write_export(run, export)
+                    due[i] = deadline.elapsed() + every[i]
+            left = deadline.left() / (60.0 * minutes)
+            if max_steps is not None:
+                left = min(left, (max_steps - run.progress.step) / max(1, max_steps - first))
+        for job in jobs:
+            job()
     batches.close()
     return run
 

@@ -63,7 +63,7 @@ _SECOND, _BELOW, _VALUE, _DERIVATIVE, _OWN = range(5)
 
 FIT, EVALUATE, DIFFERENTIATE = range(3)
 
-_DAMPING, _DAMPING_MIN, _DAMPING_MAX = 1e-2, 1e-12, 1e8
+_DAMPING, _DAMPING_MIN, _DAMPING_MAX = 1e-1, 1e-12, 1e8
 
 class Memory(NamedTuple):
     """What a kernel call reads and works in; ``Memory.of`` lays it out."""
@@ -336,32 +336,43 @@ def _solve(k, damping, small):
 
 
 @_inner()
+def _change_of_damping(moved, saved, gain):
+    """Less when a step saved what the linear model promised, more when it did not."""
+    if not moved:
+        return 30.0
+    return 0.1 if saved > 0.75 * gain else 1.0 if saved > 0.25 * gain else 3.0
+
+
+@_inner()
 def _descend(
     steps, spans, code, memory, small, nodes, registers, unit, max_steps, affine, abandon_above
 ):
     """Improve ``small[_TRIAL]``; return loss, scale and mean of f, in the units of row ``_Y``."""
     k, first = nodes[_BELOW, 0], nodes[_OWN, 0] + 2 * nodes.shape[1]
     trial, current = small[_TRIAL, :k], small[_CURRENT]
-    loss, a, mean, norm, damping = np.inf, 0.0, 0.0, 0.0, 10.0 * _DAMPING
+    loss, a, mean, norm = np.inf, 0.0, 0.0, 0.0
+    damping, gain = _DAMPING, 0.0
     for turn in range(max_steps + 1):
         _values(steps, spans, code, trial, memory, nodes, registers)
         new = _project(memory, unit, affine)
         moved = turn == 0 or new[0] < loss
-        damping *= 0.1 if moved else 10.0
+        saved = loss - new[0]
+        if turn > 0:
+            damping *= _change_of_damping(moved, saved, gain)
         if moved:
-            saved = loss - new[0]
             loss, a, mean, norm = new
             for j in range(k):
                 current[j] = trial[j]
-            if saved < _SMALL_GAIN * loss:
-                break
         hopeless = a == 0.0 or damping > _DAMPING_MAX or (turn == 2 and loss > abandon_above)
         if k == 0 or turn == max_steps or hopeless or not _EXACT < loss < np.inf:
             break
         if moved:
+            if saved < _SMALL_GAIN * loss:
+                break
             _derivatives(steps, spans, code, memory, nodes, registers)
             _normal_equations(memory, first, k, norm, affine, small)
-        if not _solve(k, max(damping, _DAMPING_MIN), small) > _SMALL_GAIN * loss:
+        gain = _solve(k, max(damping, _DAMPING_MIN), small)
+        if not gain > _SMALL_GAIN * loss:
             break
         for j in range(k):
             trial[j] = current[j] + small[_STEP, j] / (small[_SIZE, j] * a)

@@ -6,6 +6,7 @@ matplotlib draws with placeholder colours, which become CSS variables afterwards
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Mapping
 from functools import wraps
 from types import MappingProxyType
@@ -220,6 +221,9 @@ def _svg(
         fig.savefig(buffer, format="svg", transparent=True, metadata=no_date, **save)
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
+    # matplotlib numbers its groups alike in every figure, and a page must not repeat an id
+    used = set(re.findall(r"#([\w-]+)", text))
+    text = re.sub(r' id="([\w.-]+)"', lambda m: m.group() if m[1] in used else "", text)
     for name, placeholder in _INK.items():
         text = text.replace(placeholder, f"var(--{name})")
     return text.replace("<svg ", f'<svg role="img" aria-label="{alt}" ', 1)
@@ -294,7 +298,11 @@ def _r2_label(count: int) -> str:
 def _legend(ax: Axes) -> None:
     handles = ax.get_legend_handles_labels()[0]
     if len(handles) > 1:
-        ax.legend(loc="best", ncols=1 if len(handles) < 4 else 2)
+        # above the axes: covers no point, and "best" would look at each of them
+        ax.legend(
+            loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=len(handles), borderaxespad=0.2,
+            handletextpad=0.4, columnspacing=1.4,
+        )  # fmt: skip
 
 
 def _decades(values: Array) -> float:

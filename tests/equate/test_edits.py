@@ -15,7 +15,7 @@ from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.expr.rewrite import rewrite
 from equate_srbench.expr.tree import Tree
 
-SMALL = EditSettings(library=600, population=80, children=80)
+SMALL = EditSettings(library=3000, population=150, children=120)
 a, b, c = (Tree.variable(j) for j in range(3))
 f = Tree.apply
 

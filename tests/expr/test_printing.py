@@ -134,9 +134,11 @@ def test__to_numpy__random_formulas__same_values(random_tree, table, sound_rows)
     rng = np.random.default_rng(3)
     for _ in range(200):
         tree = random_tree(rng)
+        rows = sound_rows(tree, table)
+        if not rows.any():  # 1.0 / 0.0 is an error in Python
+            continue
         space: dict = {}
         exec(to_numpy(tree, ["a", "x 1", "np"]), space)  # noqa: S102 - our own source
-        rows = sound_rows(tree, table)
         with np.errstate(all="ignore"):
             values = space["f"](table)
         assert values.shape == (len(table),)
@@ -156,6 +158,7 @@ def test__to_c__compiled__same_values(tmp_path, random_tree, table, sound_rows):
     """The C source compiles without warnings and computes the same."""
     rng = np.random.default_rng(4)
     trees = [random_tree(rng) for _ in range(40)]
+    trees = [tree for tree in trees if sound_rows(tree, table).any()]
     source = "\n".join(
         to_c(tree, ["a", "b */ 1", "c"]).replace("double f(", f"double f{i}(")
         for i, tree in enumerate(trees)

@@ -26,7 +26,7 @@ SEEDS = st.integers(0, 2**32 - 1)
         ("(a + 1) + 2", "a + 3"), ("sqrt(a**2)", "Abs(a)"), ("sqrt(a)**2", "a"),
         ("exp(log(a))", "a"), ("log(exp(a))", "a"), ("exp(a)*exp(b)", "exp(a + b)"),
         ("exp(a)/exp(b)", "exp(a - b)"), ("b*exp(-a)", "b/exp(a)"), ("exp(2*log(a))", "a**2"),
-        ("log(a) - log(b)", "log(a/b)"), ("log(2*a) + log(2.5)", "log(5*a)"),
+        ("log(a) - log(b)", "log(a/b)"), ("log(2*a) - log(2)", "log(a)"),
         ("a**2*b**2", "(a*b)**2"), ("a**2/b**2", "(a/b)**2"), ("a*b + a*c", "a*(b + c)"),
         ("2*(a + b) - 2*a", "2*b"), ("-(a - b)", "b - a"), ("c*(a - b)*(-1)", "c*(b - a)"),
         ("(a**2)**1.5", "Abs(a)**3"), ("(a**3)**0.5", "sqrt(a)**3"), ("sin(-a)*b", "-sin(a)*b"),

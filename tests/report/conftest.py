@@ -12,7 +12,7 @@ from equate_srbench.expr.equation import Equation
 from equate_srbench.report.record import FitRecord, Rows, score
 
 MakeRecord = Callable[..., FitRecord]
-TEXTS = ("1.75", "2.5*`{0}`", "2*`{0}` + 0.30000000000000004", "2*`{0}` + 0.3 + sin(`{0}`)/1000")
+TEXTS = ("1.75", "2.5*x_0", "2*x_0 + 0.30000000000000004", "2*x_0 + 0.3 + sin(x_0)/1000")
 
 
 @pytest.fixture
@@ -27,7 +27,8 @@ def make_record() -> MakeRecord:
         X = pd.DataFrame(rng.uniform(0.0, 3.0, (30, len(names))), columns=names)
         y = 2.0 * X[column].to_numpy() + 0.3 + rng.normal(0.0, 1e-3, 30)
         train, rest = Rows(X.iloc[:20], y[:20]), Rows(X.iloc[20:], y[20:])
-        equations = [Equation.from_string(text.format(column), names) for text in TEXTS]
+        trees = [Equation.from_string(text).tree for text in TEXTS]
+        equations = [Equation(tree, names) for tree in trees]
         rows = [(e.complexity, *fit_of(e, train), str(e), e) for e in equations]
         front = pd.DataFrame(rows, columns=["complexity", "loss", "r2", "equation", "object"])
         candidates = pd.concat([candidates_of(front), cloud(rng, n)], ignore_index=True)

@@ -17,6 +17,13 @@ from equate_srbench.report import figures
 from equate_srbench.report.record import FitRecord, Rows
 
 MakeRecord = Callable[..., FitRecord]
+
+
+def read(svg: str) -> ElementTree.Element:
+    """The figure as a tree; fails if it is not well-formed."""
+    return ElementTree.fromstring(svg)  # noqa: S314 - our own text
+
+
 DRAW = (figures.front, figures.search, figures.fitted, figures.residuals, figures.curve)
 
 
@@ -26,7 +33,7 @@ def test__figure__any__is_svg_without_foreign_colours(
 ) -> None:
     """Well-formed, described, and free of placeholder colours and links to elsewhere."""
     svg = draw(make_record())
-    assert ElementTree.fromstring(svg).get("role") == "img"
+    assert read(svg).get("role") == "img"
     assert "#0102" not in svg
     assert "var(--ink)" in svg
     assert not re.findall(r'href="(?!#)', svg)
@@ -48,7 +55,7 @@ def test__figure__settings_of_the_user__stay(make_record: MakeRecord) -> None:
 def test__figure__hostile_name__is_text(make_record: MakeRecord) -> None:
     """A column's name is neither markup nor a formula."""
     svg = figures.curve(make_record(column="<b>$x$ & y", target="a\nb" + "z" * 99))
-    texts = [node.text for node in ElementTree.fromstring(svg).iter() if node.tag.endswith("text")]
+    texts = [node.text for node in read(svg).iter() if node.tag.endswith("text")]
     assert "<b>$x$ & y" in texts
 
 
@@ -68,7 +75,7 @@ def test__figure__poor_fits__plain_scale(make_record: MakeRecord) -> None:
     front = record.front.assign(r2=record.front["r2"].clip(upper=0.4))
     svg = figures.front(replace(record, candidates=candidates, front=front))
     assert ">0.8<" in svg
-    assert "0.999" not in svg
+    assert ">0.99<" not in svg
 
 
 def test__search__no_steps__shows_the_candidates(make_record: MakeRecord) -> None:

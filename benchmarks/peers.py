@@ -1,0 +1,140 @@
+"""Ours beside the rivals on the Feynman and Strogatz suites: runs, rows and table.
+
+Needs the folder with the rivals' runner and rows (``--peers``; not part of the package).
+
+    python benchmarks/peers.py run --peers ../shared/peers --core 1 default
+    python benchmarks/peers.py run --peers ../shared/peers --core 1 default-119 noise paper e2e
+    python benchmarks/peers.py table --peers ../shared/peers
+
+Every fit is a child process of the rivals' own runner, pinned to one core with one thread, with
+the split, the noise and the scoring that the rivals had. Rows that are there are not made again;
+the table states commit, machine, date and seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+ROOT = Path(__file__).resolve().parent.parent
+ROWS = ROOT / "docs" / "results" / "peers_rows.csv"
+TABLE = ROOT / "docs" / "results" / "peers.md"
+SEED = 23654
+
+EQUATE, E2E = "equate_srbench:EquateRegressor", "equate_srbench:E2ERegressor"
+#: name -> (estimator, label, parameters, extra arguments of the runner)
+RUNS: dict[str, tuple[str, str, dict[str, object], list[str]]] = {
+    "default": (EQUATE, "equate", {"max_time": 10}, ["--every", "4"]),
+    "default-119": (EQUATE, "equate", {"max_time": 10}, []),
+    "noise": (EQUATE, "equate", {"max_time": 10}, ["--every", "4", "--noise", "0.1"]),
+    "paper": (EQUATE, "equate-paper", {"max_time": 10, "preset": "paper"}, ["--every", "4"]),
+    "e2e": (E2E, "e2e", {"max_time": 10}, ["--every", "4"]),
+    "fast": (EQUATE, "equate-fast", {"max_time": 10, "preset": "fast"}, ["--every", "4"]),
+}
+PEERS = ("rils-rols", "operon", "operon-mse", "itea")
+
+
+def run(names: list[str], peers: Path, core: int, stop_at: float) -> None:
+    """Run the named configurations through the rivals' runner."""
+    for name in names:
+        estimator, label, params, extra = RUNS[name]
+        command = [
+            sys.executable, str(peers / "run_peers.py"), "--estimator", estimator,
+            "--path", str(ROOT), "--label", label, "--params", json.dumps(params),
+            "--budget", "10", "--suite", "strogatz,feynman", "--core", str(core),
+            "--clock", "wall", "--seed", str(SEED), "--out", str(ROWS),
+            "--stop-at", str(stop_at), *extra,
+        ]  # fmt: skip
+        subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+
+def block(rows: pd.DataFrame, names: set[str]) -> list[str]:
+    """Lines of a Markdown table: one method a line, over exactly the given data sets."""
+    lines = [
+        "| method | sets | R2 > .99 | R2 > .999 | exact (1 - R2 < 1e-9) | median nodes | median s |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for method, group in rows[rows.dataset.isin(names)].groupby("method", sort=False):
+        if set(group.dataset) != names:
+            continue
+        r2 = group.r2_test.fillna(-np.inf)
+        lines.append(
+            f"| {method} | {len(group)} | {100 * (r2 > 0.99).mean():.1f} % ({(r2 > 0.99).sum()}) "
+            f"| {100 * (r2 > 0.999).mean():.1f} % ({(r2 > 0.999).sum()}) "
+            f"| {100 * (r2 > 1 - 1e-9).mean():.1f} % ({(r2 > 1 - 1e-9).sum()}) "
+            f"| {group.complexity.median():g} | {group.train_time_s.median():.1f} |"
+        )
+    return lines
+
+
+def table(peers: Path) -> str:
+    """The comparison as Markdown, block by block."""
+    ours = pd.read_csv(ROWS, dtype={"setting": str})
+    theirs = pd.read_csv(peers / "peers.csv", dtype={"setting": str})
+    theirs = theirs[theirs.method.isin(PEERS) & theirs.setting.str.fullmatch("10s")]
+    rows = pd.concat([ours, theirs], ignore_index=True)
+    feynman = sorted(theirs[(theirs.suite == "feynman") & (theirs.noise == 0)].dataset.unique())
+    quarter = set(
+        ours[(ours.suite == "feynman") & (ours.noise == 0.1) & (ours.method == "equate")].dataset
+    ) or set(ours[(ours.suite == "feynman") & (ours.method == "equate-paper")].dataset)
+    strogatz = set(theirs[theirs.suite == "strogatz"].dataset)
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    lines = [
+        "# Feynman and Strogatz, 10 seconds a fit",
+        "",
+        f"Made by `python benchmarks/peers.py` at commit {commit}, {date.today():%Y-%m-%d}, on "
+        f"{platform.machine()} with {os.cpu_count()} cores ({platform.processor() or 'CPU'}); one "
+        f"core and one thread a fit, 75/25 split with seed {SEED}, at most 1000 training rows, "
+        "R2 on held-out rows without noise, nodes counted by SymPy on the printed formula.",
+        "Rivals: their rows of the same runner, split and kind of machine. Seconds of ours include "
+        "loading torch and the weights.",
+        "",
+    ]
+    for title, noise, names in (
+        ("Feynman, all 119", 0.0, set(feynman)),
+        ("Feynman, every 4th", 0.0, quarter),
+        ("Strogatz", 0.0, strogatz),
+        ("Feynman, every 4th, target noise .1", 0.1, quarter),
+        ("Strogatz, target noise .1", 0.1, strogatz),
+    ):
+        part = block(rows[rows.noise == noise], names)
+        if len(part) > 2:
+            lines += [f"## {title}", "", *part, ""]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=["run", "table"])
+    parser.add_argument("names", nargs="*", choices=[*RUNS, []], default=[])
+    parser.add_argument("--peers", type=Path, required=True)
+    parser.add_argument("--core", type=int, default=0, help="core to pin to, -1: none")
+    parser.add_argument("--stop-at", type=float, default=0, help="epoch second to stop at")
+    args = parser.parse_args()
+    if args.what == "run":
+        run(args.names or list(RUNS), args.peers, args.core, args.stop_at)
+    else:
+        TABLE.write_text(table(args.peers))
+        print(TABLE.read_text())
+
+
+if __name__ == "__main__":
+    main()

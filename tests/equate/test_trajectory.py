@@ -1,0 +1,68 @@
+"""Rows of the search and what they say about it."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from equate_srbench.equate.trajectory import COLUMNS, TrajectoryRow, diagnose, to_frame
+
+ROW = TrajectoryRow(
+    start=0,
+    step=1,
+    rung=1.0,
+    predicted_score=0.5,
+    score=0.6,
+    r2=0.5,
+    complexity=3,
+    new_skeleton=False,
+    accepted=False,
+    equation="a*b",
+    seconds=0.1,
+    source="ascent",
+)
+
+
+def test__diagnose__one_of_two_steps_has_a_new_skeleton__flip_rate_is_half():
+    """A step counts once, however many rungs flip; step 0 and other sources do not count."""
+    rows = [
+        ROW,
+        replace(ROW, rung=2.0, new_skeleton=True),
+        replace(ROW, rung=4.0, new_skeleton=True),
+        replace(ROW, step=2),
+        replace(ROW, step=0, new_skeleton=True),
+        replace(ROW, source="backbone", step=3, new_skeleton=True),
+    ]
+    assert diagnose(rows).flip_rate == 0.5
+
+
+def test__diagnose__undefined_proposals__lower_the_validity_rate():
+    """Proposals without a value count as invalid and leave the correlation alone."""
+    undefined = replace(ROW, complexity=0, score=math.nan, r2=math.nan, equation="")
+    rows = [
+        replace(ROW, predicted_score=p, score=s)
+        for p, s in ((0.1, 0.2), (0.2, 0.1), (0.3, 0.5), (0.4, 0.9))
+    ]
+    found = diagnose([*rows, undefined])
+    assert found.validity_rate == 0.8 and found.n_proposals == 5
+    assert found.rank_correlation == pytest.approx(0.8)
+
+
+def test__diagnose__no_rows__everything_is_nan():
+    """Nothing searched, nothing known."""
+    found = diagnose([])
+    assert math.isnan(found.flip_rate) and math.isnan(found.validity_rate)
+    assert math.isnan(found.rank_correlation) and found.n_proposals == 0
+
+
+def test__to_frame__no_rows__keeps_columns_and_types():
+    """The empty table can be concatenated and plotted like any other."""
+    frame = to_frame([])
+    assert tuple(frame.columns) == COLUMNS
+    assert frame.dtypes.equals(to_frame([ROW]).dtypes)
+
+
+def test__to_frame__rows__stand_in_order():
+    """One line per row, all fields."""
+    frame = to_frame([ROW, replace(ROW, step=2)])
+    assert frame["step"].tolist() == [1, 2] and frame["equation"].tolist() == ["a*b"] * 2
