@@ -239,8 +239,10 @@ def _search(table: str, problem: Problem, settings: Settings, console: Console) 
         note(console, f"{len(train)} rows: too few to keep some for a test, all are fitted")
     target = str(problem.y.name)
     with LiveLine(console, target) as progress, warnings.catch_warnings(record=True) as caught:
-        import equate_srbench  # torch takes its second while the live line says so
+        import equate_srbench
+        from equate_srbench.refine import warm_up
 
+        warm_up()  # a first start compiles for some seconds, which are not the search's
         warnings.simplefilter("always", UserWarning)
         estimator = equate_srbench.EquateRegressor(
             max_time=settings.max_time,
@@ -252,23 +254,11 @@ def _search(table: str, problem: Problem, settings: Settings, console: Console) 
         estimator.fit(train.X, train.y)
     for warning in caught:
         note(console, str(warning.message))
-    return FitRecord(
-        table=table,
-        target=target,
-        equation=estimator.equation_,
-        front=estimator.equations_,
-        candidates=estimator.candidates_,
-        trajectory=estimator.trajectory_,
-        train=train,
-        test=test,
-        seconds=estimator.fit_time_,
-        tried=estimator.diagnostics_["tried"],
-        interrupted=estimator.interrupted_,
-        settings={
-            "equate-srbench": equate_srbench.__version__,
-            "preset": settings.preset,
-            "max-time": f"{settings.max_time:g} s",
-            "seed": str(settings.seed),
-            "test-size": f"{settings.test_size:g}",
-        },
-    )
+    chosen = {
+        "equate-srbench": equate_srbench.__version__,
+        "preset": settings.preset,
+        "max-time": f"{settings.max_time:g} s",
+        "seed": str(settings.seed),
+        "test-size": f"{settings.test_size:g}",
+    }
+    return FitRecord.of(estimator, train, test, table=table, target=target, settings=chosen)

@@ -15,3 +15,11 @@ settings.load_profile("equate")
 def rng() -> np.random.Generator:
     """A generator with a fixed seed."""
     return np.random.default_rng(20250822)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiled_kernels() -> None:
+    """Compile before any test has a time limit: a fresh installation has no kernels yet."""
+    from equate_srbench.refine import warm_up
+
+    warm_up()

@@ -125,6 +125,8 @@ class EditSearch:
                 best, since = reached, self._tried()
             elif self._tried() - since > patience:
                 break
+            if island.rounds % 5 == 0:
+                island.library.extend(island.blocks())
             if tick is not None:
                 tick()
 

@@ -55,7 +55,9 @@ def fill(library: Library, columns: list[int], capacity: int, rng: np.random.Gen
         level0 = grow.keep(leaves, 1.0)
         unary = grow.unary(_OUTER, level0, 1.0)
         sums = grow.pairs(("add", "sub"), level0, level0, 1.0)
+        first = len(library)
         monomials = grow.monomials(level0, 0.3)
+        library.products = np.r_[0 : len(level0.trees), first : len(library)]
         grow.unary(_OF_SUM, sums, 0.4)
         square = BY_NAME["square"].code
         squares = unary.where([i for i, t in enumerate(unary.trees) if t.symbols[0] == square])

@@ -105,10 +105,23 @@ class Island:
         if len(library) > 1:
             single = library.match(view.target[None], view.weights[None], k=40)
             trees = [library.trees[i] for i in single.index[0]]
+            trees += self._functions_of_products()
             for i, j, _ in library.pairs(view.target, view.weights, k=pairs):
                 trees.append(_sum(library.trees[i], library.trees[j]))
         trees += [self.mutator.tree() for _ in range(100)]
         return self.absorb(trees, deadline=deadline)
+
+    def _functions_of_products(self, k: int = 40) -> list[Tree]:
+        """``exp(c m)``, ``sin(c m)``, ``log(1 + c m)``, ...: the library has them with c = 1."""
+        view, library = self.view, self.library
+        found = library.match(view.target[None], view.weights[None], k=k, among=library.products)
+        out = []
+        for i in found.index[0]:
+            scaled = Tree.apply("mul", Tree.constant(0.5), library.trees[i])
+            shifted = Tree.apply("add", Tree.constant(1.0), scaled)
+            out += [Tree.apply(name, scaled) for name in ("exp", "sin", "cos", "tanh")]
+            out += [Tree.apply(name, shifted) for name in ("log", "sqrt", "inv")]
+        return out
 
     # -- one round --------------------------------------------------------------------------
 
@@ -141,7 +154,7 @@ class Island:
         for parent in chosen.values():
             if parent.scale == 0.0:
                 continue
-            inner = (self.view.target - parent.offset) / parent.scale
+            inner = (self.view.target - self._offset(parent)) / parent.scale
             w = self.view.weights * parent.scale**2
             for node in wanted_columns(parent.tree, self.X, inner, w):
                 jobs += [(parent, node, way) for way in ("replace", "add", "mul")]
@@ -171,6 +184,11 @@ class Island:
                 out.append(tree)
         return out
 
+    def _offset(self, parent: Individual) -> float:
+        """The fitted offset or, since laws like ``exp(u) - 1`` are not reached from it, 0 or 1."""
+        rng = self.rng
+        return parent.offset if rng.random() < 0.6 else rng.choice((0.0, 0.0, 1.0, -1.0))
+
     def _part(self, found: Matches, row: int, rank: int) -> Tree:
         """``slope * u + intercept`` with the factors that do not matter left out."""
         tree = self.library.trees[int(found.index[row, rank])]
@@ -181,6 +199,16 @@ class Island:
         if abs(intercept) > 1e-3 * (abs(slope) + abs(intercept)):
             tree = Tree.apply("add", Tree.constant(intercept), tree)
         return tree
+
+    def blocks(self, parents: int = 12) -> list[Tree]:
+        """Parts of the best formulas, for the library that other islands use too."""
+        parts = {}
+        for p in self.population[:parents]:
+            for at in range(1, p.tree.size):
+                part = p.tree.subtree(at)
+                if 4 <= part.size <= 12 and part.columns:
+                    parts[part.symbols] = part
+        return list(parts.values())
 
     # -- selection --------------------------------------------------------------------------
 

@@ -67,6 +67,8 @@ class Library:
         self._norm: Array = np.zeros(0)
         self._seen: set[bytes] = set()
         self._probe = np.linspace(0, len(X) - 1, min(len(X), 32)).astype(int)
+        #: Entries that are columns or products of powers of columns.
+        self.products: NDArray[np.int64] = np.zeros(0, np.int64)
         fill(self, columns, capacity, rng)
         #: Entries made by enumeration; those of ``extend`` stand behind them.
         self.enumerated = len(self.trees)
@@ -128,7 +130,14 @@ class Library:
             self.values, self.squares = self.values[keep], self.squares[keep]
             self._centre, self._norm = self._centre[keep], self._norm[keep]
 
-    def match(self, wanted: Array, weights: Array, *, k: int = 3) -> Matches:
+    def match(
+        self,
+        wanted: Array,
+        weights: Array,
+        *,
+        k: int = 3,
+        among: NDArray[np.int64] | None = None,
+    ) -> Matches:
         """The ``k`` entries that fit each wanted column best, with slope and intercept.
 
         Parameters
@@ -138,7 +147,11 @@ class Library:
         weights : ndarray of shape (n_wanted, n_rows)
             Not negative; rows of weight 0 are ignored.
         k : int, default=3
+        among : ndarray of int, optional
+            Entries to choose from; default: all.
         """
+        values = self.values if among is None else self.values[among]
+        squares = self.squares if among is None else self.squares[among]
         w = weights / weights.sum(axis=1, keepdims=True)
         d = np.where(w > 0, wanted, 0.0)
         mean = (w * d).sum(axis=1, keepdims=True)
@@ -146,9 +159,9 @@ class Library:
         spread[spread == 0] = 1.0
         d = np.where(w > 0, (d - mean) / spread, 0.0)
         w32 = w.astype(np.float32)
-        su = w32 @ self.values.T  # (n_wanted, n_entries)
-        suu = w32 @ self.squares.T
-        sud = (w * d).astype(np.float32) @ self.values.T
+        su = w32 @ values.T  # (n_wanted, n_entries)
+        suu = w32 @ squares.T
+        sud = (w * d).astype(np.float32) @ values.T
         var = np.maximum(suu - su**2, 1e-7)
         gain = sud**2 / var
         k = min(k, gain.shape[1])
@@ -158,6 +171,8 @@ class Library:
         best = np.take_along_axis(gain, index, axis=1).astype(np.float64)
         slope = np.take_along_axis(sud / var, index, axis=1).astype(np.float64)
         centre = np.take_along_axis(su, index, axis=1).astype(np.float64)
+        if among is not None:
+            index = among[index]
         slope = slope * spread
         intercept = mean - slope * centre
         norm = self._norm[index]  # entries are stored as unit columns

@@ -264,7 +264,7 @@ def _candidates(
         for (bag, tree), candidate in zip(decoded, refined, strict=True):
             if candidate is not None:
                 yield bag, tree, candidate
-        if deadline.over:
+        if deadline.over or archive.best.r2 > settings.stop_r2:
             return
 
 

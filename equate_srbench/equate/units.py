@@ -8,8 +8,8 @@ with the outer scale and offset, so that ``x_0 * x_1`` stays three nodes in any 
 from __future__ import annotations
 
 from equate_srbench.backbone.views import View
+from equate_srbench.expr import normal
 from equate_srbench.expr.tree import Tree
-from equate_srbench.pretrain import normal
 
 #: Constants of a training target lie in this range (see ``pretrain.corpus``).
 SMALLEST, LARGEST = 5e-4, 2e3

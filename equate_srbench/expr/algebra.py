@@ -50,7 +50,7 @@ def from_tree(tree: Tree) -> Node:
     values = list(tree.constants)
     for symbol in reversed(tree.symbols):
         if symbol == CONSTANT:
-            stack.append(_finite(values.pop()))
+            stack.append(_finite(float(values.pop())))  # NumPy's doubles included
         elif symbol >= VARIABLE:
             stack.append(("v", symbol - VARIABLE))
         else:

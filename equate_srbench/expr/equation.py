@@ -85,8 +85,10 @@ class Equation:
         self._metrics = dict(metrics or {})
         self._covariance: NDArray[np.float64] | None = None
         if covariance is not None:
-            self._covariance = np.array(covariance, dtype=np.float64)
             n = len(tree.constants)
+            self._covariance = np.array(covariance, dtype=np.float64)
+            if not n and not self._covariance.size:  # JSON has one empty list for all shapes
+                self._covariance = np.empty((0, 0))
             if self._covariance.shape != (n, n):
                 raise ValueError(f"covariance of shape {self._covariance.shape}, expected {(n, n)}")
 

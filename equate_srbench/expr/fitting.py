@@ -18,6 +18,9 @@ from equate_srbench.expr.tree import Tree
 
 Array = NDArray[np.float64]
 
+_STEP = 6e-6  # cube root of a double's epsilon: best for central differences
+_RANK = 1e-9  # a little above what those leave of a dependence
+
 
 @dataclass(frozen=True, slots=True)
 class Fit:
@@ -74,52 +77,74 @@ def fit_constants(
     Fit
         Never worse than the start.
     """
-    free = [i for i in range(len(tree.constants)) if i not in held]
-    root = np.sqrt(weights) if weights is not None else np.ones(len(y))
-    scale = float(np.max(np.abs(y), initial=0.0)) or 1.0  # squares of 1e-200 would underflow
-    start = np.array(tree.constants, dtype=np.float64)
+    n = len(tree.constants)
+    free = [i for i in range(n) if i not in held]
+    best = Fit(tree, mean_square(tree, X, y, weights), np.zeros((n, n)))
+    if not free or not np.isfinite(best.loss):
+        return best
+    problem = _Problem(tree, X, y, weights, free)
+    tight = float(4 * np.finfo(np.float64).eps)
+    solved = least_squares(
+        problem.residuals, problem.start, jac=problem.jacobian,
+        method="lm" if len(y) >= len(free) else "trf",
+        ftol=tight, xtol=tight, gtol=tight, max_nfev=max_steps * (len(free) + 1),
+    )  # fmt: skip
+    new, values = problem.tree(solved.x), solved.x
+    loss = mean_square(new, X, y, weights)
+    if not loss <= best.loss:
+        new, loss, values = tree, best.loss, problem.start
+    best.covariance[np.ix_(free, free)] = problem.covariance(values)
+    return Fit(new, loss, best.covariance)
 
-    def with_free(values: Array) -> Tree:
-        constants = start.copy()
-        constants[free] = values
-        return tree.with_constants(constants.tolist())
 
-    def residuals(values: Array) -> Array:
+class _Problem:
+    """Residuals by the free constants, in units in which all numbers are of size one.
+
+    (Squares of a target of size 1e-200 would underflow, and the solver's own tolerances are
+    absolute.)
+    """
+
+    def __init__(
+        self, tree: Tree, X: Array, y: Array, weights: Array | None, free: list[int]
+    ) -> None:
+        self._tree, self._X, self._y, self._free = tree, X, y, free
+        self._root = np.sqrt(weights) if weights is not None else np.ones(len(y))
+        self._scale = float(np.max(np.abs(y), initial=0.0)) or 1.0
+        constants = np.array(tree.constants, dtype=np.float64)[free]
+        self._units = np.where(constants == 0.0, 1.0, np.abs(constants))
+        self.start = constants / self._units
+
+    def tree(self, values: Array) -> Tree:
+        constants = np.array(self._tree.constants, dtype=np.float64)
+        constants[self._free] = values * self._units
+        return self._tree.with_constants(constants.tolist())
+
+    def residuals(self, values: Array) -> Array:
         with np.errstate(all="ignore"):
-            out: Array = root * ((evaluate(with_free(values), X) - y) / scale)
+            difference = evaluate(self.tree(values), self._X) - self._y
+            out: Array = self._root * (difference / self._scale)
         # a step off the formula's domain must look bad, not stop the solver
         return np.where(np.isfinite(out), np.clip(out, -1e100, 1e100), 1e100)
 
-    best = Fit(tree, mean_square(tree, X, y, weights), np.zeros((len(start), len(start))))
-    if not free or not np.isfinite(best.loss):
-        return best
-    method = "lm" if len(y) >= len(free) else "trf"
-    tight = float(4 * np.finfo(np.float64).eps)
-    solved = least_squares(
-        residuals, start[free], method=method, x_scale="jac" if method == "lm" else 1.0,
-        ftol=tight, xtol=tight, gtol=tight, max_nfev=max_steps * (len(free) + 1),
-    )  # fmt: skip
-    new = with_free(solved.x)
-    loss = mean_square(new, X, y, weights)
-    if not loss <= best.loss:
-        new, loss = tree, best.loss
-    return Fit(new, loss, _covariance(solved.jac, loss, scale, root, free, len(start)))
+    def jacobian(self, values: Array) -> Array:
+        steps = _STEP * np.maximum(np.abs(values), 1e-3)
+        pairs = [
+            self.residuals(values + move) - self.residuals(values - move) for move in np.diag(steps)
+        ]
+        slopes: Array = np.array(pairs).T / (2.0 * steps)
+        return slopes
 
-
-def _covariance(
-    jacobian: Array, loss: float, scale: float, root: Array, free: list[int], n_constants: int
-) -> Array:
-    """``s^2 (J'J)^-1`` over the free constants, with ``s^2`` the residual variance."""
-    out = np.zeros((n_constants, n_constants))
-    spare = len(root) - len(free)
-    block = np.full((len(free), len(free)), np.nan)
-    norms = np.linalg.norm(jacobian, axis=0)
-    if spare > 0 and np.all(norms > 0.0) and np.all(np.isfinite(norms)):
-        # columns of length 1, since constants may have very different sizes
-        _, sizes, rows = np.linalg.svd(jacobian / norms, full_matrices=False)
-        if sizes[-1] > 1e-12 * sizes[0]:
-            variance = loss / scale**2 * float(np.sum(root**2)) / spare
-            inverse = (rows.T / sizes**2) @ rows
-            block = variance * inverse / np.outer(norms, norms)
-    out[np.ix_(free, free)] = block
-    return out
+    def covariance(self, values: Array) -> Array:
+        """``s^2 (J'J)^-1``, ``s^2`` the residual variance; NaN if the data do not determine it."""
+        jacobian = self.jacobian(values)
+        n_rows, n_free = jacobian.shape
+        norms = np.linalg.norm(jacobian, axis=0)
+        if n_rows > n_free and np.all(norms > 0.0) and np.all(np.isfinite(norms)):
+            # columns of length 1, since constants may matter very differently
+            _, sizes, rows = np.linalg.svd(jacobian / norms, full_matrices=False)
+            if sizes[-1] > _RANK * sizes[0]:
+                variance = float(np.sum(self.residuals(values) ** 2)) / (n_rows - n_free)
+                units = self._units / norms
+                out: Array = variance * ((rows.T / sizes**2) @ rows) * np.outer(units, units)
+                return out
+        return np.full((n_free, n_free), np.nan)

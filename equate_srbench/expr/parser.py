@@ -217,7 +217,9 @@ def _function(node: ast.expr) -> str:
     if isinstance(node, ast.Attribute):
         if isinstance(node.value, ast.Name) and node.value.id in _MODULES:
             return node.attr
-        raise FormulaError(f"'.{_short(node.attr)}' is not known: only np.sin and the like have a dot")
+        raise FormulaError(
+            f"'.{_short(node.attr)}' is not known: only np.sin and the like have a dot"
+        )
     raise FormulaError("only named functions can be called: write * for a product")
 
 

@@ -155,10 +155,10 @@ class _Writer:
         if grouped is None:
             return plain
         rest, product = grouped
-        if not rest and constant == 0.0:
-            other = self.write(product)
-        else:
-            other = self._sum(constant, [*rest, (product, 1.0)])
+        total = algebra.add((constant, 1.0), *rest, (product, 1.0))
+        if isinstance(total, tuple) and total[0] == "+" and len(total[2]) >= len(terms):
+            return plain  # nothing gained, and no end to it
+        other = self.write(total)
         return other if other.size < plain.size else plain
 
     def _plain_sum(self, constant: float, terms: Sequence[tuple[Node, float]]) -> Tree:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from equate_srbench.expr.errors import FormulaError
+from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.expr.operators import BY_CODE, CONSTANT, VARIABLE
 from equate_srbench.expr.parser import combine
 from equate_srbench.expr.tree import Tree
@@ -20,6 +24,7 @@ _BINARY: dict[str, Any] = {
     "div": lambda a, b: a / b,
     "pow": lambda a, b: a**b,
 }
+_EXACT = frozenset({"add", "sub", "mul", "div", "inv"})
 _POWERS = {"inv": -1, "square": 2, "cube": 3}
 _FUNCTIONS = {"abs": "Abs", "arcsin": "asin", "arccos": "acos", "arctan": "atan"}
 _NAMES = {spelt: name for name, spelt in _FUNCTIONS.items()} | {
@@ -40,30 +45,42 @@ def to_sympy(tree: Tree, symbols: Sequence[sympy.Symbol]) -> sympy.Expr:
     -------
     sympy.Expr
         Whole constants as Integer, others as Float with all bits of the double.
-    """
-    import sympy
 
+    Raises
+    ------
+    FormulaError
+        If constants fold to something that is not finite.
+    """
     stack: list[Any] = []
     values = list(tree.constants)
     for symbol in reversed(tree.symbols):
         if symbol == CONSTANT:
-            stack.append(_number(values.pop(), tree.size == 1))
+            stack.append(_number(float(values.pop())))
         elif symbol >= VARIABLE:
             stack.append(symbols[symbol - VARIABLE])
         else:
             op = BY_CODE[symbol]
             args = [stack.pop() for _ in range(op.arity)]
-            if all(arg.is_number for arg in args):  # floats: integer towers would never end
-                args = [sympy.Float(arg) if arg.is_Integer else arg for arg in args]
-            stack.append(_apply(op.name, args))
+            fixed = all(arg.is_number for arg in args)
+            stack.append(_folded(op.name, args) if fixed else _apply(op.name, args))
     return stack[0]
 
 
-def _number(value: float, alone: bool) -> sympy.Expr:
+def _number(value: float) -> sympy.Expr:
     import sympy
 
-    whole = value == int(value) and abs(value) < 1e15 if abs(value) < float("inf") else False
+    if not math.isfinite(value):
+        raise FormulaError(f"the constant {value} is not finite")
+    whole = value.is_integer() and abs(value) < 1e15
     return sympy.Integer(int(value)) if whole else sympy.Float(value)
+
+
+def _folded(name: str, args: list[Any]) -> sympy.Expr:
+    """An operator on numbers, in doubles: SymPy's exact 9**9**9 would never end."""
+    if name in _EXACT and all(arg.is_Rational for arg in args) and args[-1] != 0:
+        return _apply(name, args)
+    constants = [Tree.constant(float(arg)) for arg in args]
+    return _number(float(evaluate(Tree.apply(name, *constants), np.empty((1, 0)))[0]))
 
 
 def _apply(name: str, args: list[Any]) -> Any:

@@ -39,8 +39,8 @@ from equate_srbench.equate.alignment import (
 )
 from equate_srbench.equate.mutations import Mutator
 from equate_srbench.equate.trajectory import rank_correlation
+from equate_srbench.expr import normal
 from equate_srbench.expr.tree import Tree
-from equate_srbench.pretrain import normal
 from equate_srbench.pretrain.corpus import MAX_COLUMNS, CorpusConfig, Counts, Example, _examples
 from equate_srbench.pretrain.corpus import features as point_features
 from equate_srbench.pretrain.decontaminate import Filter

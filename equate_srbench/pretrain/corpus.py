@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from equate_srbench.backbone.features import point_features
 from equate_srbench.backbone.views import Kind, View
+from equate_srbench.expr import normal
 from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.expr.tree import Tree
 from equate_srbench.expr.vocabulary import CompactVocabulary
-from equate_srbench.pretrain import generators, normal
+from equate_srbench.pretrain import generators
 from equate_srbench.pretrain.decontaminate import Filter
 
 MAX_COLUMNS = 10

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+from equate_srbench.expr import normal
 from equate_srbench.expr.parser import parse
-from equate_srbench.pretrain import normal
 
 FILE = "forbidden.json"
 #: Skeletons of at most this many nodes are common knowledge (``x0*x1``) and stay.

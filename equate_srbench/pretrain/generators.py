@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from random import Random
 
-from equate_srbench.pretrain import normal
-from equate_srbench.pretrain.normal import Expression
+from equate_srbench.expr import normal
+from equate_srbench.expr.normal import Expression
 
 Columns = Sequence[int]
 

@@ -75,7 +75,7 @@ class LiveLine:
         """Take the line."""
         if self._live:
             self._live.start()
-            self._live.update(Text("loading ...", "dim"), refresh=True)
+            self._live.update(Text("getting ready ...", "dim"), refresh=True)
         return self
 
     def __exit__(
@@ -142,5 +142,8 @@ def show_result(console: Console, record: FitRecord) -> None:
         s = score(record.equation, rows)
         what = f"R² {r2_text(s.r2)}, RMS error {s.rmse:.4g}, largest error {s.largest:.4g}"
         lines.append((f"{name} rows", f"{what} ({len(rows)} rows)"))
+    stopped = ", stopped by hand" if record.interrupted else ""
+    count = sum(record.tried.values())
+    lines.append(("search", f"{record.seconds:.1f} s, {count:,} formulas tried{stopped}"))
     for label, value in lines:
         console.print(Text(f"{label:<10s}", "dim"), Text(value), soft_wrap=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -76,6 +76,33 @@ class FitRecord:
     def features(self) -> list[str]:
         """Names of the columns that the fit could use."""
         return [str(name) for name in self.train.X.columns]
+
+    @classmethod
+    def of(
+        cls,
+        estimator: Any,
+        train: Rows,
+        test: Rows | None = None,
+        *,
+        table: str,
+        target: str,
+        settings: dict[str, str] | None = None,
+    ) -> FitRecord:
+        """Read a fitted ``EquateRegressor``, or anything with its fitted attributes."""
+        return cls(
+            table=table,
+            target=target,
+            equation=estimator.equation_,
+            front=estimator.equations_,
+            candidates=estimator.candidates_,
+            trajectory=estimator.trajectory_,
+            train=train,
+            test=test,
+            seconds=estimator.fit_time_,
+            tried=estimator.diagnostics_["tried"],
+            interrupted=estimator.interrupted_,
+            settings=settings or {},
+        )
 
     def parts(self) -> list[tuple[str, Rows]]:
         """Fit rows and, if there are any, test rows, by name."""

@@ -19,10 +19,12 @@ def backbone():
     sizes = {"dim": 32, "encoder_dim": 24, "heads": 4, "encoder_heads": 2, "max_length": 16}
     network = Backbone(BackboneConfig(**sizes, decoder_layers=2, encoder_layers=1)).eval()
     # wider than at initialisation and with fewer constants, so that decoded formulas differ
-    torch.nn.init.normal_(network.decoder.embeddings.weight, std=0.25)
+    torch.nn.init.normal_(network.decoder.embeddings.weight, std=0.1)
     words = network.vocabulary.words
-    symbols = network.vocabulary.columns().stop
-    network.decoder.proj.bias.data = torch.tensor([-3.0 * (i >= symbols) for i in range(len(words))])
+    symbols = network.vocabulary.columns.stop
+    network.decoder.proj.bias.data = torch.tensor(
+        [-2.0 * (i >= symbols) for i in range(len(words))]
+    )
     torch.set_rng_state(state)
     return network.requires_grad_(False)
 
@@ -45,7 +47,7 @@ def quick():
     """Settings small enough for a test."""
     return EquateSettings(
         n_subsets=3,
-        samples=3,
+        samples=8,
         temperatures=(1.0,),
         max_length=12,
         epochs=2,

@@ -27,6 +27,7 @@ def start():
 
 
 def climb(objective, start, **changes):
+    """All steps of one ascent."""
     options = {"steps": 6, "step_size": 0.05, "trust": 0.5, "ladder": LADDER, **changes}
     return list(ascend(objective, *start, **options))
 
@@ -34,7 +35,8 @@ def climb(objective, start, **changes):
 def test__ascend__first_step__is_the_start(start):
     """Step 0 proposes the untouched embeddings."""
     first = climb(hill(torch.ones(8)), start)[0]
-    assert first.index == 0 and first.rungs == (0.0,)
+    assert first.index == 0
+    assert first.rungs == (0.0,)
     assert torch.equal(first.embeddings[:, 0], start[0])
 
 
@@ -42,7 +44,8 @@ def test__ascend__concave_objective__predicted_score_rises(start):
     """The rung of multiple 1 climbs in every step."""
     steps = climb(hill(torch.ones(8)), start)
     values = torch.stack([s.predicted[:, s.rungs.index(1.0)] for s in steps[1:]])
-    assert (values.diff(dim=0) > 0).all() and (values[0] > steps[0].predicted[:, 0]).all()
+    assert (values.diff(dim=0) > 0).all()
+    assert (values[0] > steps[0].predicted[:, 0]).all()
 
 
 def test__ascend__evaluator_with_attention_pools__predicted_score_rises(start):

@@ -28,10 +28,9 @@ f = Tree.apply
 
 
 def gather(backbone, archive, settings, seed=0, deadline=None):
+    """Bags and quadruples of an archive's table."""
     rng = np.random.default_rng(seed)
-    bags = encode_bags(
-        backbone, archive.X, archive.y, draw_subsets(len(archive.y), settings, rng)
-    )
+    bags = encode_bags(backbone, archive.X, archive.y, draw_subsets(len(archive.y), settings, rng))
     quadruples = collect(
         backbone,
         bags,
@@ -54,7 +53,9 @@ def test__draw_subsets__any_table__sizes_and_rows_are_as_promised(n, seed):
     assert len(subsets) == (1 if n <= settings.min_points else settings.n_subsets)
     for rows in subsets:
         assert least <= len(rows) <= most
-        assert len(set(rows.tolist())) == len(rows) and 0 <= rows[0] and rows[-1] < n
+        assert len(set(rows.tolist())) == len(rows)
+        assert rows[0] >= 0
+        assert rows[-1] < n
 
 
 def test__encode_bags__both_views__masks_follow_the_sizes(backbone, table):
@@ -73,7 +74,8 @@ def test__collect__random_network__quadruples_are_distinct_scored_and_capped(
     """Best first, no two alike in a view, scores as the archive says, tokens within limits."""
     bags, quadruples = gather(backbone, archive, replace(quick, cap=12))
     real = [q for q in quadruples if q.candidate is not None]
-    assert 0 < len(quadruples) <= 12 and len(real) < len(quadruples)
+    assert 0 < len(quadruples) <= 12
+    assert len(real) < len(quadruples)
     assert [q.score for q in real] == sorted((q.score for q in real), reverse=True)
     keys = [(bags.views[q.bag].kind, q.candidate.inner.skeleton) for q in real]
     assert len(set(keys)) == len(keys)
@@ -100,7 +102,8 @@ def test__damaged__never_enter_the_archive(backbone, archive, quick):
     before = len(archive), archive.best
     rng = np.random.default_rng(0)
     found = damaged(backbone.vocabulary, bags, quadruples, archive, quick, 20, rng)
-    assert len(found) >= 10 and all(q.candidate is None for q in found)
+    assert len(found) >= 10
+    assert all(q.candidate is None for q in found)
     assert (len(archive), archive.best) == before
 
 

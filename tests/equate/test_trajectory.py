@@ -44,15 +44,18 @@ def test__diagnose__undefined_proposals__lower_the_validity_rate():
         for p, s in ((0.1, 0.2), (0.2, 0.1), (0.3, 0.5), (0.4, 0.9))
     ]
     found = diagnose([*rows, undefined])
-    assert found.validity_rate == 0.8 and found.n_proposals == 5
+    assert found.validity_rate == 0.8
+    assert found.n_proposals == 5
     assert found.rank_correlation == pytest.approx(0.8)
 
 
 def test__diagnose__no_rows__everything_is_nan():
     """Nothing searched, nothing known."""
     found = diagnose([])
-    assert math.isnan(found.flip_rate) and math.isnan(found.validity_rate)
-    assert math.isnan(found.rank_correlation) and found.n_proposals == 0
+    assert math.isnan(found.flip_rate)
+    assert math.isnan(found.validity_rate)
+    assert math.isnan(found.rank_correlation)
+    assert found.n_proposals == 0
 
 
 def test__to_frame__no_rows__keeps_columns_and_types():
@@ -65,4 +68,5 @@ def test__to_frame__no_rows__keeps_columns_and_types():
 def test__to_frame__rows__stand_in_order():
     """One line per row, all fields."""
     frame = to_frame([ROW, replace(ROW, step=2)])
-    assert frame["step"].tolist() == [1, 2] and frame["equation"].tolist() == ["a*b"] * 2
+    assert frame["step"].tolist() == [1, 2]
+    assert frame["equation"].tolist() == ["a*b"] * 2

@@ -23,11 +23,10 @@ def test__from_tree__spellings__same_node_up_to_order(spellings):
     def normal(node):
         if isinstance(node, float):
             return round(node, 12)
-        return tuple(
-            frozenset(map(normal, part)) if isinstance(part, tuple) and part and
-            isinstance(part[0], tuple) else normal(part) if isinstance(part, tuple | float) else part
-            for part in node
-        )  # fmt: skip
+        if not isinstance(node, tuple):
+            return node
+        parts = [normal(part) for part in node]
+        return frozenset(parts) if isinstance(node[0], tuple) else tuple(parts)
 
     first, second = (normal(algebra.from_tree(parse(text, NAMES))) for text in spellings)
     assert first == second

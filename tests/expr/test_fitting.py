@@ -12,6 +12,7 @@ NAMES = ["a", "b"]
 
 @pytest.fixture
 def X():
+    """A hundred positive rows."""
     return np.random.default_rng(0).uniform(0.5, 3.0, (100, 2))
 
 

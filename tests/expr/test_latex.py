@@ -58,7 +58,7 @@ AWKWARD = ["x 1", "a_b_c", "50% {x}", "$y$", "a^b~c", "\\alpha", "l'&#", "", "_"
 
 
 def test__to_latex__random_formulas__mathtext_typesets(random_tree):
-    """matplotlib's parser accepts every formula, with awkward column names too."""
+    """The mathtext parser accepts every formula, with awkward column names too."""
     parser = MathTextParser("path")
     rng = np.random.default_rng(5)
     for i in range(60):

@@ -34,10 +34,9 @@ def test__operator__array_numpy_sympy_torch__same_values(op):
     args = [ARGUMENTS, ARGUMENTS[::-1].copy()][: op.arity]
     wanted = op.array(np, *args)
     names = ["a", "b"][: op.arity]
-    source = op.numpy.format(*names)
-    np.testing.assert_allclose(
-        eval(source, {"np": np}, dict(zip(names, args, strict=True))), wanted, rtol=1e-14  # noqa: S307
-    )
+    space = {"np": np, **dict(zip(names, args, strict=True))}
+    values = eval(op.numpy.format(*names), space)  # noqa: S307 - the table's own text
+    np.testing.assert_allclose(values, wanted, rtol=1e-14)
     expression = sympy.sympify(op.sympy.format(*names))
     function = sympy.lambdify(names, expression, "numpy")
     np.testing.assert_allclose(function(*args), wanted, rtol=1e-14)

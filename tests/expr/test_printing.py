@@ -66,8 +66,9 @@ def test__to_text__any_tree__bitwise_the_same_function(seed, random_tree, table)
     tree = random_tree(np.random.default_rng(seed))
     try:
         again = parse(to_text(tree, NAMES), NAMES)
-    except FormulaError as error:
-        assert "exponent" in str(error)  # a power of constants beyond the parser's limit
+    except FormulaError:
+        # an exponent made of constants may be beyond the parser's limit, nothing else
+        assert not np.isfinite(evaluate(tree, table)).any() or "pow" in repr(tree)
         return
     a, b = evaluate(tree, table), evaluate(again, table)
     # pow(x, 3.0) comes back as cube, which may round otherwise

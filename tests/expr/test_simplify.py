@@ -76,6 +76,7 @@ class Lying:
         self.trees = list(trees)
 
     def forms(self, tree, seconds):
+        """The prepared answers."""
         return self.trees
 
 
@@ -83,7 +84,9 @@ class Lying:
 def test__simplify__wrong_form__refused(lie, table):
     """Shorter is not enough."""
     tree = parse("a*b*c + a - a*1.0000000000001", NAMES)
-    found = simplify(tree, table, worker=Lying(parse(lie, NAMES), Tree((1, 64)), Tree((0,), (np.nan,))))
+    found = simplify(
+        tree, table, worker=Lying(parse(lie, NAMES), Tree((1, 64)), Tree((0,), (np.nan,)))
+    )
     np.testing.assert_allclose(evaluate(found, table), evaluate(tree, table), rtol=1e-9)
 
 

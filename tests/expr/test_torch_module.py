@@ -10,7 +10,7 @@ from equate_srbench.expr.tree import Tree
 
 
 def test__forward__random_formulas__numpy_values(random_tree, table, sound_rows):
-    """torch and NumPy agree to rounding."""
+    """Values agree with NumPy to rounding."""
     rng = np.random.default_rng(6)
     for _ in range(100):
         tree = random_tree(rng)
@@ -35,7 +35,7 @@ def test__constants__trained__tree_follows():
         return value
 
     optimizer.step(loss)
-    np.testing.assert_allclose(module.tree().constants, [3.0, 0.5], rtol=1e-6)
+    np.testing.assert_allclose(module.tree().constants, [3.0, 0.5], rtol=1e-4)
 
 
 def test__forward__constant_formula_and_batches__leading_shape():

@@ -7,9 +7,10 @@ from random import Random
 import numpy as np
 import pytest
 
+from equate_srbench.expr import normal
 from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.expr.vocabulary import CompactVocabulary
-from equate_srbench.pretrain import corpus, generators, normal
+from equate_srbench.pretrain import corpus, generators
 from equate_srbench.pretrain.corpus import Batch, CorpusConfig, pool
 from equate_srbench.pretrain.decontaminate import Filter
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from equate_srbench.expr import normal
 from equate_srbench.expr.parser import parse
-from equate_srbench.pretrain import decontaminate, normal
+from equate_srbench.pretrain import decontaminate
 from equate_srbench.pretrain.decontaminate import Filter
 
 NAMES = ["u", "v", "w", "x", "y", "z"]

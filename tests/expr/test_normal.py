@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from equate_srbench.expr import normal
 from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.expr.parser import parse
-from equate_srbench.pretrain import generators, normal
+from equate_srbench.pretrain import generators
 
 NAMES = ["a", "b", "c", "d"]
 

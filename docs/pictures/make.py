@@ -1,0 +1,63 @@
+"""Draw the pictures of the README from real fits: ``python docs/pictures/make.py``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from equate_srbench import EquateRegressor
+from equate_srbench.data import SHIPPED
+from equate_srbench.data.reading import read_table, split_columns
+from equate_srbench.report import figures
+from equate_srbench.report.page import COLOURS
+from equate_srbench.report.record import FitRecord, Rows
+
+HERE = Path(__file__).parent
+WIDTH = 720
+FRAME = """<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"
+ viewBox="0 0 {width} {height}" font-family="system-ui, sans-serif">
+<style>{colours}</style>
+<rect width="{width}" height="{height}" rx="10" fill="var(--card)" stroke="var(--grid)"/>
+{parts}
+</svg>
+"""
+
+
+def fit(name: str) -> FitRecord:
+    """Fit a shipped table with the defaults of the package."""
+    table = SHIPPED[name]
+    problem = split_columns(read_table(name), table.target)
+    rows = Rows(problem.X, problem.y.to_numpy(np.float64))
+    estimator = EquateRegressor(random_state=0).fit(rows.X, rows.y)
+    return FitRecord.of(estimator, rows, table=name, target=table.target)
+
+
+def stack(*pictures: tuple[str, float]) -> str:
+    """SVG texts below each other, each centred with its share of the width."""
+    y, parts = 18.0, []
+    for svg, share in pictures:
+        _, _, w, h = map(float, re.search(r'viewBox="([^"]+)"', svg)[1].split())
+        width = share * WIDTH
+        height = width * h / w
+        place = (
+            f'x="{(WIDTH - width) / 2:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"'
+        )
+        opening = re.sub(r' (?:width|height)="[^"]+"', "", svg[: svg.index(">")])
+        parts.append(opening.replace("<svg", f"<svg {place}", 1) + svg[svg.index(">") :])
+        y += height + 14.0
+    return FRAME.format(width=WIDTH, height=round(y), colours=COLOURS, parts="\n".join(parts))
+
+
+def main() -> None:
+    """Draw formula, curve and front for the table of the README's first command."""
+    record = fit("kepler")
+    formula = figures.formula(f"\\mathrm{{{record.target}}} = {record.equation.to_latex()}")
+    picture = stack((formula, 0.26), (figures.curve(record), 0.95), (figures.front(record), 0.95))
+    (HERE / "kepler.svg").write_text(picture, encoding="utf-8", newline="\n")
+    print(record.equation, f"in {record.seconds:.1f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Rivals behind the same interface."""
