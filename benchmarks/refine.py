@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import os
 import platform
 import subprocess
 import sys
@@ -33,9 +34,9 @@ _BINARY_WEIGHTS = {"add": 4.0, "sub": 3.0, "mul": 4.0, "div": 2.0, "pow": 0.5}
 _RARE = ("abs", "cube", "tan", "arcsin", "arccos", "arctan", "tanh")
 
 
-def random_tree(rng: np.random.Generator, depth: int, constant_share: float = 0.15) -> Tree:
+def random_tree(rng: np.random.Generator, depth: int, constant_share: float = 0.16) -> Tree:
     """A random tree of at most ``depth`` levels; leaves are mostly variables."""
-    if depth == 1 or rng.random() < 0.06:
+    if depth == 1 or rng.random() < 0.04:
         if rng.random() < constant_share:
             return Tree.constant(float(np.round(rng.normal(0.0, 2.0), 3)))
         return Tree.variable(int(rng.integers(N_COLUMNS)))
@@ -89,23 +90,25 @@ def timed(work: Callable[[], Any]) -> tuple[Any, float, float]:
 
 def cold_start() -> None:
     """Print what a first call costs with an empty and with a filled cache of compiled code."""
+    code = (
+        "import time, numba; t, c = time.perf_counter(), time.process_time();"
+        "from equate_srbench.refine import warm_up; i = time.perf_counter() - t; warm_up();"
+        "print(f'import {i:.2f} s, ready after {time.perf_counter() - t:.2f} s wall, '"
+        "f'{time.process_time() - c:.2f} s CPU')"
+    )
     with tempfile.TemporaryDirectory() as folder:
-        code = (
-            "import time; import numba; t, c = time.perf_counter(), time.process_time();"
-            "from equate_srbench.refine import warm_up; i = time.perf_counter() - t; warm_up();"
-            "print(f'import {i:.2f} s, ready after {time.perf_counter() - t:.2f} s wall, '"
-            "f'{time.process_time() - c:.2f} s CPU')"
-        )
+        environment = {**os.environ, "NUMBA_CACHE_DIR": folder}
         for label in ("empty cache", "second process"):
-            environment = {"NUMBA_CACHE_DIR": folder}
             print(f"{label}: ", end="", flush=True)
-            subprocess.run([sys.executable, "-c", code], env=_inherit(environment), check=True)
+            subprocess.run([sys.executable, "-c", code], env=environment, check=True)
 
 
-def _inherit(more: dict[str, str]) -> dict[str, str]:
-    import os
-
-    return {**os.environ, **more}
+def _processor() -> str:
+    """Name of the processor and number of cores."""
+    lines = Path("/proc/cpuinfo")
+    names = lines.read_text().splitlines() if lines.exists() else []
+    name = next((n.split(":")[1].strip() for n in names if n.startswith("model name")), "")
+    return f"{name or platform.processor()} ({platform.machine()}), {os.cpu_count()} cores"
 
 
 def stamp(seed: int) -> str:
@@ -115,7 +118,7 @@ def stamp(seed: int) -> str:
         ["git", "rev-parse", "--short", "HEAD"], cwd=here, capture_output=True, text=True
     ).stdout.strip()
     return (
-        f"commit {commit or 'none'}, {platform.machine()} {platform.system()}, "
+        f"commit {commit or 'none'}, {_processor()}, load {os.getloadavg()[0]:.1f}, "
         f"Python {platform.python_version()}, NumPy {np.__version__}, SciPy {scipy.__version__}, "
         f"{datetime.date.today()}, seed {seed}"
     )
@@ -127,7 +130,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--trees", type=int, default=3000)
     parser.add_argument("--scipy", type=int, default=300, help="trees that SciPy fits too")
-    parser.add_argument("--max-steps", type=int, default=20)
+    parser.add_argument("--max-steps", type=int, default=40)
     parser.add_argument("--backend", default="auto")
     parser.add_argument("--cold", action="store_true", help="also time the first call")
     args = parser.parse_args()
@@ -142,7 +145,10 @@ def main() -> None:
     refiner.fit(trees[:50])
     ours: Refined
     ours, wall, cpu = timed(lambda: refiner.fit(trees, max_steps=args.max_steps))
-    print(f"refine: {len(trees) / wall:.0f}/s wall, {len(trees) / cpu:.0f}/s CPU")
+    print(
+        f"refine: {len(trees) / wall:.0f}/s wall, {len(trees) / cpu:.0f}/s CPU "
+        f"({refiner.backend}, <= {args.max_steps} steps)"
+    )
     some = list(range(0, len(trees), max(1, len(trees) // args.scipy)))
     theirs, wall_2, cpu_2 = timed(lambda: [one_by_one(trees[i], X, y) for i in some])
     print(f"scipy:  {len(some) / wall_2:.0f}/s wall, {len(some) / cpu_2:.0f}/s CPU")

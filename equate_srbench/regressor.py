@@ -5,7 +5,6 @@ from __future__ import annotations
 import numbers
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -16,58 +15,26 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from equate_srbench.backbone import checkpoint
 from equate_srbench.clock import Deadline
 from equate_srbench.equate import search
-from equate_srbench.equate.archive import Archive, Candidate
-from equate_srbench.equate.problem import Problem, prepare
+from equate_srbench.equate.archive import Archive
+from equate_srbench.equate.problem import Problem, bad_columns, prepare
 from equate_srbench.equate.trajectory import TrajectoryRow, to_frame
-from equate_srbench.expr.complexity import complexity
 from equate_srbench.expr.equation import Equation
+from equate_srbench.expr.errors import FormulaError
+from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.expr.rewrite import rewrite
+from equate_srbench.expr.tree import Tree
+from equate_srbench.progress import CallbackSupportMixin, Progress, Reporter, with_callbacks
+from equate_srbench.refine import warm_up
 
-try:  # scikit-learn >= 1.9
-    from sklearn.callback import CallbackSupportMixin, with_callbacks
-except ImportError:  # pragma: no cover - older scikit-learn has no callbacks
-
-    class CallbackSupportMixin:  # type: ignore[no-redef]
-        """Stands in where scikit-learn has no callbacks."""
-
-    def with_callbacks(method: Callable[..., Any]) -> Callable[..., Any]:  # type: ignore[no-redef]
-        """Leave ``method`` as it is."""
-        return method
-
+warm_up()  # on import, so that compiling, once per installation, takes no time of a fit
 
 Array = NDArray[np.float64]
 
 #: Most rows of ``candidates_``; the best by loss are kept.
 MAX_CANDIDATES = 3000
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """What a progress callback is told.
-
-    Attributes
-    ----------
-    seconds : float
-        Since the start of ``fit``.
-    phase : str
-        ``propose``, ``align``, ``ascend``, ``edit`` or ``shorten``.
-    candidates : int
-        Formulas tried so far.
-    equation : str
-        Most accurate formula so far.
-    r2 : float
-        On the fit rows.
-    complexity : int
-    """
-
-    seconds: float
-    phase: str
-    candidates: int
-    equation: str
-    r2: float
-    complexity: int
 
 
 class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
@@ -194,20 +161,26 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         """
         deadline = Deadline(self._seconds())
         problem = self._prepare(X, y, sample_weight)
-        self._problem = problem_without_rows(problem)
+        self._problem = problem.without_rows()
         rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
         archive = Archive(problem.X, problem.y, problem.weights, deadline=deadline, lam=self.lam)
         run = self._make_search(archive, rng)
+        report = Reporter(self, run, X, y, sample_weight)
         self.interrupted_ = False
-        self._answer(archive, run)  # usable from the first moment on
-        report = _Reporter(self, archive, deadline)
         try:
+            self._answer(run)  # usable from the first moment on
+            report.begin()
             run.run(report)
+            self._answer(run)
         except KeyboardInterrupt:
             self.interrupted_ = True
-        finally:  # also when anything else is raised on the way, such as a harness's alarm
-            self._answer(archive, run)
+            self._answer(run)
+        except BaseException:  # passes through, such as a harness's alarm; the model is usable
+            self._answer(run)
+            raise
+        finally:
             self.fit_time_ = deadline.elapsed()
+        report.finish()
         return self
 
     # -- parts of fit -----------------------------------------------------------------------
@@ -226,7 +199,10 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         )
 
     def _prepare(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> Problem:
-        X, y = validate_data(self, X, y, y_numeric=True, dtype=np.float64)
+        """Check everything that was given, before any time is spent."""
+        checkpoint.describe(self.backbone)
+        search.pick_device(self.device)
+        X, y = self._validated(X, y, y_numeric=True)
         y = np.asarray(y, dtype=np.float64)
         weights = None
         if sample_weight is not None:
@@ -242,35 +218,66 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
                 f"{X.shape[1]} columns, max_features={self.max_features}: fitting on the ones most "
                 f"related to the target ({', '.join(names)}); raise max_features or choose columns",
                 UserWarning,
-                stacklevel=3,
+                stacklevel=5,
             )
         return problem
 
+    def _validated(self, X: ArrayLike, *y: ArrayLike, **options: Any) -> Any:
+        """scikit-learn's checks; what they refuse is said by the names of the columns too."""
+        try:
+            return validate_data(self, X, *y, dtype=np.float64, **options)
+        except (ValueError, TypeError) as error:
+            columns = bad_columns(X)
+            if not columns:
+                raise
+            raise ValueError(f"{error}\n{columns}") from None
+
     def _names(self) -> list[str]:
         names = getattr(self, "feature_names_in_", None)
-        return (
-            [f"x{j}" for j in range(self.n_features_in_)]
-            if names is None
-            else [str(n) for n in names]
-        )
+        return [f"x{j}" for j in range(self.n_features_in_)] if names is None else list(names)
 
-    def _answer(self, archive: Archive, run: search.Search) -> None:
-        """Set the fitted attributes from what the archive holds now."""
-        chosen = run.choose(self.select)
+    def _answer(self, run: search.Search) -> None:
+        """Set the fitted attributes from what the archive holds now, in one step."""
+        self.__dict__.update(self._fitted(run))
+        self.__dict__.pop("_tables", None)
+
+    def _fitted(self, run: search.Search) -> dict[str, Any]:
+        archive, chosen = run.archive, run.choose(self.select)
         kept = sorted(archive.candidates, key=lambda c: c.loss)[:MAX_CANDIDATES]
         if chosen not in kept:
             kept.append(chosen)
-        self._found = [
-            (c.tree, c.loss, c.r2, archive.score(c), c.source, c.seconds)
-            for c in sorted(kept, key=lambda c: c.seconds)
-        ]
-        self._proposals = run.adapted.rows
-        self.diagnostics_ = run.diagnostics()
-        self.equation_ = self._equation(chosen.tree)
-        self.__dict__.pop("_tables", None)
+        return {
+            "equation_": self._checked(chosen.tree, archive.X),
+            "diagnostics_": run.diagnostics(),
+            "_found": [
+                (c.tree, c.loss, c.r2, archive.score(c), c.source, c.seconds)
+                for c in sorted(kept, key=lambda c: c.seconds)
+            ],
+            "_proposals": list(run.adapted.rows),
+        }
 
-    def _equation(self, tree: Any) -> Equation:
-        return Equation(rewrite(self._problem.to_user(tree)), self._names())
+    def _equation(self, tree: Tree) -> Equation:
+        """A formula of the search in the user's names and units."""
+        problem = self._problem
+        if problem.extreme:  # powers of the units would leave the range of numbers
+            return Equation(problem.to_user(rewrite(tree)), self._names())
+        return Equation(rewrite(problem.to_user(tree)), self._names())
+
+    def _checked(self, tree: Tree, X: Array) -> Equation:
+        """The same for an answer: what it says on the fit rows is what the search found."""
+        problem = self._problem
+        try:
+            equation = self._equation(tree)
+            rows = np.zeros((len(X), self.n_features_in_))
+            rows[:, problem.kept] = X * problem.x_scale
+            with np.errstate(all="ignore"):
+                wanted = evaluate(tree, X) * problem.y_scale
+                gap = np.abs(equation.predict(rows) - wanted).max()
+            if gap <= 1e-6 * np.abs(wanted).max():
+                return equation
+        except FormulaError:  # a constant left the range of numbers
+            pass
+        return Equation(problem.to_user(tree), self._names())
 
     # -- results ----------------------------------------------------------------------------
 
@@ -287,8 +294,7 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
             Exactly what ``equation_`` says; not finite where the formula is not.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=np.float64)
-        return self.equation_.predict(X)
+        return self.equation_.predict(self._validated(X, reset=False))
 
     @property
     def candidates_(self) -> pd.DataFrame:
@@ -352,13 +358,6 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         return state
 
 
-def problem_without_rows(problem: Problem) -> Problem:
-    """What the way back to the user's units needs; the rows would only weigh down pickles."""
-    return Problem(
-        problem.X[:0], problem.y[:0], None, problem.kept, problem.x_scale, problem.y_scale
-    )
-
-
 def edit_row(
     equation: Equation, r2: float, score: float, seconds: float, *, accepted: bool
 ) -> TrajectoryRow:
@@ -377,39 +376,6 @@ def edit_row(
         seconds=seconds,
         source="edit",
     )
-
-
-class _Reporter:
-    """Tells progress to whoever asked, at most five times a second, and passes a stop on."""
-
-    interval = 0.2
-
-    def __init__(self, est: EquateRegressor, archive: Archive, deadline: Deadline) -> None:
-        self.est, self.archive, self.deadline = est, archive, deadline
-        self._last = -np.inf
-        self._context = None
-        if getattr(est, "_skl_callbacks", None):
-            self._context = est._init_callback_context(max_subtasks=None)
-
-    def __call__(self, phase: str) -> None:
-        now = self.deadline.elapsed()
-        if now - self._last < self.interval:
-            return
-        self._last = now
-        if self.est.on_progress is not None:
-            best: Candidate = self.archive.best
-            equation = self.est._equation(best.tree)
-            if self.est.on_progress(
-                Progress(
-                    now,
-                    phase,
-                    sum(self.archive.tried.values()),
-                    str(equation),
-                    best.r2,
-                    complexity(equation.tree),
-                )
-            ):
-                self.deadline.stop()
 
 
 def model(est: EquateRegressor, X: pd.DataFrame | None = None) -> str:

@@ -19,6 +19,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from equate_srbench.backbone.config import BackboneConfig
 from equate_srbench.backbone.network import Backbone
@@ -188,7 +189,7 @@ def _check_sizes(config: Any) -> None:
 
 def _check_shapes(path: Path, config: BackboneConfig, file: Any) -> None:
     """Compare names, shapes and types of the tensors with the network, reading none of them."""
-    with torch.device("meta"):
+    with torch.device("meta"), _Uninitialised():
         expected = {name: list(t.shape) for name, t in Backbone(config).state_dict().items()}
     names = set(file.keys())
     if names != set(expected):
@@ -199,6 +200,18 @@ def _check_shapes(path: Path, config: BackboneConfig, file: Any) -> None:
         if entry.get_shape() != shape or entry.get_dtype() not in _DTYPES:
             found = f"{entry.get_dtype()} {entry.get_shape()}"
             raise CheckpointError(f"{path}: {name} is {found}, the configuration says {shape}")
+
+
+class _Uninitialised(TorchFunctionMode):
+    """Leaves out initial values: on the meta device they would import torch's compiler."""
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(function, "__module__", None) == "torch.nn.init":
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return function(*args, **kwargs)
 
 
 def _digest(header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,8 @@ Array = NDArray[np.float64]
 
 #: Root mean squares within this range are left as they are, so that constants keep their meaning.
 MODERATE = (1e-3, 1e4)
+#: Powers of units within this range stay far from the ends of the range of numbers.
+EXTREME = (1e-30, 1e30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,16 @@ class Problem:
     kept: tuple[int, ...]
     x_scale: Array
     y_scale: float
+
+    @property
+    def extreme(self) -> bool:
+        """Whether a unit is so large or small that its powers may leave the range of numbers."""
+        units = np.append(self.x_scale, self.y_scale)
+        return bool((units < EXTREME[0]).any() or (units > EXTREME[1]).any())
+
+    def without_rows(self) -> Problem:
+        """What the way back to the user's units needs: rows would only weigh down pickles."""
+        return replace(self, X=self.X[:0], y=self.y[:0], weights=None)
 
     def to_user(self, tree: Tree) -> Tree:
         """The formula in the user's columns and units."""
@@ -69,13 +82,18 @@ def prepare(X: Array, y: Array, weights: Array | None, max_features: int) -> Pro
     X : ndarray of shape (n_rows, n_columns)
     y : ndarray of shape (n_rows,)
     weights : ndarray of shape (n_rows,) or None
-        Rows of weight 0 are left out.
+        Whole numbers count rows. Others are relative: they are scaled to sum to the number of
+        rows. Rows of weight 0 are left out.
     max_features : int
         Most columns kept; see ``rank_columns``.
     """
     if weights is not None:
         X, y, weights = X[weights > 0], y[weights > 0], weights[weights > 0]
-    rows, inverse = np.unique(np.column_stack([X, y]), axis=0, return_inverse=True)
+        if (weights != np.round(weights)).any():
+            weights = weights / weights.max()
+            weights = weights * (len(weights) / weights.sum())
+    table = np.column_stack([X, y]) + 0.0  # no negative zeros: they equal zero but sort apart
+    rows, inverse = np.unique(table, axis=0, return_inverse=True)
     counts = np.bincount(
         inverse.ravel(),
         weights=np.ones(len(y)) if weights is None else weights,
@@ -104,7 +122,7 @@ def _unit(column: Array) -> float:
     rms = largest * float(np.sqrt(np.mean((column / largest) ** 2)))
     if MODERATE[0] <= rms <= MODERATE[1]:
         return 1.0
-    return 10.0 ** np.floor(np.log10(rms))
+    return float(10.0 ** np.clip(np.floor(np.log10(rms)), -300, 300))  # and so has an inverse
 
 
 def rank_columns(X: Array, y: Array) -> list[int]:
@@ -137,3 +155,24 @@ def rank_columns(X: Array, y: Array) -> list[int]:
             )
         )
     return sorted(range(X.shape[1]), key=lambda j: (-strength[j], j))
+
+
+def bad_columns(X: Any) -> str:
+    """Which columns of a table are not finite numbers, in words; empty if none or not a table."""
+    if not hasattr(X, "columns") or not hasattr(X, "iloc"):
+        return ""
+    words, gaps = [], []
+    for j, name in enumerate(X.columns):
+        try:
+            values = np.asarray(X.iloc[:, j], dtype=np.float64)
+        except (ValueError, TypeError):
+            words.append(str(name))
+            continue
+        if not np.isfinite(values).all():
+            gaps.append(str(name))
+    lines = []
+    if words:
+        lines.append(f"not numbers: {', '.join(words)} (encode or drop these columns first)")
+    if gaps:
+        lines.append(f"missing or infinite values: {', '.join(gaps)}")
+    return "; ".join(lines)

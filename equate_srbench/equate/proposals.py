@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -54,6 +55,7 @@ class Search:
     rows: list[TrajectoryRow] = field(default_factory=list)
     tick: Callable[[], object] = lambda: None
     _found: list[Quadruple] = field(default_factory=list)
+    _texts: dict[int, str] = field(default_factory=dict)
     _n_starts: int = 0
 
     def run(self, quadruples: Sequence[Quadruple]) -> list[TrajectoryRow]:
@@ -94,7 +96,7 @@ class Search:
             anchors = modules.embed(backbone, memory, mask, formulas)
         line = _Line(self._n_starts, mask, [q.bag for q in starts], [q.score for q in starts])
         self._n_starts += len(starts)
-        for step in ascend(
+        steps = ascend(
             lambda embedding, valid: cautious(modules.evaluator(embedding, valid), s.pessimism),
             anchors,
             mask,
@@ -102,55 +104,61 @@ class Search:
             step_size=s.step_size,
             trust=s.trust,
             ladder=s.ladder,
-        ):
-            self._propose(step, line)
+        )
+        # the path does not depend on what is decoded, so that several steps share one decoding
+        while block := list(islice(steps, s.block)):
+            self._propose(block, line)
             self.tick()
             if self._is_over():
                 return
 
-    def _propose(self, step: AscentStep, line: _Line) -> None:
-        """Decode all rungs greedily, then samples at the best rung of every start."""
-        n_starts, n_rungs = step.predicted.shape
-        mask = line.mask.repeat_interleave(n_rungs, 0)
-        places = [(i, k) for i in range(n_starts) for k in range(n_rungs)]
-        scores = self._decode(step, line, step.embeddings.flatten(0, 1), mask, places, ())
+    def _propose(self, steps: Sequence[AscentStep], line: _Line) -> None:
+        """Decode all rungs greedily, then samples at the best rung of every start and step."""
+        places = [
+            _Place(step.index, step.rungs[k], start, float(step.predicted[start, k]))
+            for step in steps
+            for start in range(len(line.bags))
+            for k in range(len(step.rungs))
+        ]
+        embeddings = torch.cat([step.embeddings.flatten(0, 1) for step in steps])
+        scores = self._decode(places, embeddings, line, ())
         if not self.settings.best_samples or self._is_over():
             return
-        best = [int(scores[i].argmax()) for i in range(n_starts)]
-        chosen = step.embeddings[torch.arange(n_starts), best]
+        best: dict[tuple[int, int], int] = {}
+        for i, place in enumerate(places):
+            kept = best.setdefault((place.step, place.start), i)
+            if scores[i] > scores[kept]:
+                best[place.step, place.start] = i
+        chosen = list(best.values())
         heat = (self.settings.best_temperature,) * self.settings.best_samples
-        self._decode(step, line, chosen, line.mask, list(enumerate(best)), heat)
+        self._decode([places[i] for i in chosen], embeddings[chosen], line, heat)
 
     def _decode(
         self,
-        step: AscentStep,
-        line: _Line,
+        places: Sequence[_Place],
         embeddings: Tensor,
-        mask: Tensor,
-        places: Sequence[tuple[int, int]],
+        line: _Line,
         temperatures: Sequence[float],
-    ) -> Tensor:
-        """Decode, refine and record; ``places`` are the (start, rung) of ``embeddings``.
+    ) -> list[float]:
+        """Decode, refine and record; ``places`` say where ``embeddings`` come from.
 
         Returns
         -------
-        Tensor of shape (starts, rungs)
+        list of float
             Best true score of each place; -inf where nothing valid was decoded.
         """
         decoded = decode_trees(
             self.aligned.backbone,
             embeddings,
-            mask,
+            line.mask[[place.start for place in places]],
             n_columns=self.archive.X.shape[1],
             temperatures=temperatures,
             max_length=self.settings.max_length,
             generator=self.generator,
             deadline=self.deadline,
         )
-        scores = torch.full(step.predicted.shape, -math.inf)
-        pairs = zip(places, decoded, strict=True)
-        flat = [(place, tree) for place, trees in pairs for tree in trees]
-        views = [self.bags.views[line.bags[start]] for (start, _), _ in flat]
+        flat = [(i, tree) for i, trees in enumerate(decoded) for tree in trees]
+        views = [self.bags.views[line.bags[places[i].start]] for i, _ in flat]
         users = [
             None if tree is None else units.to_user(tree, view)
             for (_, tree), view in zip(flat, views, strict=True)
@@ -158,48 +166,50 @@ class Search:
         valid = [user for user in users if user is not None]
         new = {user.skeleton for user in valid if not self.archive.has(user.skeleton)}
         refined = iter(self.archive.refine(valid, "ascent", max_steps=self.settings.refine_steps))
-        for ((start, rung), tree), user, view in zip(flat, users, views, strict=True):
+        scores = [-math.inf] * len(places)
+        for (i, tree), user, view in zip(flat, users, views, strict=True):
             candidate = None if user is None else next(refined)
             is_new = user is not None and user.skeleton in new
             if user is not None:
                 new.discard(user.skeleton)  # a second copy in the same batch is not new
-            score = self._record(step, line, start, rung, candidate, is_new)
-            scores[start, rung] = max(float(scores[start, rung]), score)
+            score = self._record(places[i], line, candidate, is_new)
+            scores[i] = max(scores[i], score)
             if is_new and candidate is not None and tree is not None:
-                self._remember(line.bags[start], tree, view, candidate, score)
+                self._remember(line.bags[places[i].start], tree, view, candidate, score)
         return scores
 
     def _record(
-        self,
-        step: AscentStep,
-        line: _Line,
-        start: int,
-        rung: int,
-        candidate: Candidate | None,
-        is_new: bool,
+        self, place: _Place, line: _Line, candidate: Candidate | None, is_new: bool
     ) -> float:
         """Write one row; the proposal's score, -inf if it is undefined on the rows."""
         score = -math.inf if candidate is None else self.archive.score(candidate)
-        accepted = score > line.best[start]
+        accepted = score > line.best[place.start]
         if accepted:
-            line.best[start] = score
+            line.best[place.start] = score
         self.rows.append(
             TrajectoryRow(
-                start=line.first + start,
-                step=step.index,
-                rung=step.rungs[rung],
-                predicted_score=float(step.predicted[start, rung]),
+                start=line.first + place.start,
+                step=place.step,
+                rung=place.rung,
+                predicted_score=place.predicted,
                 score=math.nan if candidate is None else score,
                 r2=math.nan if candidate is None else candidate.r2,
                 complexity=0 if candidate is None else candidate.size,
                 new_skeleton=is_new,
                 accepted=accepted,
-                equation="" if candidate is None else self.text(candidate.tree),
+                equation="" if candidate is None else self._text_of(candidate),
                 seconds=self.archive.deadline.elapsed(),
                 source="ascent",
             )
         )
         return score
+
+    def _text_of(self, candidate: Candidate) -> str:
+        """Rungs often decode alike: every formula is printed once."""
+        found = self._texts.get(id(candidate))
+        if found is None:
+            found = self._texts[id(candidate)] = self.text(candidate.tree)
+        return found
 
     def _remember(
         self, bag: int, tree: Tree, view: View, candidate: Candidate, score: float
@@ -209,6 +219,16 @@ class Search:
             vocabulary = self.aligned.backbone.vocabulary
             ids = retokenise(vocabulary, candidate, view, tree, self.settings.max_length)
             self._found.append(Quadruple(bag, ids, score, candidate))
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a decoded embedding stands, and the score expected there."""
+
+    step: int
+    rung: float
+    start: int
+    predicted: float
 
 
 @dataclass(slots=True, eq=False)

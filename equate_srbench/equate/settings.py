@@ -56,6 +56,9 @@ class EquateSettings:
     starts, steps, rounds : int
         Best quadruples that the search starts from, gradient steps from each, and how often the
         search starts anew from what it found.
+    block : int
+        Steps decoded together: a larger batch costs little more than a small one, but the stop
+        rules are looked at once per block.
     step_size, trust : float
         Step and largest distance from the start, as shares of the start's Frobenius norm.
     ladder : tuple of float
@@ -102,6 +105,7 @@ class EquateSettings:
     starts: int = 8
     steps: int = 20
     rounds: int = 1
+    block: int = 2
     step_size: float = 0.05
     trust: float = 0.5
     ladder: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0, 4.0)
@@ -134,13 +138,13 @@ def preset(name: str) -> EquateSettings:
         return paper
     if name == "default":
         return replace(
-            paper, seconds=3.0, n_subsets=8, max_points=100, samples=2, epochs=5, patience=2,
-            starts=4, steps=6, best_samples=1, stop_r2=1.0 - 1e-9,
+            paper, seconds=6.0, n_subsets=5, max_points=64, samples=2, batch=16, max_rows=64,
+            epochs=2, starts=4, steps=6, block=7, best_samples=0, stop_r2=1.0 - 1e-9,
         )  # fmt: skip
     if name == "fast":
         return replace(
-            paper, seconds=0.8, n_subsets=4, max_points=64, samples=2, temperatures=(0.5, 1.0),
-            epochs=1, starts=2, steps=3, ladder=(0.5, 1.0, 2.0), best_samples=0, max_length=30,
-            stop_r2=1.0 - 1e-9,
+            paper, seconds=1.0, n_subsets=3, max_points=64, samples=2, temperatures=(0.5, 1.0),
+            batch=16, max_rows=48, epochs=1, starts=2, steps=3, block=4, ladder=(0.5, 1.0, 2.0),
+            best_samples=0, max_length=30, stop_r2=1.0 - 1e-9,
         )  # fmt: skip
     raise ValueError(f"preset={name!r} is unknown: use one of {PRESETS}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,18 +15,16 @@ from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.expr.fitting import fit_constants
 from equate_srbench.expr.latex import to_latex
 from equate_srbench.expr.names import default_names, plain_names
-from equate_srbench.expr.operators import BY_CODE, BY_NAME, CONSTANT, VARIABLE
-from equate_srbench.expr.parser import MAX_NODES, parse
+from equate_srbench.expr.parser import parse
 from equate_srbench.expr.printing import number_text, to_c, to_numpy, to_text
+from equate_srbench.expr.serial import dump, load
+from equate_srbench.expr.tables import read_table
 from equate_srbench.expr.tree import Tree
 
 if TYPE_CHECKING:
     import sympy
 
     from equate_srbench.expr.torch_module import FormulaModule
-
-_FORMAT = "equate-equation"
-_VERSION = 1
 
 
 class Equation:
@@ -171,27 +168,7 @@ class Equation:
         return evaluate(self._tree, self._table(X))
 
     def _table(self, X: Any) -> NDArray[np.float64]:
-        """The columns that the formula uses, the others left at zero."""
-        if not hasattr(X, "columns"):
-            return self._array(np.asarray(X))
-        labels = {str(label): label for label in X.columns}
-        if not self._named and not set(self.columns) <= labels.keys():
-            return self._array(X.to_numpy())
-        missing = [name for name in self.columns if name not in labels]
-        if missing:
-            raise ValueError(f"columns missing from the table: {', '.join(missing)}")
-        out = np.zeros((len(X), len(self._feature_names)))
-        for j in self._tree.columns:
-            out[:, j] = np.asarray(X[labels[self._feature_names[j]]], dtype=np.float64)
-        return out
-
-    def _array(self, X: NDArray[Any]) -> NDArray[np.float64]:
-        if X.ndim != 2:
-            raise ValueError(f"expected a table of rows and columns, got shape {X.shape}")
-        n = len(self._feature_names)
-        if X.shape[1] != n and (self._named or X.shape[1] < n):
-            raise ValueError(f"{X.shape[1]} columns, the formula expects {n}")
-        return X.astype(np.float64)
+        return read_table(X, self._feature_names, self._tree.columns, named=self._named)
 
     def fit_constants(
         self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None
@@ -284,18 +261,13 @@ class Equation:
 
     def to_json(self) -> str:
         """JSON text that ``from_json`` reads back bitwise."""
-        words: list[str | int] = [_word(symbol) for symbol in self._tree.symbols]
-        covariance = self._covariance
-        return json.dumps({
-            "format": _FORMAT,
-            "version": _VERSION,
-            "text": str(self),
-            "prefix": words,
-            "constants": list(self._tree.constants),
-            "feature_names": list(self._feature_names) if self._named else None,
-            "covariance": None if covariance is None else [_nulls(row) for row in covariance],
-            "metrics": dict(zip(self._metrics, _nulls(self._metrics.values()), strict=True)),
-        })  # fmt: skip
+        return dump(
+            self._tree,
+            text=str(self),
+            feature_names=self._feature_names if self._named else None,
+            covariance=self._covariance,
+            metrics=self._metrics,
+        )
 
     @classmethod
     def from_json(cls, text: str) -> Equation:
@@ -306,25 +278,10 @@ class Equation:
         FormulaError
             For anything else, or a version that is newer than this package.
         """
+        tree, names, rest = load(text)
         try:
-            data = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise FormulaError(f"not JSON: {error}") from None
-        if not isinstance(data, dict) or data.get("format") != _FORMAT:
-            raise FormulaError("not an equation written by Equation.to_json")
-        if data.get("version") != _VERSION:
-            raise FormulaError(
-                f"version {data.get('version')} of the equation format, this package reads "
-                f"{_VERSION}: update equate-srbench"
-            )
-        try:
-            return cls(
-                _tree(data["prefix"], data["constants"]),
-                data["feature_names"],
-                covariance=_numbers(data["covariance"]),
-                metrics={k: float(_nan(v)) for k, v in data["metrics"].items()},
-            )
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            return cls(tree, names, **rest)
+        except ValueError as error:
             raise FormulaError(f"damaged equation: {error}") from None
 
     @classmethod
@@ -370,39 +327,3 @@ class Equation:
 
     def __hash__(self) -> int:
         return hash((self._tree, self._feature_names))
-
-
-def _word(symbol: int) -> str | int:
-    """Symbol in JSON: a column as its number, a constant as ``#``, an operator by name."""
-    if symbol >= VARIABLE:
-        return symbol - VARIABLE
-    return "#" if symbol == CONSTANT else BY_CODE[symbol].name
-
-
-def _tree(prefix: Any, constants: Any) -> Tree:
-    if not isinstance(prefix, list) or len(prefix) > MAX_NODES:
-        raise FormulaError(f"a formula has at most {MAX_NODES} nodes")
-    symbols = []
-    for word in prefix:
-        if isinstance(word, int) and not isinstance(word, bool) and 0 <= word < 1_000_000:
-            symbols.append(VARIABLE + word)
-        elif word == "#":
-            symbols.append(CONSTANT)
-        elif isinstance(word, str) and word in BY_NAME:
-            symbols.append(BY_NAME[word].code)
-        else:
-            raise FormulaError(f"unknown symbol {word!r}")
-    return Tree(symbols, [float(value) for value in constants])
-
-
-def _nulls(values: Any) -> list[float | None]:
-    """Numbers for JSON, which knows no NaN and no infinity."""
-    return [float(value) if np.isfinite(value) else None for value in values]
-
-
-def _nan(value: Any) -> Any:
-    return np.nan if value is None else value
-
-
-def _numbers(rows: Any) -> list[list[float]] | None:
-    return None if rows is None else [[float(_nan(value)) for value in row] for row in rows]

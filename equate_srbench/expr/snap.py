@@ -48,15 +48,14 @@ def snap(
     y : ndarray of shape (n_rows,)
     weights : ndarray of shape (n_rows,), optional
     margin : float, default=1e-6
-        Relative growth of the weighted mean squared residual allowed for each constant moved.
-        Under noise, a description length that values a free constant at ``b`` nats allows
-        ``2*b/n_rows``. A fit that stays within 1e-24 of the target's variance counts as exact,
-        whatever the growth.
+        Relative growth of the weighted mean squared residual allowed per constant moved: under
+        noise ``2*b/n_rows`` if a free constant is worth ``b`` nats. A residual below 1e-24 of the
+        target's variance counts as exact, whatever the growth.
     reach : float, default=1e-3
         Largest relative distance from a constant to its simple number; zero is always tried.
     refit : callable, optional
-        ``refit(tree, held)`` fits the other constants again after each move. Default: a small
-        least-squares solver; give ``lambda tree, held: tree`` to leave them.
+        Fits the other constants again after a move (default: a small least-squares solver);
+        give ``lambda tree, held: tree`` to leave them.
     deadline : Deadline, optional
         The result so far is returned when it is over.
 
@@ -74,33 +73,46 @@ def snap(
     Tree(add mul 2 x_0 0.333333)
     """
     deadline = deadline or Deadline()
+    if refit is None:
 
-    def fitted(new: Tree, held: Set[int]) -> Tree:
-        if refit is not None:
-            return refit(new, held)
-        return fit_constants(new, X, y, weights, held=held, max_steps=10).tree
+        def refit(new: Tree, held: Set[int]) -> Tree:
+            return fit_constants(new, X, y, weights, held=held, max_steps=10).tree
+
+    def loss(new: Tree) -> float:
+        return mean_square(new, X, y, weights)
 
     variance = float(np.average((y - np.average(y, weights=weights)) ** 2, weights=weights))
     tree = rewrite(tree)  # 2.02*3.10*x has no simple constant, 6.28*x has
-    loss = mean_square(tree, X, y, weights)
-    held, n_moved = set[int](), 0
-    while not deadline.over:
-        moves = _moves(tree, held, reach)
-        for place, value in moves:
+    return rewrite(_moved_all(tree, loss, refit, margin, _EXACT * variance, reach, deadline))
+
+
+def _moved_all(
+    tree: Tree,
+    loss: Callable[[Tree], float],
+    refit: Refit,
+    margin: float,
+    exact: float,
+    reach: float,
+    deadline: Deadline,
+) -> Tree:
+    """One constant after the other, always the most convincing move that the fit allows."""
+    least = loss(tree)
+    held: set[int] = set()
+    n_moved = 0
+    while True:
+        allowed = max(least * (1.0 + margin * (n_moved + 1)), exact)
+        for place, value in _moves(tree, held, reach):
             if deadline.over:
-                break
+                return tree
             moved = _moved(tree, place, value)
-            allowed = max(loss * (1.0 + margin * (n_moved + 1)), _EXACT * variance)
-            if mean_square(moved, X, y, weights) > allowed:
-                moved = fitted(moved, held | {place})
-            new_loss = mean_square(moved, X, y, weights)
-            if new_loss <= allowed and moved.constants[place] == value:
-                tree, loss, n_moved = moved, min(loss, new_loss), n_moved + 1
-                held.add(place)
+            if loss(moved) > allowed:
+                moved = refit(moved, held | {place})
+            if loss(moved) <= allowed and moved.constants[place] == value:
                 break
         else:
-            break
-    return rewrite(tree)
+            return tree
+        tree, least, n_moved = moved, min(least, loss(moved)), n_moved + 1
+        held.add(place)
 
 
 def _moved(tree: Tree, place: int, value: float) -> Tree:

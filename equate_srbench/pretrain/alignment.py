@@ -62,6 +62,8 @@ class AlignmentConfig:
         Of tables, formulas and initial weights; another one than the backbone's corpus.
     tables, block : int
         Tables in a step, and steps whose tables are drawn together.
+    part : int
+        Formulas in one pass of the network; a step sums over its passes.
     points : tuple of int
         Choice of row counts.
     samples : tuple of float
@@ -82,7 +84,8 @@ class AlignmentConfig:
 
     seed: int = 1_000_003
     tables: int = 16
-    block: int = 4
+    block: int = 8
+    part: int = 32
     points: tuple[int, ...] = (32, 48, 64, 96)
     samples: tuple[float, ...] = (1e-4, 0.7)
     edits: int = 2
@@ -100,31 +103,48 @@ class AlignmentConfig:
 
 @dataclass
 class Progress:
-    """Where a run stands."""
+    """Where a run stands; ``backbones`` counts those whose memories were read one after another."""
 
     step: int = 0
+    backbones: int = 1
     formulas: int = 0
     seconds: float = 0.0
     losses: list[float] = field(default_factory=lambda: [float("nan")] * 2)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Lesson:
-    """Formulas of one step with their tables and scores.
+class Part:
+    """Formulas of similar length.
 
     Attributes
     ----------
-    memory, mask : Tensor of shape (tables, rows, width) and (tables, rows)
     table : int64 Tensor of shape (formulas,)
+        Row of the lesson's memory that each belongs to.
     formulas : Formulas
     scores : Tensor of shape (formulas,)
     """
 
-    memory: Tensor
-    mask: Tensor
     table: Tensor
     formulas: Formulas
     scores: Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lesson:
+    """Tables of one step, their formulas and scores.
+
+    Attributes
+    ----------
+    memory, mask : Tensor of shape (tables, rows, width) and (tables, rows)
+    parts : list of Part
+    """
+
+    memory: Tensor
+    mask: Tensor
+    parts: list[Part]
+
+    def __len__(self) -> int:
+        return sum(len(part.scores) for part in self.parts)
 
 
 class Teacher:
@@ -177,14 +197,18 @@ class Teacher:
         memory: Tensor,
         mask: Tensor,
     ) -> Lesson:
-        table, ids, scores = [], [], []
-        for i, example in enumerate(examples):
-            for formula, score in self._scored(example, proposed[i]):
-                table.append(i)
-                ids.append(formula)
-                scores.append(score)
-        formulas = Formulas.pack(ids, self.backbone.vocabulary, memory.device)
-        return Lesson(memory, mask, torch.tensor(table), formulas, torch.tensor(scores))
+        found = [
+            (i, ids, score)
+            for i, example in enumerate(examples)
+            for ids, score in self._scored(example, proposed[i])
+        ]
+        found.sort(key=lambda row: len(row[1]))  # padding costs time
+        parts = []
+        for first in range(0, len(found), self.config.part):
+            table, ids, scores = zip(*found[first : first + self.config.part], strict=True)
+            formulas = Formulas.pack(ids, self.backbone.vocabulary, memory.device)
+            parts.append(Part(torch.tensor(table), formulas, torch.tensor(scores)))
+        return Lesson(memory, mask, parts)
 
     def _proposed(
         self, examples: Sequence[Example], memory: Tensor, mask: Tensor
@@ -240,7 +264,7 @@ class Run:
     Parameters
     ----------
     directory : Path
-        Created if missing; a state of the same backbone in it is taken up again.
+        Created if missing; a state found there is taken up again.
     backbone_name : str or Path
         As for ``checkpoint.load``.
     config : AlignmentConfig
@@ -269,8 +293,8 @@ class Run:
     def _teacher(self, stream: int) -> Iterator[Lesson]:
         return Teacher(self.backbone, self.decoder, self.config, stream).lessons()
 
-    def losses(self, lesson: Lesson, *, train: bool) -> tuple[Tensor, Tensor, Tensor]:
-        """Reconstruction loss, score loss, and predicted scores (heads, formulas)."""
+    def losses(self, lesson: Lesson, *, train: bool) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Reconstruction loss, score loss, and predicted scores (heads, formulas) of each part."""
         c, generator = self.config, self.generator if train else None
         memory, mask = lesson.memory, lesson.mask
         if train:
@@ -278,26 +302,33 @@ class Run:
             share = low + (high - low) * float(torch.rand((), generator=self.generator))
             count = round(share * memory.shape[1])
             memory, mask = keep_rows(memory, mask, count, self.generator)
-        memory, mask = memory[lesson.table], mask[lesson.table]
-        embedding = self.modules.embed(self.backbone, memory, mask, lesson.formulas, generator)
-        predicted = self.modules.evaluator(embedding, mask)
-        weights = torch.ones_like(lesson.scores)
         dtype = next(self.decoder.parameters()).dtype
-        reconstruction = reconstruction_loss(
-            self.decoder, embedding.to(dtype), mask, lesson.formulas, weights
-        )
-        return reconstruction, score_loss(predicted, lesson.scores, c.spread), predicted
+        for part in lesson.parts:
+            rows, valid = memory[part.table], mask[part.table]
+            joint = self.modules.embed(self.backbone, rows, valid, part.formulas, generator)
+            predicted = self.modules.evaluator(joint, valid)
+            reconstruction = reconstruction_loss(
+                self.decoder, joint.to(dtype), valid, part.formulas, torch.ones_like(part.scores)
+            )
+            yield reconstruction, score_loss(predicted, part.scores, c.spread), predicted
 
     def step(self, fall: float) -> None:
         """One update; ``fall`` 1 .. 0 is the share of the learning rate left."""
         p = self.progress
         lesson = next(self.lessons)
-        reconstruction, score, _ = self.losses(lesson, train=True)
-        gradients = torch.autograd.grad(reconstruction + score, self.parameters)
-        self.optimiser.step(gradients, fall * min(1.0, (p.step + 1) / self.config.warm_up))
+        gradients = [torch.zeros_like(t) for t in self.parameters]
+        means = np.zeros(2)
+        losses = self.losses(lesson, train=True)
+        for part, (reconstruction, score, _) in zip(lesson.parts, losses, strict=True):
+            share = len(part.scores) / len(lesson)
+            found = torch.autograd.grad(share * (reconstruction + score), self.parameters)
+            torch._foreach_add_(gradients, found)
+            means += share * np.array([float(reconstruction.detach()), float(score.detach())])
+        rise = min(1.0, (self.optimiser.steps + 1) / self.config.warm_up)
+        self.optimiser.step(gradients, fall * rise)
         p.step += 1
-        p.formulas += len(lesson.scores)
-        for i, value in enumerate((float(reconstruction.detach()), float(score.detach()))):
+        p.formulas += len(lesson)
+        for i, value in enumerate(means.tolist()):
             p.losses[i] = value if p.step == 1 else 0.98 * p.losses[i] + 0.02 * value
 
     @torch.no_grad()
@@ -305,11 +336,12 @@ class Run:
         """Losses and rank correlation on tables that training never draws."""
         rows, predicted, true = [], [], []
         for lesson in islice(self._teacher(0), lessons):
-            reconstruction, score, guess = self.losses(lesson, train=False)
-            rows.append((float(reconstruction), float(score)))
-            predicted.append(guess.mean(0).numpy())
-            true.append(lesson.scores.numpy())
-        means = np.mean(rows, axis=0)
+            parts = zip(lesson.parts, self.losses(lesson, train=False), strict=True)
+            for part, (reconstruction, score, guess) in parts:
+                rows.append((float(reconstruction), float(score)))
+                predicted.append(guess.mean(0).numpy())
+                true.append(part.scores.numpy())
+        means = np.average(rows, axis=0, weights=[len(t) for t in true])
         return {
             "reconstruction": float(means[0]),
             "score": float(means[1]),
@@ -331,18 +363,26 @@ class Run:
         os.replace(partial, self.directory / STATE)
 
     def _resume(self) -> None:
+        """Go on from the saved state; with another backbone, from its weights alone.
+
+        Memories of two states of one backbone are alike enough for the weights to be a far
+        better start than fresh ones.
+        """
         with safe_open(self.directory / STATE, framework="pt") as file:
             header = file.metadata()
-            if header["backbone"] != self.sha256:
-                return
+            same = header["backbone"] == self.sha256
             o = self.optimiser
-            groups = (("weight", self.parameters), ("m", o.first), ("v", o.second))
+            groups = [("weight", self.parameters)]
+            groups += [("m", o.first), ("v", o.second)] if same else []
             with torch.no_grad():
                 for kind, group in groups:
                     for i, t in enumerate(group):
                         t.copy_(file.get_tensor(f"{kind}.{i}"))
         self.progress = Progress(**json.loads(header["progress"]))
-        self.optimiser.steps = self.progress.step
+        if same:
+            self.optimiser.steps = self.progress.step
+        else:
+            self.progress.backbones += 1
         self.generator.manual_seed(self.config.seed + self.progress.step)
 
 

@@ -11,9 +11,11 @@ follow damped Gauss-Newton steps on the projected residual.
 
 All vectors over the rows of the table, inputs and workspace alike, are rows of one array,
 ``memory``, and go by their row numbers: the code stays small, and a first fit does not have to
-wait for the compiler. Importing this module compiles (or loads) the entry point: import it where it is first needed.
+wait for the compiler. Importing this module compiles (or loads) the entry point: import it where
+it is first needed.
 """
 
+# ruff: noqa: ANN001, ANN202, ANN201 - numba infers types, or reads them in the signatures
 from __future__ import annotations
 
 import math
@@ -23,14 +25,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, typeof, types
+from numba import njit, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from equate_srbench.expr.operators import ARITY, CONSTANT, VARIABLE
+from equate_srbench.refine import tolerances as limit
 from equate_srbench.refine.steps import (
-    A,
-    B,
     FIRST,
     FIRST_LITERAL,
     LITERALS,
@@ -40,17 +41,14 @@ from equate_srbench.refine.steps import (
     SECOND,
     UP,
     VALUE,
+    A,
+    B,
     build_table,
 )
 
 TABLE = build_table()
 
 _ARITY = np.array(ARITY, dtype=np.int64)
-_EXACT = 1e-28  # a relative loss below this is rounding: stop
-_SMALL_GAIN = 1e-12  # relative change of the loss that counts as converged
-_DEPENDENT = 1e-20  # squared share of a column left by the projection that is only rounding
-_CONSTANT = 1e-28  # squared spread over squared mean below which values are all the same
-
 # rows of ``memory``: these, literals and temporaries (``steps``), columns of X, then the nodes'
 # values, the nodes' derivatives and the constants' derivatives
 _Y, _WEIGHTS, _ROOTS, _F, _RESIDUAL = range(FIRST_LITERAL)
@@ -63,7 +61,6 @@ _SECOND, _BELOW, _VALUE, _DERIVATIVE, _OWN = range(5)
 
 FIT, EVALUATE, DIFFERENTIATE = range(3)
 
-_DAMPING, _DAMPING_MIN, _DAMPING_MAX = 1e-1, 1e-12, 1e8
 
 class Memory(NamedTuple):
     """What a kernel call reads and works in; ``Memory.of`` lays it out."""
@@ -246,7 +243,7 @@ def _centre(memory, row, affine):
     for r in range(memory.shape[1]):
         memory[row, r] = memory[_ROOTS, r] * (memory[row, r] - shift)
     norm, scale = _dot(memory, row, row), 1.0
-    if math.isfinite(mean) and not 1e-200 < norm < 1e200:
+    if math.isfinite(mean) and not limit.TINY < norm < limit.HUGE:
         scale = 0.0
         for r in range(memory.shape[1]):
             scale = max(scale, abs(memory[row, r]))
@@ -265,7 +262,7 @@ def _project(memory, unit, affine):
     a = unit * scale
     if affine:
         # what is left of a constant after centring is rounding
-        varies = norm * scale * scale > _CONSTANT * mean * mean
+        varies = norm * scale * scale > limit.CONSTANT_SPREAD * mean * mean
         a = _dot(memory, _F, _Y) / norm if varies else 0.0
     for r in range(memory.shape[1]):
         memory[_RESIDUAL, r] = memory[_Y, r] - a * memory[_F, r]
@@ -295,9 +292,9 @@ def _normal_equations(memory, first, k, norm_f, affine, small):
             for r in range(memory.shape[1]):
                 memory[row, r] -= share * memory[_F, r]
             left = _dot(memory, row, row)
-            if left * scale * scale <= _CONSTANT * mean * mean:
+            if left * scale * scale <= limit.CONSTANT_SPREAD * mean * mean:
                 left = 0.0
-        free = math.isfinite(left) and left > _DEPENDENT * norm
+        free = math.isfinite(left) and left > limit.DEPENDENT * norm
         small[_SIZE, j] = math.sqrt(left) * scale if free else np.inf
         for r in range(memory.shape[1]):
             memory[row, r] = memory[row, r] / math.sqrt(left) if free else 0.0
@@ -336,47 +333,51 @@ def _solve(k, damping, small):
 
 
 @_inner()
-def _change_of_damping(moved, saved, gain):
-    """Less when a step saved what the linear model promised, more when it did not."""
+def _adapt(damping, moved, saved, gain):
+    """Less damping when a step saved what the linear model promised, more when it did not."""
     if not moved:
-        return 30.0
-    return 0.1 if saved > 0.75 * gain else 1.0 if saved > 0.25 * gain else 3.0
+        factor = limit.BAD
+    elif saved > limit.GOOD_SHARE * gain:
+        factor = limit.GOOD
+    else:
+        factor = 1.0 if saved > limit.POOR_SHARE * gain else limit.POOR
+    return max(damping * factor, limit.DAMPING_MIN)
 
 
-@_inner()
+@_inner(inline="always")  # one function less to compile: a second of the first start
 def _descend(
-    steps, spans, code, memory, small, nodes, registers, unit, max_steps, affine, abandon_above
-):
-    """Improve ``small[_TRIAL]``; return loss, scale and mean of f, in the units of row ``_Y``."""
+    steps, spans, code, memory, small, nodes, registers, unit, max_steps, affine, abandon_above,
+    damping,
+):  # fmt: skip
+    """Improve ``small[_TRIAL]``; return loss, scale, mean of f, in units of ``_Y``, and damping."""
     k, first = nodes[_BELOW, 0], nodes[_OWN, 0] + 2 * nodes.shape[1]
     trial, current = small[_TRIAL, :k], small[_CURRENT]
-    loss, a, mean, norm = np.inf, 0.0, 0.0, 0.0
-    damping, gain = _DAMPING, 0.0
+    loss, a, mean, norm, gain = np.inf, 0.0, 0.0, 0.0, 0.0
     for turn in range(max_steps + 1):
         _values(steps, spans, code, trial, memory, nodes, registers)
         new = _project(memory, unit, affine)
         moved = turn == 0 or new[0] < loss
         saved = loss - new[0]
         if turn > 0:
-            damping *= _change_of_damping(moved, saved, gain)
+            damping = _adapt(damping, moved, saved, gain)
         if moved:
             loss, a, mean, norm = new
             for j in range(k):
                 current[j] = trial[j]
-        hopeless = a == 0.0 or damping > _DAMPING_MAX or (turn == 2 and loss > abandon_above)
-        if k == 0 or turn == max_steps or hopeless or not _EXACT < loss < np.inf:
+        hopeless = a == 0.0 or damping > limit.DAMPING_MAX or (turn == 2 and loss > abandon_above)
+        if k == 0 or turn == max_steps or hopeless or not limit.EXACT < loss < np.inf:
             break
         if moved:
-            if saved < _SMALL_GAIN * loss:
+            if saved < limit.SMALL_GAIN * loss:
                 break
             _derivatives(steps, spans, code, memory, nodes, registers)
             _normal_equations(memory, first, k, norm, affine, small)
-        gain = _solve(k, max(damping, _DAMPING_MIN), small)
-        if not gain > _SMALL_GAIN * loss:
+        gain = _solve(k, damping, small)
+        if not gain > limit.SMALL_GAIN * loss:
             break
         for j in range(k):
             trial[j] = current[j] + small[_STEP, j] / (small[_SIZE, j] * a)
-    return loss, a, mean
+    return loss, a, mean, damping
 
 
 _TABLES = (types.int64[:, ::1],) * 2
@@ -394,8 +395,9 @@ def run(
 ):  # fmt: skip
     """Fit, evaluate or differentiate programs ``begin .. end - 1``.
 
-    ``FIT`` changes ``constants`` in place and fills ``out[i]`` with loss, scale and mean of f;
-    ``noise`` (starts - 1, 2, constants) holds factors and shifts of the extra starts.
+    ``FIT`` changes ``constants`` in place and fills ``out[i]`` with loss, scale, mean of f and
+    damping (from which it starts); ``noise`` (starts - 1, 2, constants) holds factors and shifts
+    of the extra starts.
     ``EVALUATE`` fills ``out[i]`` with values, ``DIFFERENTIATE`` leaves them in ``memory``.
     """
     for i in range(begin, end):
@@ -412,15 +414,16 @@ def run(
             continue
         for j in range(k):
             small[_START, j] = small[_TRIAL, j] = given[j]
+        begun = out[i, 3]
         for s in range(1 + noise.shape[0] if k > 0 else 1):
             if s > 0:
                 for j in range(k):
                     small[_TRIAL, j] = small[_START, j] * noise[s - 1, 0, j] + noise[s - 1, 1, j]
-            loss, a, mean = _descend(
+            loss, a, mean, damping = _descend(
                 steps, spans, code, memory, small, nodes, registers, unit, max_steps, affine,
-                abandon_above,
+                abandon_above, begun,
             )  # fmt: skip
             if s == 0 or loss < out[i, 0]:
-                out[i, 0], out[i, 1], out[i, 2] = loss, a, mean
+                out[i, 0], out[i, 1], out[i, 2], out[i, 3] = loss, a, mean, damping
                 for j in range(k):
                     given[j] = small[_CURRENT, j]

@@ -5,58 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from equate_srbench.clock import Deadline
 from equate_srbench.expr.tree import Tree
+from equate_srbench.refine import tolerances
+from equate_srbench.refine.programs import Floats, Programs
 
-Floats = NDArray[np.float64]
-
-# One kernel call should take about this long: Python sees signals and deadlines in between.
+# Seconds of one kernel call, more or less: in between Python sees signals and deadlines.
 _SECONDS_PER_CALL = 0.03
+_SECONDS_PER_VALUE = 1e-8  # per node, row and sweep; on the safe side
 _ROWS_PER_CALL = 4096  # rows evaluated at once: the workspace stays in the processor's cache
 _NO_NOISE = np.empty((0, 2, 0))
-_SLOWEST = 5e-8  # seconds per node, row and step: rows full of ``pow`` on a slow core
-
-
-class Programs:
-    """Trees packed into flat arrays, the form the kernels read.
-
-    Parameters
-    ----------
-    trees : sequence of Tree
-    """
-
-    def __init__(self, trees: Sequence[Tree]) -> None:
-        self.sizes = np.array([len(t.symbols) for t in trees], dtype=np.int64)
-        self.counts = np.array([len(t.constants) for t in trees], dtype=np.int64)
-        self.codes = np.array([s for t in trees for s in t.symbols], dtype=np.int64)
-        self.constants = np.array([c for t in trees for c in t.constants], dtype=np.float64)
-        self.code_at = np.concatenate([[0], np.cumsum(self.sizes)]).astype(np.int64)
-        self.constant_at = np.concatenate([[0], np.cumsum(self.counts)]).astype(np.int64)
-
-    def __len__(self) -> int:
-        return len(self.sizes)
-
-    @property
-    def arrays(self) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats, NDArray[np.int64]]:
-        """Codes, their offsets, constants, their offsets."""
-        return self.codes, self.code_at, self.constants, self.constant_at
-
-    @property
-    def largest(self) -> tuple[int, int]:
-        """Most nodes and most constants of any program."""
-        return int(self.sizes.max(initial=1)), int(self.counts.max(initial=0))
-
-    def chunks(self, seconds: NDArray[np.float64]) -> list[tuple[int, int]]:
-        """Ranges of programs that hold about one call's worth of work."""
-        edges, total = [0], 0.0
-        for i, more in enumerate(seconds.tolist()):
-            if total and total + more > _SECONDS_PER_CALL:
-                edges.append(i)
-                total = 0.0
-            total += more
-        return list(zip(edges, [*edges[1:], len(self)], strict=True)) if len(self) else []
 
 
 class Refined:
@@ -78,7 +38,7 @@ class Refined:
         self, trees: Sequence[Tree], programs: Programs, loss: Floats, unexplained: Floats,
         scale: Floats, offset: Floats,
     ) -> None:  # fmt: skip
-        self._trees = trees
+        self._trees = list(trees)
         self._programs = programs
         self.loss = loss
         self.unexplained = unexplained
@@ -123,7 +83,8 @@ class Refiner:
     Raises
     ------
     ValueError
-        On shapes that do not fit together, values that are not finite, or no positive weight.
+        On shapes that do not fit together, values that are not finite, no positive weight, or an
+        unknown backend.
     """
 
     def __init__(
@@ -143,6 +104,12 @@ class Refiner:
             raise ValueError("X, y and weights must be finite")
         if (w < 0).any() or not (w > 0).any():
             raise ValueError("weights must not be negative, and one must be positive")
+        if backend not in ("auto", "numba", "torch"):
+            raise ValueError(f"backend {backend!r}: expected 'auto', 'numba' or 'torch'")
+        if backend == "auto":
+            backend = "numba" if device in (None, "cpu") else "torch"
+        self.backend = backend
+        self.device = device or "cpu"
         used = w > 0
         w = w[used] / w.max()
         self._X = X[used]
@@ -184,39 +151,69 @@ class Refiner:
         -------
         Refined
         """
-        from equate_srbench.refine import kernel
-
         programs = Programs(trees)
         y, mean, unit = self._target(affine)
-        noise = _perturbations(starts, int(programs.counts.max(initial=0)), rng)
+        noise = _perturbations(starts, programs.largest[1], rng)
         limit = np.inf if abandon_above is None else abandon_above * unit * unit
-        out = np.full((len(trees), 3), np.inf)
-        passes = 1.0 + np.where(programs.counts > 0, 2.0 * max_steps * starts, 0.0)
-        seconds = programs.sizes * passes * (len(self._y) * _SLOWEST)
+        out = np.full((len(trees), 4), np.inf)
+        run = self._run_kernel if self.backend == "numba" else self._run_torch
+        run(programs, y, unit, affine, noise, max_steps, limit, out, deadline)
+        return self._refined(trees, programs, out, y, mean, unit, affine)
+
+    def _run_kernel(
+        self, programs: Programs, y: Floats, unit: float, affine: bool, noise: Floats,
+        max_steps: int, limit: float, out: Floats, deadline: Deadline | None,
+    ) -> None:  # fmt: skip
+        """Fit on the CPU, some programs at a time, or some steps of one on a very long table."""
+        from equate_srbench.refine import kernel
+
         memory = kernel.Memory.of(self._X, *programs.largest)
         memory.target(y, self._weights, self._roots)
-        for begin, end in programs.chunks(seconds):
-            if deadline is not None and deadline.over:
-                break
-            kernel.run(
-                *kernel.TABLE, *programs.arrays, begin, end, *memory, kernel.FIT, unit, noise,
-                max_steps, affine, limit, out,
-            )  # fmt: skip
-        return self._refined(trees, programs, out, y, mean, unit, affine)
+        sweep = programs.sizes * (len(y) * _SECONDS_PER_VALUE)
+        sweeps = np.where(programs.counts > 0, 2 * max_steps * (1 + len(noise)), 0) + 1
+        for begin, end in programs.chunks(sweep * sweeps, _SECONDS_PER_CALL):
+            whole = end - begin > 1 or programs.counts[begin] == 0
+            at_once = max_steps if whole else int(_SECONDS_PER_CALL / sweep[begin] / 2)
+            out[begin:end, 3] = tolerances.DAMPING
+            for done in range(0, max(1, max_steps), max(3, at_once)):
+                if deadline is not None and deadline.over:
+                    return
+                before = out[begin].tolist()
+                kernel.run(
+                    *kernel.TABLE, *programs.arrays, begin, end, *memory, kernel.FIT, unit,
+                    noise if done == 0 else _NO_NOISE,  # goes on from the best start
+                    min(max(3, at_once), max_steps - done), affine, limit, out,
+                )  # fmt: skip
+                if out[begin].tolist() == before:
+                    break
+
+    def _run_torch(
+        self, programs: Programs, y: Floats, unit: float, affine: bool, noise: Floats,
+        max_steps: int, limit: float, out: Floats, deadline: Deadline | None,
+    ) -> None:  # fmt: skip
+        """Fit on the torch device, all programs with equally many constants at once."""
+        import torch
+
+        from equate_srbench.refine import batched
+
+        arrays = (torch.as_tensor(v, device=self.device) for v in (y, self._weights, self._roots))
+        target = batched.Target(*arrays, unit, affine)
+        batched.fit(programs, self._X, target, noise, max_steps, limit, out, deadline)
 
     def _target(self, affine: bool) -> tuple[Floats, float, float]:
         """Weighted ``y`` as the kernels read it, the mean taken out and the unit it is in."""
         unit = _power_of_two(float(np.max(np.abs(self._y))))
         y = self._y * unit
-        mean = 0.0
-        if affine:
-            mean = float(np.dot(self._weights, y))
-            mean += float(np.dot(self._weights, y - mean))  # second pass: exact to rounding
-            y = y - mean
-            more = _power_of_two(float(np.max(np.abs(y))))
-            y = y * more
-            return self._roots * y, mean / unit, unit * more
-        return self._roots * y, mean, unit
+        if not affine:
+            return self._roots * y, 0.0, unit
+        mean = float(np.dot(self._weights, y))
+        mean += float(np.dot(self._weights, y - mean))  # second pass: exact to rounding
+        y = y - mean
+        spread = float(np.max(np.abs(y)))
+        if spread <= 4.0 * np.finfo(np.float64).eps:  # a constant, but for the mean's rounding
+            return np.zeros_like(y), mean / unit, unit
+        more = _power_of_two(spread)
+        return self._roots * y * more, mean / unit, unit * more
 
     def _refined(
         self, trees: Sequence[Tree], programs: Programs, out: Floats, y: Floats, mean: float,
@@ -250,8 +247,6 @@ def evaluate_many(trees: Sequence[Tree], X: ArrayLike) -> Floats:
     """
     from equate_srbench.refine import kernel
 
-    from equate_srbench.refine import kernel
-
     X = np.asarray(X, dtype=np.float64)
     programs = Programs(trees)
     out = np.empty((len(trees), len(X)))
@@ -259,7 +254,8 @@ def evaluate_many(trees: Sequence[Tree], X: ArrayLike) -> Floats:
         block = X[first : first + _ROWS_PER_CALL]
         values = np.empty((len(trees), len(block)))
         memory = kernel.Memory.of(block, *programs.largest)
-        for begin, end in programs.chunks(programs.sizes * (len(block) * _SLOWEST)):
+        costs = programs.sizes * (len(block) * _SECONDS_PER_VALUE)
+        for begin, end in programs.chunks(costs, _SECONDS_PER_CALL):
             kernel.run(
                 *kernel.TABLE, *programs.arrays, begin, end, *memory, kernel.EVALUATE, 1.0,
                 _NO_NOISE, 0, False, np.inf, values,
@@ -313,6 +309,3 @@ def _perturbations(starts: int, k: int, rng: np.random.Generator | None) -> Floa
         noise[:, 0, j] = np.exp(rng.normal(0.0, 1.0, extra)) * rng.choice([1, 1, 1, -1], extra)
         noise[:, 1, j] = rng.normal(0.0, 0.3, extra)
     return noise
-
-
-__all__: list[str] = ["Programs", "Refined", "Refiner", "evaluate_many", "jacobian", "warm_up"]

@@ -78,7 +78,7 @@ def front(record: FitRecord) -> str:
     height = _r2_axis(ax, table["r2"])
     cloud = record.candidates
     cloud = cloud[cloud["complexity"] <= 1.3 * table["complexity"].max() + 2]
-    _by_source(ax, cloud, "complexity", height, size=10, alpha=0.4)
+    _by_source(ax, cloud, "complexity", height, size=10, alpha=0.6)
     steps = record.front.sort_values("complexity")
     ax.step(
         steps["complexity"], height(steps["r2"]), where="post", marker=".", markersize=6,
@@ -280,8 +280,10 @@ def _r2_axis(ax: Axes, r2: pd.Series) -> Height:
         return lambda values: np.clip(np.asarray(values, dtype=np.float64), 0.0, 1.0)
     top = max(int(np.ceil(best)), 2)
     step = 1 if top <= 5 else 2 if top <= 10 else 4
-    ticks = range(0, top + 1, step)
-    ax.set_yticks(ticks, [_r2_label(tick) for tick in ticks])
+    ticks = {float(tick): _r2_label(tick) for tick in range(0, top + 1, step)}
+    if top <= 4:
+        ticks[float(nines(0.5))] = "0.5"
+    ax.set_yticks(list(ticks), list(ticks.values()))
     ax.set_ylim(-0.04 * top, 1.06 * top)
     return nines
 

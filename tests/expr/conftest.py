@@ -53,6 +53,20 @@ def table() -> np.ndarray:
 
 
 @pytest.fixture(scope="session")
+def rounding() -> Callable[[Tree, np.ndarray], np.ndarray]:
+    """How far rounding of the inputs alone moves the values of a tree, row by row."""
+
+    def spread(tree: Tree, X: np.ndarray) -> np.ndarray:
+        rng = np.random.default_rng(0)
+        wanted = evaluate(tree, X)
+        moved = [evaluate(tree, X * (1.0 + 1e-15 * rng.normal(size=X.shape))) for _ in range(8)]
+        with np.errstate(all="ignore"):
+            return np.max(np.abs(np.array(moved) - wanted), axis=0)
+
+    return spread
+
+
+@pytest.fixture(scope="session")
 def sound_rows() -> Callable[[Tree, np.ndarray], np.ndarray]:
     """Rows where a tree and all its parts are finite and of ordinary size."""
 

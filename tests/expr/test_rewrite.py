@@ -74,33 +74,40 @@ def test__rewrite__constants_out_of_range__kept(text):
     np.testing.assert_array_equal(evaluate(rewrite(tree), X), evaluate(tree, X))
 
 
-def _check(tree: Tree, X: np.ndarray, rows: np.ndarray) -> bool:
+def _check(tree: Tree, X: np.ndarray, rows: np.ndarray, noise: np.ndarray) -> bool:
     """Whether the laws hold: not longer, settled, equal on sound rows (False if not equal)."""
     new = rewrite(tree)
     assert new.is_valid()
     assert new.size <= tree.size
     assert rewrite(new) == new
     a, b = evaluate(tree, X)[rows], evaluate(new, X)[rows]
-    shifted = evaluate(tree, X * (1.0 + 2e-16))[rows]
-    with np.errstate(all="ignore"):  # a formula that amplifies rounding may show other rounding
-        return bool(np.all(np.abs(a - b) <= 1e-9 * (1.0 + np.abs(a)) + 1e3 * np.abs(a - shifted)))
+    # a formula that amplifies rounding (NaN: past the edge of its domain) may round otherwise
+    with np.errstate(all="ignore"):
+        allowed = 1e-9 * (1.0 + np.abs(a)) + 1e3 * noise[rows]
+        return not np.any(np.isfinite(allowed) & ~(np.abs(a - b) <= allowed))
 
 
 @settings(max_examples=200)
 @given(seed=SEEDS)
-def test__rewrite__any_tree__equal_not_longer_idempotent(seed, random_tree, table, sound_rows):
+def test__rewrite__any_tree__equal_not_longer_idempotent(
+    seed, random_tree, table, sound_rows, rounding
+):
     """The law of the module."""
     tree = random_tree(np.random.default_rng(seed))
-    assert _check(tree, table, sound_rows(tree, table))
+    assert _check(tree, table, sound_rows(tree, table), rounding(tree, table))
 
 
 @pytest.mark.slow
-def test__rewrite__many_trees__equal_not_longer_idempotent(random_tree, table, sound_rows):
+def test__rewrite__many_trees__equal_not_longer_idempotent(
+    random_tree, table, sound_rows, rounding
+):
     """The same law on 20,000 trees."""
     rng = np.random.default_rng(99)
     for _ in range(20_000):
         tree = random_tree(rng)
-        assert _check(tree, table, sound_rows(tree, table)), to_text(tree, NAMES)
+        assert _check(tree, table, sound_rows(tree, table), rounding(tree, table)), to_text(
+            tree, NAMES
+        )
 
 
 def test__rewrite__one_tree__below_a_millisecond(random_tree):

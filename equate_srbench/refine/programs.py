@@ -1,0 +1,65 @@
+"""Trees packed into flat arrays, the form the compiled kernel and the torch path read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equate_srbench.expr.tree import Tree
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+class Programs:
+    """Trees packed into flat arrays.
+
+    Parameters
+    ----------
+    trees : sequence of Tree
+
+    Attributes
+    ----------
+    codes : ndarray of int64
+        Symbols of all trees, one tree after the other.
+    constants : ndarray of float64
+        Constants of all trees; a fit changes them in place.
+    code_at, constant_at : ndarray of shape (n_trees + 1,)
+        Where each tree begins in ``codes`` and ``constants``.
+    sizes, counts : ndarray of shape (n_trees,)
+        Numbers of nodes and of constants.
+    """
+
+    def __init__(self, trees: Sequence[Tree]) -> None:
+        self.sizes = np.array([len(t.symbols) for t in trees], dtype=np.int64)
+        self.counts = np.array([len(t.constants) for t in trees], dtype=np.int64)
+        self.codes = np.array([s for t in trees for s in t.symbols], dtype=np.int64)
+        self.constants = np.array([c for t in trees for c in t.constants], dtype=np.float64)
+        self.code_at = np.concatenate([[0], np.cumsum(self.sizes)]).astype(np.int64)
+        self.constant_at = np.concatenate([[0], np.cumsum(self.counts)]).astype(np.int64)
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    @property
+    def arrays(self) -> tuple[Ints, Ints, Floats, Ints]:
+        """Codes, where they begin, constants, where they begin."""
+        return self.codes, self.code_at, self.constants, self.constant_at
+
+    @property
+    def largest(self) -> tuple[int, int]:
+        """Most nodes and most constants of any program."""
+        return int(self.sizes.max(initial=1)), int(self.counts.max(initial=0))
+
+    def chunks(self, costs: NDArray[np.float64], limit: float) -> list[tuple[int, int]]:
+        """Ranges of consecutive programs whose ``costs`` sum to at most ``limit``, if they can."""
+        edges: list[int] = []
+        total = float("inf")
+        for i, cost in enumerate(costs.tolist()):
+            if total + cost > limit:
+                edges.append(i)
+                total = 0.0
+            total += cost
+        return list(zip(edges, [*edges, len(self)][1:], strict=True))
