@@ -154,7 +154,8 @@ def _load(path: Path, changed: int, size: int, device: torch.device) -> Backbone
 
 def _build(config: BackboneConfig, tensors: Mapping[str, Tensor], device: torch.device) -> Backbone:
     """The network with ``tensors`` in float32, frozen."""
-    backbone = Backbone(config)
+    with _Uninitialised():
+        backbone = Backbone(config)
     backbone.load_state_dict({name: t.float() for name, t in tensors.items()})
     return backbone.to(device).eval().requires_grad_(False)
 
@@ -203,7 +204,7 @@ def _check_shapes(path: Path, config: BackboneConfig, file: Any) -> None:
 
 
 class _Uninitialised(TorchFunctionMode):
-    """Leaves out initial values: on the meta device they would import torch's compiler."""
+    """Leaves out initial values, which are overwritten, and import torch's compiler on "meta"."""
 
     def __torch_function__(
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None

@@ -17,7 +17,8 @@ from equate_srbench.equate.proposals import backbone_rows
 from equate_srbench.equate.quadruples import Quadruple, decode_trees, encode_bags
 from equate_srbench.equate.search import Search, pick_device
 from equate_srbench.expr.tree import Tree
-from equate_srbench.regressor import EquateRegressor, Progress
+from equate_srbench.progress import Progress
+from equate_srbench.regressor import EquateRegressor
 
 _COLD = 1e-4  # a sample at this temperature is the greedy formula
 _BAG_ROWS = 200

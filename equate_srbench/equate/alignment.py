@@ -123,7 +123,8 @@ class Alignment(nn.Module):
         embedded = F.embedding(formulas.body, backbone.decoder.embeddings.weight.detach())
         states = self.equation(embedded, formulas.lengths)
         valid = torch.arange(states.shape[1]) < formulas.lengths[:, None]
-        return self.fusion(memory, mask, states, valid.to(mask.device), generator)
+        joint: Tensor = self.fusion(memory, mask, states, valid.to(mask.device), generator)
+        return joint
 
 
 def keep_rows(
@@ -309,7 +310,8 @@ class _Trainer:
         """The training quadruples in random batches of similar length: padding costs time."""
         rows = self._shuffled(self.train)
         lengths = torch.tensor([len(self.ids[i]) for i in rows.tolist()])
-        parts = rows[lengths.argsort(stable=True).to(rows.device)].split(self.settings.batch)
+        rows = rows[lengths.argsort(stable=True).to(rows.device)]
+        parts = torch.split(rows, self.settings.batch)
         return [parts[i] for i in self._shuffled(torch.arange(len(parts), device=rows.device))]
 
     def _step(self, part: Tensor) -> None:
@@ -358,12 +360,11 @@ class _Trainer:
             return np.zeros(0, dtype=np.float32)
         memory, mask = self._rows(part)
         embedding = self.modules.embed(self.backbone, memory, mask, self._formulas(part))
-        return self.modules.evaluator(embedding, mask).mean(0).cpu().numpy()
+        predicted: Tensor = self.modules.evaluator(embedding, mask).mean(0)
+        return predicted.cpu().numpy()
 
-    @torch.no_grad()
     def _centre(self) -> None:
         """Shift the heads' biases so that predictions start around this dataset's mean score."""
         part = self.train[: self.settings.batch]
         gap = float(self.scores[part].mean()) - float(self._predict(part).mean())
-        for head in self.modules.evaluator.heads:
-            head[-1].bias += gap
+        self.modules.evaluator.shift(gap)

@@ -82,7 +82,7 @@ def ascend(
         with torch.no_grad():
             predicted = objective(
                 proposed.flatten(0, 1), mask.repeat_interleave(len(rungs), 0)
-            ).unflatten(0, (-1, len(rungs)))
+            ).view(-1, len(rungs))
         yield AscentStep(index, rungs, proposed, predicted)
         if index < steps:
             current = _within((current + move)[:, None], anchor, radius)[:, 0]
@@ -111,4 +111,5 @@ def _within(point: Tensor, anchor: Tensor, radius: Tensor) -> Tensor:
 
 def _length(value: Tensor) -> Tensor:
     """Frobenius norm over the last two axes, which stay as ones."""
-    return torch.linalg.vector_norm(value, dim=(-2, -1), keepdim=True)
+    length: Tensor = torch.linalg.vector_norm(value, dim=(-2, -1), keepdim=True)
+    return length

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -61,6 +62,12 @@ class Evaluator(nn.Module):
         weights = logits.masked_fill(~mask[:, None, :], -torch.inf).softmax(-1)
         pooled = torch.einsum("bpr,brw->bpw", weights, rows).flatten(1)  # (batch, pools * width)
         return torch.stack([head(pooled).squeeze(-1) for head in self.heads])
+
+    @torch.no_grad()
+    def shift(self, gap: float) -> None:
+        """Add ``gap`` to every prediction."""
+        for head in self.heads:
+            cast(nn.Linear, list(head.children())[-1]).bias.add_(gap)
 
 
 def cautious(predicted: Tensor, pessimism: float) -> Tensor:

@@ -372,7 +372,7 @@ class Run:
             header = file.metadata()
             same = header["backbone"] == self.sha256
             o = self.optimiser
-            groups = [("weight", self.parameters)]
+            groups: list[tuple[str, Sequence[Tensor]]] = [("weight", self.parameters)]
             groups += [("m", o.first), ("v", o.second)] if same else []
             with torch.no_grad():
                 for kind, group in groups:

@@ -49,9 +49,9 @@ from equate_srbench.refine.steps import (
 TABLE = build_table()
 
 _ARITY = np.array(ARITY, dtype=np.int64)
-# rows of ``memory``: these, literals and temporaries (``steps``), columns of X, then the nodes'
+# Rows of ``memory``: these (not Python integers: numba would compile for each value), literals and temporaries (``steps``), columns of X, then the nodes'
 # values, the nodes' derivatives and the constants' derivatives
-_Y, _WEIGHTS, _ROOTS, _F, _RESIDUAL = range(FIRST_LITERAL)
+_Y, _WEIGHTS, _ROOTS, _F, _RESIDUAL = (np.int64(row) for row in range(FIRST_LITERAL))
 _X = REGISTERS
 # rows of ``small``, each with a number per constant; then normal matrix and its factor
 _GRADIENT, _SIZE, _STEP, _TRIAL, _START, _CURRENT, _NORMAL = range(7)
@@ -131,7 +131,7 @@ def _inner(*signature: Any, **options: Any) -> Callable[[Callable], Callable]:
 
 # Signatures keep numba from compiling once more for each literal row number; "reassoc" lets sums
 # use vector registers, while NaN and inf keep their meaning.
-@_inner(_FLOAT(_MATRIX, _INT, _INT), fastmath={"reassoc", "contract"})
+@_inner(fastmath={"reassoc", "contract"})
 def _dot(memory, i, j):
     total = 0.0
     for r in range(memory.shape[1]):
@@ -232,7 +232,7 @@ def _derivatives(steps, spans, code, memory, nodes, registers):
                 _run(steps, begin, end, registers, memory)
 
 
-@_inner(types.UniTuple(_FLOAT, 3)(_MATRIX, _INT, types.boolean))
+@_inner()
 def _centre(memory, row, affine):
     """Weight (and centre) a row in place; return its mean, squared norm and the scale taken out.
 
