@@ -323,24 +323,28 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         rows = []
         for tree, loss, r2, score, source, seconds in self._found:
             equation = self._equation(tree)
+            loss = self._in_user_units(loss)
             rows.append((source, equation.complexity, loss, r2, score, str(equation), seconds))
         columns = ["source", "complexity", "loss", "r2", "score", "equation", "seconds"]
         table = pd.DataFrame(rows, columns=columns)
-        table["loss"] *= self._problem.y_scale**2
         return table
 
     def _make_equations(self) -> pd.DataFrame:
         rows = []
         for tree, loss, r2, *_ in sorted(self._found, key=lambda f: f[1]):
             equation = self._equation(tree)
-            rows.append((equation.complexity, loss * self._problem.y_scale**2, r2, str(equation),
-                         equation))  # fmt: skip
+            loss = self._in_user_units(loss)
+            rows.append((equation.complexity, loss, r2, str(equation), equation))
         rows.sort(key=lambda row: (row[0], row[1]))
         front: list[tuple[Any, ...]] = []
         for row in rows:
             if not front or row[1] < front[-1][1]:
                 front.append(row)
         return pd.DataFrame(front, columns=["complexity", "loss", "r2", "equation", "object"])
+
+    def _in_user_units(self, loss: float) -> float:
+        with np.errstate(over="ignore", under="ignore"):
+            return float(np.float64(loss) * self._problem.y_scale * self._problem.y_scale)
 
     def _make_trajectory(self) -> pd.DataFrame:
         rows = list(self._proposals)

@@ -90,7 +90,9 @@ def propose(
     generator = torch.Generator(device).manual_seed(int(rng.integers(2**62)))
     result = NeuralResult() if result is None else result
 
-    bags = encode_bags(backbone, archive.X, archive.y, draw_subsets(len(archive.y), settings, rng))
+    subsets = draw_subsets(len(archive.y), settings, rng)
+    soon = _until(deadline, total, 0.4 * settings.shares[0])
+    bags = encode_bags(backbone, archive.X, archive.y, subsets, soon)
     quadruples = collect(
         backbone, bags, archive, settings,
         rng=rng, generator=generator, deadline=_until(deadline, total, settings.shares[0]),

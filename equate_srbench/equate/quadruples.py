@@ -27,6 +27,7 @@ from equate_srbench.expr.vocabulary import Vocabulary
 Floats = NDArray[np.float64]
 
 _BAGS_PER_CALL = 8  # decoded together: large enough to be cheap, small enough to keep a deadline
+_SUBSETS_PER_CALL = 4  # the same for the encoder
 _COLD = 1e-4  # a sample at this temperature is the greedy formula
 
 
@@ -89,9 +90,13 @@ def draw_subsets(
 
 @torch.no_grad()
 def encode_bags(
-    backbone: Backbone, X: Floats, y: Floats, subsets: Sequence[NDArray[np.intp]]
+    backbone: Backbone,
+    X: Floats,
+    y: Floats,
+    subsets: Sequence[NDArray[np.intp]],
+    deadline: Deadline | None = None,
 ) -> Bags:
-    """Memories of all subsets under every view the backbone knows, in one batch.
+    """Memories of the subsets under every view the backbone knows.
 
     Parameters
     ----------
@@ -99,28 +104,46 @@ def encode_bags(
     X : ndarray of shape (n_rows, n_columns)
     y : ndarray of shape (n_rows,)
     subsets : sequence of ndarray of int
+        At least one.
+    deadline : Deadline, optional
+        Subsets not reached by then are left out, the first ones excepted.
     """
-    tokens = backbone.config.input == "tokens"
-    kinds: tuple[Kind, ...] = ("standard",) if tokens else ("scale", "standard")
+    device = next(backbone.parameters()).device
+    longest = max(map(len, subsets))
+    views: list[View] = []
+    memories, masks = [], []
+    for first in range(0, len(subsets), _SUBSETS_PER_CALL):
+        if first and deadline is not None and deadline.over:
+            break
+        found, points, mask = _points(
+            backbone, X, y, subsets[first : first + _SUBSETS_PER_CALL], longest
+        )
+        views += found
+        masks.append(mask.to(device))
+        memories.append(backbone.encode(points.to(device), masks[-1]))
+    return Bags(tuple(views), torch.cat(memories), torch.cat(masks))
+
+
+def _points(
+    backbone: Backbone, X: Floats, y: Floats, subsets: Sequence[NDArray[np.intp]], longest: int
+) -> tuple[list[View], Tensor, Tensor]:
+    """Views, inputs (bags, longest, features) and masks (bags, longest) of some subsets."""
+    c = backbone.config
+    kinds: tuple[Kind, ...] = ("standard",) if c.input == "tokens" else ("scale", "standard")
     views, points = [], []
     for rows in subsets:
         for kind in kinds:
             view = View.fit(X[rows], kind)
             Z = view.transform(X[rows])
-            columns = backbone.config.max_columns
-            views.append(view)
-            points.append(
-                point_tokens(Z, y[rows], columns)
-                if tokens
-                else point_features(Z, y[rows], view, max_columns=columns)
+            found = (
+                point_tokens(Z, y[rows], c.max_columns)
+                if c.input == "tokens"
+                else point_features(Z, y[rows], view, max_columns=c.max_columns)
             )
-    lengths = torch.tensor([len(p) for p in points])
-    device = next(backbone.parameters()).device
-    batch = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(p) for p in points], True)
-    mask = torch.arange(batch.shape[1]) < lengths[:, None]
-    mask = mask.to(device)
-    memory = backbone.encode(batch.to(device), mask)
-    return Bags(tuple(views), memory, mask)
+            views.append(view)
+            points.append(torch.from_numpy(np.pad(found, ((0, longest - len(found)), (0, 0)))))
+    lengths = torch.tensor([len(rows) for rows in subsets]).repeat_interleave(len(kinds))
+    return views, torch.stack(points), torch.arange(longest) < lengths[:, None]
 
 
 def decode_trees(

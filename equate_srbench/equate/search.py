@@ -188,9 +188,16 @@ def patience(n_rows: int) -> int:
 
 
 def pick_device(name: str) -> str:
-    """``auto`` is CUDA where there is one."""
+    """``auto`` is CUDA where there is one; any other device has to be here."""
     import torch
 
-    if name != "auto":
-        return name
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    cuda = torch.cuda.is_available()
+    if name == "auto":
+        return "cuda" if cuda else "cpu"
+    try:
+        kind = torch.device(name).type
+    except RuntimeError:
+        raise ValueError(f"device={name!r} is unknown: use 'auto', 'cpu' or 'cuda'") from None
+    if kind == "cuda" and not cuda:
+        raise ValueError(f"device={name!r}: no CUDA device is available here; use 'auto' or 'cpu'")
+    return name

@@ -14,6 +14,7 @@ from equate_srbench.expr.tree import Tree
 #: Constants of a training target lie in this range (see ``pretrain.corpus``).
 SMALLEST, LARGEST = 5e-4, 2e3
 _NEAR = 1e-4
+_LARGEST_SCALE = 1e4
 
 
 def to_user(tree: Tree, view: View) -> Tree:
@@ -28,8 +29,10 @@ def to_user(tree: Tree, view: View) -> Tree:
     Returns
     -------
     Tree
-        In normal form where there is one, else the literal rewriting.
+        In normal form where there is one; the literal rewriting otherwise, and in extreme units.
     """
+    if not _is_moderate(tree, view):
+        return view.to_user(tree)
     replaced = {
         j: normal.add(
             normal.scaled(normal.variable(j), 1.0 / float(view.scale[j])),
@@ -50,8 +53,11 @@ def to_view(tree: Tree, view: View) -> Tree | None:
     Returns
     -------
     Tree or None
-        Modulo outer scale and offset; None if it is constant or a constant is out of range.
+        Modulo outer scale and offset; None if it is constant, or a constant or the units are out
+        of range.
     """
+    if not _is_moderate(tree, view):
+        return None
     replaced = {
         j: normal.add(
             normal.scaled(normal.variable(j), float(view.scale[j])),
@@ -65,6 +71,11 @@ def to_view(tree: Tree, view: View) -> Tree | None:
     if found is None or any(not SMALLEST < abs(c) < LARGEST for c in found.constants):
         return None
     return found
+
+
+def _is_moderate(tree: Tree, view: View) -> bool:
+    """Whether scales leave the normal form its accuracy (it drops terms below 1e-12)."""
+    return all(1 / _LARGEST_SCALE <= view.scale[j] <= _LARGEST_SCALE for j in tree.columns)
 
 
 def _rewritten(tree: Tree, replaced: dict[int, normal.Expression]) -> Tree | None:

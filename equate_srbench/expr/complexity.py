@@ -301,7 +301,7 @@ def _exponential(node: Node) -> Node:
         else:
             rest.append((term, c))
     if isinstance(constant, float) and rest:
-        outside.append(math.exp(min(constant, 700.0)))
+        outside.append(math.exp(max(-700.0, min(constant, 700.0))))  # SymPy has no underflow
         constant = 0
     left = _add((constant, 1), *rest)
     if left != 0:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable
 from typing import Any
 
 from equate_srbench.expr.operators import BY_CODE, BY_NAME, CONSTANT, VARIABLE
@@ -28,7 +29,7 @@ Expression = tuple[float, Node | None]
 
 _ODD = frozenset({"sin", "tan", "arcsin", "arctan", "tanh"})
 _EVEN = frozenset({"cos", "abs"})
-_FOLD = {
+_FOLD: dict[str, Callable[[float], float]] = {
     "exp": math.exp, "log": math.log, "sin": math.sin, "cos": math.cos, "tan": math.tan,
     "arcsin": math.asin, "arccos": math.acos, "arctan": math.atan, "tanh": math.tanh, "abs": abs,
 }  # fmt: skip

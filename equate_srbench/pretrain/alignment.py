@@ -62,6 +62,8 @@ class AlignmentConfig:
         Of tables, formulas and initial weights; another one than the backbone's corpus.
     tables, block : int
         Tables in a step, and steps whose tables are drawn together.
+    repeats : int
+        How often a block is taught; the second time rows and dropout are drawn anew.
     part : int
         Formulas in one pass of the network; a step sums over its passes.
     points : tuple of int
@@ -85,6 +87,7 @@ class AlignmentConfig:
     seed: int = 1_000_003
     tables: int = 16
     block: int = 8
+    repeats: int = 2
     part: int = 32
     points: tuple[int, ...] = (32, 48, 64, 96)
     samples: tuple[float, ...] = (1e-4, 0.7)
@@ -180,9 +183,12 @@ class Teacher:
             with torch.no_grad():
                 memory = self.backbone.encode(points, mask)
             proposed = self._proposed(examples, memory, mask)
+            found = []
             for first in range(0, len(examples), c.tables):
                 part = slice(first, first + c.tables)
-                yield self._lesson(examples[part], proposed[part], memory[part], mask[part])
+                found.append(self._lesson(examples[part], proposed[part], memory[part], mask[part]))
+            for _ in range(c.repeats):
+                yield from found
 
     def _tables(self) -> Iterator[Example]:
         c = self.config

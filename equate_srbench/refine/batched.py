@@ -206,7 +206,7 @@ def fit(
         for factor, shift in [(1.0, 0.0), *noise[: None if k else 0, :, :k]]:
             begin = given * torch.as_tensor(factor, device=given.device)
             begin = begin + torch.as_tensor(shift, device=given.device)
-            result, found = _descend(schedule, target, begin, max_steps, abandon_above)
+            result, found = _descend(schedule, target, begin, max_steps, abandon_above, deadline)
             better = result[:, 0] < best[:, 0]
             best[better], kept[better] = result[better], found[better]
         out[chosen, :3] = best.cpu().numpy()
@@ -214,7 +214,12 @@ def fit(
 
 
 def _descend(
-    schedule: Schedule, target: Target, trial: Tensor, max_steps: int, abandon_above: float
+    schedule: Schedule,
+    target: Target,
+    trial: Tensor,
+    max_steps: int,
+    abandon_above: float,
+    deadline: Deadline | None,
 ) -> tuple[Tensor, Tensor]:
     """Loss, scale and mean of f (programs, 3), and the constants reached; as ``kernel._descend``.
 
@@ -233,7 +238,8 @@ def _descend(
         live &= ~(moved & (saved < limit.SMALL_GAIN * loss))
         if turn == 2:
             live &= loss <= abandon_above
-        if turn == max_steps or not bool(live.any()):
+        over = deadline is not None and deadline.over
+        if over or turn == max_steps or not bool(live.any()):
             break
         new = target.normal_equations(schedule.derivatives(values), f, norm, residual)
         if matrix is None or gradient is None or size is None:

@@ -49,13 +49,14 @@ from equate_srbench.refine.steps import (
 TABLE = build_table()
 
 _ARITY = np.array(ARITY, dtype=np.int64)
-# Rows of ``memory``: these (not Python integers: numba would compile for each value), literals and temporaries (``steps``), columns of X, then the nodes'
-# values, the nodes' derivatives and the constants' derivatives
+# Rows of ``memory``: these, literals and temporaries (``steps``), columns of X, then the nodes'
+# values, the nodes' derivatives and the constants' derivatives. Not Python integers, for each of
+# which numba would compile what they are passed to once more.
 _Y, _WEIGHTS, _ROOTS, _F, _RESIDUAL = (np.int64(row) for row in range(FIRST_LITERAL))
 _X = REGISTERS
-# rows of ``small``, each with a number per constant; then normal matrix and its factor
+# Rows of ``small``, each with a number per constant; then normal matrix and its factor
 _GRADIENT, _SIZE, _STEP, _TRIAL, _START, _CURRENT, _NORMAL = range(7)
-# rows of ``nodes``: second argument, number of constants below, rows of value and derivative in
+# Rows of ``nodes``: second argument, number of constants below, rows of value and derivative in
 # ``memory``, the row for a value computed here (``nodes.shape[1]`` below it the derivative's)
 _SECOND, _BELOW, _VALUE, _DERIVATIVE, _OWN = range(5)
 
@@ -117,10 +118,6 @@ def _compiled(*arguments: Any) -> Callable[[Callable], Callable]:
     return wrap
 
 
-_INT, _FLOAT = types.int64, types.float64
-_INTS, _FLOATS, _MATRIX = types.int64[::1], types.float64[::1], types.float64[:, ::1]
-
-
 def _inner(*signature: Any, **options: Any) -> Callable[[Callable], Callable]:
     """``njit`` for what the entry point calls: kept on disk as part of it only."""
     return njit(
@@ -129,8 +126,7 @@ def _inner(*signature: Any, **options: Any) -> Callable[[Callable], Callable]:
     )  # fmt: skip
 
 
-# Signatures keep numba from compiling once more for each literal row number; "reassoc" lets sums
-# use vector registers, while NaN and inf keep their meaning.
+# "reassoc" lets the sum use vector registers; NaN and inf keep their meaning.
 @_inner(fastmath={"reassoc", "contract"})
 def _dot(memory, i, j):
     total = 0.0
@@ -380,6 +376,8 @@ def _descend(
     return loss, a, mean, damping
 
 
+_INT, _FLOAT = types.int64, types.float64
+_INTS, _FLOATS, _MATRIX = types.int64[::1], types.float64[::1], types.float64[:, ::1]
 _TABLES = (types.int64[:, ::1],) * 2
 _PROGRAMS = (_INTS, _INTS, _FLOATS, _INTS, _INT, _INT)
 _MEMORY = (_MATRIX, _MATRIX, types.int64[:, ::1], _INTS)

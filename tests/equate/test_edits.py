@@ -21,10 +21,12 @@ f = Tree.apply
 
 
 def table(n: int = 120, p: int = 3, seed: int = 0) -> np.ndarray:
+    """Uniform columns."""
     return np.random.default_rng(seed).uniform(0.5, 3.0, (n, p))
 
 
 def search(X, y, *, seconds=20.0, seed=0, **kwargs) -> Archive:
+    """An archive after an edit search."""
     archive = Archive(X, y, deadline=Deadline(seconds))
     edits = EditSearch(
         archive, list(range(X.shape[1])), rng=np.random.default_rng(seed), settings=SMALL

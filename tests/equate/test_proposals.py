@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from equate_srbench.backbone import checkpoint
+from equate_srbench.backbone.config import BackboneConfig
+from equate_srbench.backbone.network import Backbone
 from equate_srbench.clock import Deadline
 from equate_srbench.equate import pretrained
 from equate_srbench.equate.alignment import Alignment
@@ -170,3 +172,17 @@ def test__pretrained__shipped_modules__belong_to_the_shipped_backbone(shipped):
     if not pretrained.SHIPPED["compact"].exists():
         pytest.skip("the shipped alignment is not here yet")
     assert pretrained.load("compact") is not None
+
+
+def test__propose__backbone_of_tokens__works_the_same(table, quick):
+    """E2E's own kind of network (float tokens in, three tokens per constant out) is adapted too."""
+    state = torch.get_rng_state()
+    torch.manual_seed(0)
+    sizes = {"dim": 16, "encoder_dim": 16, "heads": 2, "encoder_heads": 2, "token_dim": 4}
+    config = BackboneConfig.e2e(**sizes, decoder_layers=1, encoder_layers=1)
+    network = Backbone(config).eval().requires_grad_(False)
+    torch.set_rng_state(state)
+    archive = Archive(*table, None, deadline=Deadline(60.0))
+    result = search(network, archive, replace(quick, max_length=30, epochs=1, steps=1))
+    assert result.n_quadruples > 0
+    assert {row.source for row in result.rows} == {"backbone", "ascent"}

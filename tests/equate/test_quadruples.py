@@ -164,6 +164,16 @@ def test__units__product_in_other_units__stays_a_product():
     assert units.to_user(TREES[0], VIEWS[0]).size == TREES[0].size
 
 
+def test__units__extreme_scale__no_term_is_lost():
+    """Columns of 1e9 and 1e-9 keep their part of a sum."""
+    view = View("scale", np.zeros(3), np.array([1e9, 1e-9, 1.0]))
+    Z = np.random.default_rng(0).uniform(1.0, 2.0, (40, 3))
+    tree = f("add", f("add", a, b), c)
+    found = evaluate(units.to_user(tree, view), Z * view.scale)
+    assert affine_gap(evaluate(tree, Z), found) < 1e-9
+    assert units.to_view(tree, view) is None
+
+
 def test__retokenise__refined_constant__replaces_the_decoded_one(archive, backbone):
     """The target says what the refinement found, next to a whole number as that number."""
     view = View("scale", np.zeros(3), np.ones(3))
