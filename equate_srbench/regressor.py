@@ -92,8 +92,12 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
 
     Notes
     -----
-    Only the rows given to ``fit`` take part in any choice. Sample weights count rows: weight 2 is
-    the row twice.
+    Only the rows given to ``fit`` take part in any choice. Sample weights that are whole numbers
+    count rows: weight 2 is the row twice. Others are relative, and scaled to a mean of 1.
+
+    However a fit ends, by itself, by ``max_time``, Ctrl-C, a callback or an exception, the best
+    formula so far is in place. Callbacks of scikit-learn (from 1.9 on) see the fit as a task, its
+    phases as subtasks, and a step at most every 0.2 seconds; a hook that returns True ends the fit.
 
     References
     ----------
@@ -153,11 +157,19 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         X : array-like of shape (n_samples, n_features)
         y : array-like of shape (n_samples,)
         sample_weight : array-like of shape (n_samples,), default=None
-            How many rows a row stands for.
+            How many rows a row stands for; see the notes.
 
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            For parameters out of range, and for tables that scikit-learn refuses (not numbers, not
+            finite, wrong shapes); where ``X`` has column names, the message names the columns.
+        FileNotFoundError
+            If there is no such ``backbone``.
         """
         deadline = Deadline(self._seconds())
         problem = self._prepare(X, y, sample_weight)

@@ -43,9 +43,7 @@ def random_tree(rng: np.random.Generator, n_columns: int, depth: int = 3) -> Tre
             return Tree.variable(int(rng.integers(n_columns)))
         return Tree.constant(float(rng.normal() * 10.0 ** rng.integers(-3, 4)))
     op = OPERATORS[int(rng.integers(len(OPERATORS)))]
-    return Tree.apply(
-        op.name, *(random_tree(rng, n_columns, depth - 1) for _ in range(op.arity))
-    )
+    return Tree.apply(op.name, *(random_tree(rng, n_columns, depth - 1) for _ in range(op.arity)))
 
 
 @pytest.mark.parametrize("seed", range(150))
@@ -93,7 +91,9 @@ def test__model__names_that_sympy_knows__parse_as_columns():
     est = estimator(tree, columns, 2)
     text = model(est, pd.DataFrame(X, columns=columns))
     plain = list(plain_names(columns))
-    np.testing.assert_allclose(sympy_values(text, plain, X), est.predict(pd.DataFrame(X, columns=columns)))
+    np.testing.assert_allclose(
+        sympy_values(text, plain, X), est.predict(pd.DataFrame(X, columns=columns))
+    )
 
 
 def test__model__unfitted__refused():

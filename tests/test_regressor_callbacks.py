@@ -150,7 +150,7 @@ def test__grid_search__callbacks__reach_every_fit(table, jobs):
         EquateRegressor(random_state=0), {"select": ["best", "accurate"]}, cv=2, n_jobs=jobs
     ).set_callbacks(recorder)
     grid.estimator.set_callbacks(monitor)
-    grid.fit(*table)
+    grid.fit(*(part[:20] for part in table))
     assert grid.best_score_ > 0.5
     if jobs == 1:  # workers have their own copies
         assert recorder.ended.count("edit") == 5

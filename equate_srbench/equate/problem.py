@@ -15,6 +15,8 @@ Array = NDArray[np.float64]
 
 #: Root mean squares within this range are left as they are, so that constants keep their meaning.
 MODERATE = (1e-3, 1e4)
+#: Most rows that a fit works on: more of them add time, not knowledge of the formula.
+MAX_ROWS = 5000
 #: Powers of units within this range stay far from the ends of the range of numbers.
 EXTREME = (1e-30, 1e30)
 
@@ -75,7 +77,8 @@ def prepare(X: Array, y: Array, weights: Array | None, max_features: int) -> Pro
     """Merge equal rows, choose columns, and bring extreme units to moderate ones.
 
     Rows are sorted and equal ones merged into one with the sum of their weights, so that a
-    repeated row and a weight of 2 are the same fit, and the order of rows does not matter.
+    repeated row and a weight of 2 are the same fit, and the order of rows does not matter. Of
+    more than ``MAX_ROWS`` different rows an even sample is taken.
 
     Parameters
     ----------
@@ -99,19 +102,15 @@ def prepare(X: Array, y: Array, weights: Array | None, max_features: int) -> Pro
         weights=np.ones(len(y)) if weights is None else weights,
         minlength=len(rows),
     )
+    if len(rows) > MAX_ROWS:  # rows are sorted: evenly spaced ones are a fair sample
+        sample = np.linspace(0, len(rows) - 1, MAX_ROWS).astype(int)
+        rows, counts = rows[sample], counts[sample]
     X, y = rows[:, :-1], rows[:, -1]
+    x_scale, y_scale = np.array([_unit(column) for column in X.T]), _unit(y)
+    X, y = X / x_scale, y / y_scale
     kept = tuple(sorted(rank_columns(X, y)[:max_features]))
-    X = X[:, kept]
-    x_scale = np.array([_unit(X[:, j]) for j in range(X.shape[1])])
-    y_scale = _unit(y)
-    return Problem(
-        np.ascontiguousarray(X / x_scale),
-        y / y_scale,
-        None if (counts == 1.0).all() else counts,
-        kept,
-        x_scale,
-        y_scale,
-    )
+    weights = None if (counts == 1.0).all() else counts
+    return Problem(np.ascontiguousarray(X[:, kept]), y, weights, kept, x_scale[list(kept)], y_scale)
 
 
 def _unit(column: Array) -> float:

@@ -1,13 +1,10 @@
-"""Which formula to answer with: description length on the fit rows, and the front behind it."""
+"""Which formula to answer with: description length on the fit rows."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-
-from equate_srbench.equate.archive import Candidate
 from equate_srbench.equate.island import EXACT
-from equate_srbench.expr.operators import CONSTANT
+from equate_srbench.expr.complexity import complexity
 from equate_srbench.expr.tree import Tree
 
 #: Nats for one node: about twenty operators and columns to choose from.
@@ -17,9 +14,9 @@ NODE_COST = 3.0
 def description_length(tree: Tree, loss: float, variance: float, n_rows: float) -> float:
     """Nats to write the formula down plus nats to write the residuals down.
 
-    Gaussian residuals of unknown width cost ``n/2 log(loss)``; a node costs ``NODE_COST``; a
-    constant costs ``log(n)/2`` (the precision that ``n`` rows support; Rissanen 1978), a small
-    whole number one nat more than zero. Below a relative error of ``EXACT`` formulas fit alike.
+    Gaussian residuals of unknown width cost ``n/2 log(loss)``; a node (of ``expr.complexity``,
+    the size that users see) costs ``NODE_COST``; a constant costs ``log(n)/2`` (the precision
+    that ``n`` rows support; Rissanen 1978), a small whole number less. Below a relative error of ``EXACT`` formulas fit alike.
 
     Parameters
     ----------
@@ -37,24 +34,4 @@ def description_length(tree: Tree, loss: float, variance: float, n_rows: float) 
         min(1.0 + math.log1p(abs(c)), precision) if c == round(c) and abs(c) < 1e6 else precision
         for c in tree.constants
     )
-    nodes = tree.size + sum(1 for s in tree.symbols if s == CONSTANT)
-    return 0.5 * n_rows * math.log(error) + NODE_COST * nodes + constants
-
-
-def front(
-    candidates: Sequence[Candidate], complexity: Callable[[Tree], int]
-) -> list[tuple[int, Candidate]]:
-    """Candidates that no other beats in both complexity and loss, by complexity.
-
-    Returns
-    -------
-    list of (complexity, candidate), ascending in complexity, descending in loss
-    """
-    sized = sorted(
-        ((complexity(c.tree), c) for c in candidates), key=lambda pair: (pair[0], pair[1].loss)
-    )
-    out: list[tuple[int, Candidate]] = []
-    for size, candidate in sized:
-        if not out or candidate.loss < out[-1][1].loss:
-            out.append((size, candidate))
-    return out
+    return 0.5 * n_rows * math.log(error) + NODE_COST * complexity(tree) + constants

@@ -413,8 +413,8 @@ def train(
     deadline, p = Deadline(60.0 * minutes), run.progress
     before, marks = p.seconds, 0
     while not deadline.over:
-        elapsed = deadline.elapsed()
-        run.step(min(1.0, (60.0 * minutes - elapsed) / (config.decay * 60.0 * minutes)))
+        left = 1.0 - deadline.elapsed() / (60.0 * minutes)
+        run.step(min(1.0, max(left, 0.0) / config.decay) if config.decay else 1.0)
         p.seconds = before + deadline.elapsed()
         if deadline.elapsed() // 60.0 > marks:
             marks += 1
@@ -438,12 +438,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--backbone", default="compact", help="name or file (default: compact)")
     parser.add_argument("--dir", type=Path, default=default_directory(), help="the run's directory")
+    parser.add_argument(
+        "--decay",
+        type=float,
+        default=AlignmentConfig.decay,
+        help="share of the time in which the learning rate falls to zero; 0 to go on later",
+    )
     parser.add_argument("--export", type=Path, help="where alignment.safetensors is written")
     args = parser.parse_args(argv)
     train(
         args.minutes,
         args.dir,
         backbone=args.backbone,
+        config=AlignmentConfig(decay=args.decay),
         export=args.export,
         report=lambda line: print(line, flush=True),
     )

@@ -9,7 +9,7 @@ from equate_srbench.clock import Deadline
 from equate_srbench.equate.archive import Archive
 from equate_srbench.equate.edits import EditSearch, EditSettings
 from equate_srbench.equate.island import EXACT
-from equate_srbench.equate.selection import description_length, front
+from equate_srbench.equate.selection import description_length
 from equate_srbench.equate.shorten import shorten
 from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.expr.rewrite import rewrite
@@ -137,14 +137,3 @@ def test__description_length__noise__prefers_the_law_to_the_overfit():
         description_length(k.tree, k.loss, archive.variance, archive.n_rows) for k in (short, long)
     ]
     assert length[0] < length[1]
-
-
-def test__front__ascending_in_size_descending_in_loss():
-    """The front holds no dominated formula."""
-    X = table()
-    archive = search(X, X[:, 0] ** 1.5 + np.sin(X[:, 1]), patience=1000)
-    rows = front(archive.candidates, lambda t: t.size)
-    sizes = [size for size, _ in rows]
-    losses = [candidate.loss for _, candidate in rows]
-    assert sizes == sorted(set(sizes))
-    assert losses == sorted(losses, reverse=True)

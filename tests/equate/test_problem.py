@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from equate_srbench.equate.problem import prepare, rank_columns
+from equate_srbench.equate.problem import bad_columns, prepare, rank_columns
 from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.expr.tree import Tree
 
@@ -54,3 +56,62 @@ def test__prepare__more_columns_than_allowed__keeps_the_strongest_in_order():
     problem = prepare(X, X[:, 4] - 2.0 * X[:, 1], None, 2)
     assert problem.kept == (1, 4)
     assert problem.X.shape == (200, 2)
+
+
+@settings(max_examples=30, deadline=None)
+@given(factor=st.floats(1e-6, 1e6))
+def test__prepare__fractional_weights__only_their_ratios_count(factor):
+    """Weights that are no counts are relative: any factor gives the same problem."""
+    X, y = RNG.normal(size=(12, 2)), RNG.normal(size=12)
+    w = np.linspace(0.51, 1.52, 12)
+    one, two = prepare(X, y, w, 10), prepare(X, y, w * factor * 1.01, 10)
+    np.testing.assert_allclose(one.weights, two.weights, rtol=1e-12)
+    np.testing.assert_allclose(one.weights.sum(), 12.0)
+
+
+def test__prepare__negative_zero__is_zero():
+    """Rows that differ in the sign of a zero are one row."""
+    X = np.array([[0.0, 1.0], [-0.0, 1.0], [2.0, 3.0]])
+    problem = prepare(X, np.array([1.0, 1.0, 2.0]), None, 10)
+    np.testing.assert_array_equal(problem.weights, [2.0, 1.0])
+    assert not np.signbit(problem.X).any()
+
+
+@pytest.mark.parametrize("scale", [5e-324, 1e-310, 1e300, 1.7e308])
+def test__prepare__ends_of_the_range_of_numbers__units_have_inverses(scale):
+    """Subnormal and nearly infinite columns become moderate, and the way back exists."""
+    X = RNG.uniform(0.5, 1.0, (20, 1)) * scale
+    problem = prepare(X, X[:, 0], None, 10)
+    assert problem.extreme
+    assert np.isfinite(problem.X).all()
+    assert np.isfinite(problem.y).all()
+    assert np.isfinite(1.0 / problem.x_scale).all()
+    assert all(np.isfinite(problem.to_user(Tree.variable(0)).constants))
+
+
+def test__extreme__moderate_and_large_units__only_the_latter():
+    """Thousands are harmless, 1e40 is not; without rows the answer stays."""
+    X = RNG.uniform(1.0, 2.0, (20, 2))
+    assert not prepare(X * 1e6, X[:, 0], None, 10).extreme
+    assert prepare(X * 1e40, X[:, 0], None, 10).without_rows().extreme
+    assert prepare(X, X[:, 0] * 1e-40, None, 10).without_rows().X.shape == (0, 2)
+
+
+def test__to_user__constant__in_the_users_unit():
+    """A constant formula stays one node."""
+    problem = prepare(np.ones((3, 1)), np.array([1e9, 2e9, 3e9]), None, 10)
+    assert problem.to_user(Tree.constant(2.0)) == Tree.constant(2e9)
+
+
+def test__bad_columns__mixed_table__says_what_is_wrong_with_which():
+    """Text, categories and dates are no numbers; gaps and infinities are listed apart."""
+    table = pd.DataFrame({
+        "fine": [1.0, 2.0], "flag": [True, False], "text": ["a", "1"], "gap": [1.0, np.nan],
+        "top": [np.inf, 0.0], "kind": pd.Categorical(["u", "v"]),
+        "maybe": pd.array([1, None], dtype="Int64"),
+    })  # fmt: skip
+    said = bad_columns(table)
+    assert "not numbers: text, kind (" in said
+    assert "infinite values: gap, top, maybe" in said
+    assert bad_columns(table[["fine", "flag"]]) == ""
+    assert bad_columns(np.array([[np.nan]])) == ""
