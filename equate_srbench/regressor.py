@@ -182,7 +182,8 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         try:
             self._answer(run)  # usable from the first moment on
             report.begin()
-            run.run(report)
+            with np.errstate(all="ignore"):  # formulas are tried where they are not defined
+                run.run(report)
             self._answer(run)
         except KeyboardInterrupt:
             self.interrupted_ = True

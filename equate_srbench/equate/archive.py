@@ -75,7 +75,7 @@ class Archive:
         self.lam = lam
         self.refiner = Refiner(X, y, weights)
         w = np.ones(len(y)) if weights is None else weights
-        mean = float(w @ y / w.sum())
+        mean = float(y[0] + w @ (y - y[0]) / w.sum())  # exact where all are equal
         #: Number of rows that the weights stand for.
         self.n_rows = float(w.sum())
         #: Loss of the best constant; never 0, so that ratios stay finite.

@@ -106,7 +106,8 @@ def prepare(X: Array, y: Array, weights: Array | None, max_features: int) -> Pro
         sample = np.linspace(0, len(rows) - 1, MAX_ROWS).astype(int)
         rows, counts = rows[sample], counts[sample]
     X, y = rows[:, :-1], rows[:, -1]
-    x_scale, y_scale = np.array([_unit(column) for column in X.T]), _unit(y)
+    x_scale = np.array([_unit(column) for column in X.T])
+    y_scale = _unit(y) if np.ptp(y) > 0.0 else 1.0  # a constant is the answer, to the last digit
     X, y = X / x_scale, y / y_scale
     kept = tuple(sorted(rank_columns(X, y)[:max_features]))
     weights = None if (counts == 1.0).all() else counts

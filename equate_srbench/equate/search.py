@@ -14,19 +14,26 @@ from equate_srbench.clock import Deadline
 from equate_srbench.equate import pretrained
 from equate_srbench.equate.archive import Archive, Candidate
 from equate_srbench.equate.edits import EditSearch, EditSettings
+from equate_srbench.equate.island import EXACT
 from equate_srbench.equate.neural import NeuralResult, propose
 from equate_srbench.equate.selection import description_length
 from equate_srbench.equate.settings import EquateSettings, preset
 from equate_srbench.equate.shorten import shorten
+from equate_srbench.expr.complexity import complexity
 from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.expr.rewrite import rewrite
+from equate_srbench.expr.simplify import simplify, warm_up
 from equate_srbench.expr.snap import snap
 from equate_srbench.expr.tree import Tree
 
 #: Nats that a formula pays when it is not finite for other combinations of the values seen.
 UNDEFINED_COST = 50.0
+#: Nodes below which nobody asks for a shorter form.
+SHORT = 8
 #: Tables with fewer rows go to the edits at once: the backbone never saw bags this small.
 MIN_ROWS = 20
+#: Nodes below which nobody asks for a shorter form.
+SHORT = 8
 #: Tables with fewer rows get a share of the neural work: their subsets are much alike.
 FULL_ROWS = 300
 
@@ -118,24 +125,43 @@ class Search:
 
     def _shorten(self, tick: Callable[[str], None], top: int = 4) -> None:
         """Shorten the candidates of least description length, then snap the best's constants."""
-        deadline = self.archive.deadline
+        archive, deadline = self.archive, self.archive.deadline
+        algebra = archive.error < EXACT and complexity(archive.best.tree) > SHORT
+        if algebra:
+            warm_up()
         ranked = sorted(self.archive.candidates, key=self.length)
         for candidate in ranked[:top]:
             if deadline.over:
                 return
             shorten(self.archive, candidate, rewrite=rewrite, deadline=deadline)
             tick("shorten")
+        if algebra:
+            self._simplify()
         best = self.choose("best")
         if best.tree.constants and not deadline.over:
-            archive = self.archive
             # a constant made simple saves log(n)/2 nats, worth this growth of the loss
             margin = math.log(max(archive.n_rows, 3.0)) / archive.n_rows
             tree = snap(best.tree, archive.X, archive.y, archive.weights,
                         margin=min(margin, 0.1), deadline=deadline)  # fmt: skip
-            residual = evaluate(tree, archive.X) - archive.y
-            loss = float(np.average(residual**2, weights=archive.weights))
-            if math.isfinite(loss):
-                archive.add(tree, tree, loss, "shorten")
+            self._add(tree)
+
+    def _simplify(self) -> None:
+        """Ask SymPy for a shorter form of an exact formula; a law has one, an approximation not."""
+        archive, deadline = self.archive, self.archive.deadline
+        best = self.choose("best")
+        if complexity(best.tree) <= SHORT:
+            return
+        tree = simplify(best.tree, archive.X, time_limit=min(2.0, 0.5 * deadline.left()))
+        found = None if tree == best.tree else self._add(tree)
+        if found is not None:
+            shorten(archive, found, rewrite=rewrite, deadline=deadline)
+
+    def _add(self, tree: Tree) -> Candidate | None:
+        """Score a formula as it stands."""
+        archive = self.archive
+        residual = evaluate(tree, archive.X) - archive.y
+        loss = float(np.average(residual**2, weights=archive.weights))
+        return archive.add(tree, tree, loss, "shorten") if math.isfinite(loss) else None
 
     # -- choosing ---------------------------------------------------------------------------
 

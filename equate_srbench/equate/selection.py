@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+
 from equate_srbench.equate.island import EXACT
 from equate_srbench.expr.complexity import complexity
 from equate_srbench.expr.tree import Tree
@@ -16,7 +17,8 @@ def description_length(tree: Tree, loss: float, variance: float, n_rows: float) 
 
     Gaussian residuals of unknown width cost ``n/2 log(loss)``; a node (of ``expr.complexity``,
     the size that users see) costs ``NODE_COST``; a constant costs ``log(n)/2`` (the precision
-    that ``n`` rows support; Rissanen 1978), a small whole number less. Below a relative error of ``EXACT`` formulas fit alike.
+    that ``n`` rows support; Rissanen 1978), a small whole number less. Below a relative error
+    of ``EXACT`` formulas fit alike.
 
     Parameters
     ----------

@@ -18,6 +18,9 @@ from equate_srbench.expr.tree import Tree
 
 Array = NDArray[np.float64]
 
+#: Views with larger values are left out: their squares leave the range of numbers.
+LARGEST = 1e100
+
 
 @dataclass(frozen=True, slots=True)
 class Transform:
@@ -144,7 +147,7 @@ def view(
         target = transform.forward(z)
         slope = transform.slope(z) / m
         w = (1.0 if weights is None else weights) / slope**2
-    if not (np.isfinite(target).all() and np.isfinite(w).all()):
+    if not (np.isfinite(w).all() and np.abs(target).max() < LARGEST):  # not so for NaN
         return None
     # a few rows that carry all the weight make a fit of those rows only
     w = np.minimum(w, 1e4 * np.median(w))
