@@ -177,6 +177,7 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
         archive = Archive(problem.X, problem.y, problem.weights, deadline=deadline, lam=self.lam)
         run = self._make_search(archive, rng)
+        run.rows = problem.rows
         report = Reporter(self, run, X, y, sample_weight)
         self.interrupted_ = False
         try:

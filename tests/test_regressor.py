@@ -468,3 +468,14 @@ def test__fit__every_part__sees_only_the_rows_given(monkeypatch):
     given = {tuple(row) for row in X[train]}
     assert tables
     assert all(tuple(row) in given for table in tables for row in table)
+
+
+def test__fit__more_rows_than_searched__answer_is_defined_on_all():
+    """A large table is sampled; rows that the sample missed still veto a formula."""
+    rng = np.random.default_rng(0)
+    X = rng.uniform(0.5, 2.0, (12_000, 1))
+    X[rng.permutation(12_000)[:5]] = -1.0  # few enough to be missed
+    y = np.log(np.abs(X[:, 0])) + 0.05 * rng.normal(size=12_000)
+    est = quick(max_time=4, on_progress=lambda progress: progress.seconds > 2).fit(X, y)
+    assert np.isfinite(est.predict(X)).all()
+    assert est.score(X, y) > 0.9

@@ -248,10 +248,10 @@ class _Trainer:
         self.backbone, layer = prepare(backbone, settings.finetune)
         seed = int(torch.randint(2**62, (1,), generator=generator, device=device))
         self.modules = (
-            Alignment(backbone.config, torch.Generator().manual_seed(seed)).to(device)
+            Alignment(backbone.config, torch.Generator().manual_seed(seed))
             if initial is None
             else copy.deepcopy(initial)
-        )
+        ).to(device)
         self.ids = [q.ids for q in quadruples]
         self.bag = torch.tensor([q.bag for q in quadruples], device=device)
         self.scores = torch.tensor([q.score for q in quadruples], device=device)

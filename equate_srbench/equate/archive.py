@@ -146,10 +146,10 @@ class Archive:
         return [self._known[tree.symbols] for tree in trees]
 
     def _record(self, fitted: Refined, i: int, tree: Tree, source: str) -> Candidate | None:
-        loss = float(fitted.loss[i])
-        if not math.isfinite(loss):
+        loss, constants = float(fitted.loss[i]), fitted.constants(i)
+        if not all(map(math.isfinite, (loss, *constants))):  # a fitted divisor may run to inf
             return None
-        inner = tree.with_constants(fitted.constants(i))
+        inner = tree.with_constants(constants)
         return self.add(fitted.tree(i), inner, loss, source)
 
     def add(self, tree: Tree, inner: Tree, loss: float, source: str) -> Candidate:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -84,6 +84,8 @@ def propose(
     -------
     NeuralResult
     """
+    longest = min(settings.max_length, backbone.config.max_length)
+    settings = replace(settings, max_length=longest)
     deadline = deadline.within(settings.seconds)
     total = deadline.left()
     device = next(backbone.parameters()).device

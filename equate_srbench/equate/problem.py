@@ -37,6 +37,8 @@ class Problem:
         ``X = user's column / x_scale``; powers of ten, mostly 1.
     y_scale : float
         ``y = user's target / y_scale``.
+    rows : ndarray of shape (n_all_rows, n_kept) or None
+        All rows, where ``X`` is a sample of them.
     """
 
     X: Array
@@ -45,6 +47,7 @@ class Problem:
     kept: tuple[int, ...]
     x_scale: Array
     y_scale: float
+    rows: Array | None = None
 
     @property
     def extreme(self) -> bool:
@@ -54,7 +57,7 @@ class Problem:
 
     def without_rows(self) -> Problem:
         """What the way back to the user's units needs: rows would only weigh down pickles."""
-        return replace(self, X=self.X[:0], y=self.y[:0], weights=None)
+        return replace(self, X=self.X[:0], y=self.y[:0], weights=None, rows=None)
 
     def to_user(self, tree: Tree) -> Tree:
         """The formula in the user's columns and units."""
@@ -102,16 +105,24 @@ def prepare(X: Array, y: Array, weights: Array | None, max_features: int) -> Pro
         weights=np.ones(len(y)) if weights is None else weights,
         minlength=len(rows),
     )
+    x_scale = np.array([_unit(column) for column in rows[:, :-1].T])
+    y_scale = _unit(rows[:, -1]) if np.ptp(rows[:, -1]) > 0.0 else 1.0  # exact to the last digit
+    rows /= np.append(x_scale, y_scale)
+    some = slice(None)
     if len(rows) > MAX_ROWS:  # rows are sorted: evenly spaced ones are a fair sample
-        sample = np.linspace(0, len(rows) - 1, MAX_ROWS).astype(int)
-        rows, counts = rows[sample], counts[sample]
-    X, y = rows[:, :-1], rows[:, -1]
-    x_scale = np.array([_unit(column) for column in X.T])
-    y_scale = _unit(y) if np.ptp(y) > 0.0 else 1.0  # a constant is the answer, to the last digit
-    X, y = X / x_scale, y / y_scale
-    kept = tuple(sorted(rank_columns(X, y)[:max_features]))
-    weights = None if (counts == 1.0).all() else counts
-    return Problem(np.ascontiguousarray(X[:, kept]), y, weights, kept, x_scale[list(kept)], y_scale)
+        some = np.linspace(0, len(rows) - 1, MAX_ROWS).astype(int)
+    X, y, counts = rows[some, :-1], rows[some, -1], counts[some]
+    every = len(x_scale) <= max_features
+    kept = list(range(len(x_scale)) if every else sorted(rank_columns(X, y)[:max_features]))
+    return Problem(
+        np.ascontiguousarray(X[:, kept]),
+        np.ascontiguousarray(y),
+        None if (counts == 1.0).all() else counts,
+        tuple(kept),
+        x_scale[kept],
+        y_scale,
+        rows[:, kept] if len(y) < len(rows) else None,
+    )
 
 
 def _unit(column: Array) -> float:

@@ -196,11 +196,17 @@ def retokenise(
     vocabulary cannot say that (constants out of range, too long), the decoded tree is kept.
     """
     tree = units.to_view(candidate.inner, view)
-    if tree is not None and max(tree.columns, default=-1) < len(view.scale):
-        ids = vocabulary.encode(tree)
-        if len(ids) <= max_length:
-            return tuple(ids)
-    return tuple(vocabulary.encode(fallback))
+    ids = None if tree is None else _ids(vocabulary, tree, max_length)
+    return tuple(vocabulary.encode(fallback)) if ids is None else ids
+
+
+def _ids(vocabulary: Vocabulary, tree: Tree, max_length: int) -> tuple[int, ...] | None:
+    """Tokens of ``tree``; None if it has no such form or more than ``max_length`` of them."""
+    try:
+        ids = tuple(vocabulary.encode(tree))
+    except FormulaError:
+        return None
+    return ids if len(ids) <= max_length else None
 
 
 def collect(
@@ -324,15 +330,12 @@ def damaged(
             replaced.append((parent.bag, tree.replace(at, mutator.tree(2))))
     out: list[Quadruple] = []
     for group, steps in ((replaced, settings.negative_steps), (rescaled, 0)):
-        group = [(b, t) for b, t in group if t.size <= settings.max_length and t.columns]
-        if not group:
-            continue
-        users = [units.to_user(tree, bags.views[bag]) for bag, tree in group]
+        kept = [(bag, tree) for bag, tree in group if tree.columns]
+        users = [units.to_user(tree, bags.views[bag]) for bag, tree in kept]
         fitted = archive.refiner.fit(users, max_steps=steps, deadline=archive.deadline)
-        for i, (bag, tree) in enumerate(group):
-            loss = float(fitted.loss[i])
-            if np.isfinite(loss):
-                ids = tuple(vocabulary.encode(tree))
+        for i, (bag, tree) in enumerate(kept):
+            loss, ids = float(fitted.loss[i]), _ids(vocabulary, tree, settings.max_length)
+            if ids is not None and np.isfinite(loss):
                 r2 = 1.0 - loss / archive.variance
                 stand_in = Candidate(users[i], users[i], loss, r2, "damaged", 0.0)
                 out.append(Quadruple(bag, ids, archive.score(stand_in), None))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from equate_srbench.backbone import checkpoint
 from equate_srbench.clock import Deadline
@@ -28,8 +30,6 @@ from equate_srbench.expr.tree import Tree
 
 #: Nats that a formula pays when it is not finite for other combinations of the values seen.
 UNDEFINED_COST = 50.0
-#: Nodes below which nobody asks for a shorter form.
-SHORT = 8
 #: Tables with fewer rows go to the edits at once: the backbone never saw bags this small.
 MIN_ROWS = 20
 #: Nodes below which nobody asks for a shorter form.
@@ -50,6 +50,11 @@ class Search:
     backbone, device : str
     text : callable
         Tree of the archive -> the formula in the user's names and units.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (n_all_rows, n_columns) or None
+        Set it where the archive has a sample of the rows: an answer is defined on all of them.
     """
 
     def __init__(
@@ -65,7 +70,9 @@ class Search:
         self.archive, self.rng, self.preset = archive, rng, preset
         self.backbone, self.device, self.text = backbone, device, text
         self.adapted = NeuralResult()
+        self.rows: NDArray[np.float64] | None = None
         self._lengths: dict[int, float] = {}
+        self._defined: dict[int, bool] = {}
         n = min(len(archive.y), 256)
         #: Values of every column in other combinations: where a formula should be finite too.
         self._probes = np.column_stack([rng.permutation(c)[:n] for c in archive.X.T])
@@ -126,7 +133,7 @@ class Search:
     def _shorten(self, tick: Callable[[str], None], top: int = 4) -> None:
         """Shorten the candidates of least description length, then snap the best's constants."""
         archive, deadline = self.archive, self.archive.deadline
-        algebra = archive.error < EXACT and complexity(archive.best.tree) > SHORT
+        algebra = archive.error < EXACT and self._may_be_law(archive.best)
         if algebra:
             warm_up()
         ranked = sorted(self.archive.candidates, key=self.length)
@@ -149,12 +156,16 @@ class Search:
         """Ask SymPy for a shorter form of an exact formula; a law has one, an approximation not."""
         archive, deadline = self.archive, self.archive.deadline
         best = self.choose("best")
-        if complexity(best.tree) <= SHORT:
+        if not self._may_be_law(best):
             return
         tree = simplify(best.tree, archive.X, time_limit=min(2.0, 0.5 * deadline.left()))
         found = None if tree == best.tree else self._add(tree)
         if found is not None:
             shorten(archive, found, rewrite=rewrite, deadline=deadline)
+
+    def _may_be_law(self, candidate: Candidate) -> bool:
+        """Whether a shorter form is worth asking for: exact on few rows is no law, but chance."""
+        return SHORT < complexity(candidate.tree) <= self.archive.n_rows / 3
 
     def _add(self, tree: Tree) -> Candidate | None:
         """Score a formula as it stands."""
@@ -179,9 +190,18 @@ class Search:
 
     def choose(self, select: str) -> Candidate:
         """The answer: least description length, or least error on the fit rows."""
-        if select == "accurate":
-            return self.archive.best
-        return min(self.archive.candidates, key=self.length)
+        key = self.length if select == "best" else attrgetter("loss")
+        ranked = sorted(self.archive.candidates, key=key)
+        return next(filter(self._is_defined, ranked))  # a constant is, at the latest
+
+    def _is_defined(self, candidate: Candidate) -> bool:
+        """Whether the formula is finite on all rows, also those that the search did not use."""
+        if self.rows is None:
+            return True
+        if id(candidate) not in self._defined:
+            values = evaluate(candidate.tree, self.rows)
+            self._defined[id(candidate)] = bool(np.isfinite(values).all())
+        return self._defined[id(candidate)]
 
     def diagnostics(self) -> dict[str, Any]:
         """Formulas tried per source, and what the gradient ascent did."""
@@ -196,21 +216,26 @@ class Search:
 
 
 def for_rows(settings: EquateSettings, n_rows: int) -> EquateSettings:
-    """Settings with less work for fewer rows; a count, not a clock, so that a seed decides all."""
-    share = min(1.0, (n_rows / FULL_ROWS) ** 2)
+    """Settings with less work for fewer rows; a count, not a clock, so that a seed decides all.
+
+    Without two disjoint subsets there are a dozen proposals, which teach an evaluator nothing:
+    the neural part then ends with them.
+    """
+    share = min(1.0, n_rows / FULL_ROWS) ** 3
     counts = {
-        name: max(1, math.ceil(share * getattr(settings, name)))
+        name: max(1, round(share * getattr(settings, name)))
         for name in ("n_subsets", "epochs", "starts", "steps")
     }
-    return replace(settings, **counts)
+    enough = n_rows >= 2 * settings.min_points
+    return replace(settings, **counts, stop_r2=settings.stop_r2 if enough else -math.inf)
 
 
 def patience(n_rows: int) -> int:
     """Formulas without a better description length after which the edits end.
 
-    Grows with the square of the rows: on a small table what a longer search finds is noise.
+    Grows with a power of the rows: on a small table what a longer search finds is noise.
     """
-    return int(max(500, n_rows**2 / 10))
+    return int(max(500, n_rows**2 / 10 * min(1.0, n_rows / FULL_ROWS)))
 
 
 def pick_device(name: str) -> str:

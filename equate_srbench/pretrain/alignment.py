@@ -11,7 +11,7 @@ import argparse
 import copy
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -401,7 +401,7 @@ def train(
     config: AlignmentConfig | None = None,
     report: Callable[[str], None] = print,
 ) -> dict[str, float]:
-    """Train for ``minutes``, write the state every minute and ``export`` at the end.
+    """Train for ``minutes``, write the state every minute and ``export`` with a card at the end.
 
     Returns
     -------
@@ -428,8 +428,35 @@ def train(
     if export is not None:
         card = {"config": asdict(config), "training": asdict(p), "held_out": scores}
         pretrained.save(export, run.modules, run.sha256, card)
+        export.with_suffix(".md").write_text(describe(run, scores), encoding="utf-8")
     report(json.dumps(scores))
     return scores
+
+
+def describe(run: Run, scores: Mapping[str, float]) -> str:
+    """The card beside the exported file, in Markdown."""
+    c, p = run.config, run.progress
+    device = "one CPU thread" if torch.get_num_threads() == 1 else "several CPU threads"
+    return f"""# Alignment modules for the compact backbone
+
+Formula encoder (bi-directional LSTM), fusion (gated cross-attention) and evaluator (attention
+pools, three heads): {sum(t.numel() for t in run.parameters):,} parameters, trained with the
+backbone frozen on synthetic tables; a fit starts from them and trains them further.
+
+| fact | value |
+| --- | --- |
+| backbone (SHA-256) | `{run.sha256}` |
+| trained for | {p.seconds / 60.0:.0f} minutes of wall clock on {device} of a shared machine |
+| steps, formulas | {p.step:,} steps, {p.formulas:,} formulas, {c.tables} tables a step |
+| states of the backbone read one after another | {p.backbones} |
+| corpus | the backbone's generators and decontamination, seed {c.seed} |
+| formulas of a table | the true one, {len(c.samples)} samples, {c.edits} edits, 1 wrong constant |
+| held-out tables, reconstruction loss per token | {scores["reconstruction"]:.3f} |
+| held-out tables, score loss (Huber) | {scores["score"]:.4f} |
+| held-out tables, rank correlation of scores | {scores["rank_correlation"]:.2f} |
+
+Made by `python -m equate_srbench.pretrain.alignment`.
+"""
 
 
 def main(argv: Sequence[str] | None = None) -> None:

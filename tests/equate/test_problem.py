@@ -115,3 +115,13 @@ def test__bad_columns__mixed_table__says_what_is_wrong_with_which():
     assert "infinite values: gap, top, maybe" in said
     assert bad_columns(table[["fine", "flag"]]) == ""
     assert bad_columns(np.array([[np.nan]])) == ""
+
+
+def test__prepare__very_many_rows__sample_and_all_rows():
+    """The search gets a sample; all rows stay at hand in the same units."""
+    X = np.column_stack([np.arange(30_000.0) * 1e6, np.ones(30_000)])
+    problem = prepare(X, X[:, 0], None, 1)
+    assert problem.rows.shape == (30_000, 1)
+    assert len(problem.X) == len(problem.y) < 30_000
+    np.testing.assert_array_equal(problem.X[[0, -1]], problem.rows[[0, -1]])
+    assert problem.without_rows().rows is None

@@ -112,6 +112,7 @@ def test__train__twice__goes_on_where_it_stopped(network, tmp_path):
     assert scores.keys() == {"reconstruction", "score", "rank_correlation", "gate"}
     found = pretrained.load(network, export)
     assert found is not None
+    assert second.sha256 in export.with_suffix(".md").read_text()
     assert pretrained.describe(export)["card"]["training"]["step"] == second.progress.step
 
 
