@@ -154,6 +154,7 @@ def pretrain(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the state there.")] = False,
     device: Annotated[str, typer.Option(help="One of auto, cpu, cuda.")] = "auto",
+    start: Annotated[str, typer.Option(help="Checkpoint a new run starts from.")] = "",
     workers: Annotated[int, typer.Option(min=1, help="Processes that write the corpus.")] = 1,
     export: Annotated[
         Path | None, typer.Option(help="Where the checkpoint goes. [default: the run's folder]")
@@ -170,6 +171,7 @@ def pretrain(
             folder,
             resume=resume,
             device=device,
+            start=start or None,
             workers=workers,
             export=export,
             report=typer.echo,

@@ -32,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dir", type=Path, help="the run's directory (default: user cache)")
     parser.add_argument("--resume", action="store_true", help="go on from the state found there")
+    parser.add_argument("--start", help="checkpoint a new run starts from, as compact")
     parser.add_argument("--export", type=Path, help="where compact.safetensors is written")
     parser.add_argument("--decay", type=float, default=0.15)
     parser.add_argument("--workers", type=int, default=1)
@@ -47,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         config=TrainConfig(lr=args.lr),
         resume=args.resume,
         device=args.device,
+        start=args.start,
         workers=args.workers,
         decay=args.decay,
         export=args.export,

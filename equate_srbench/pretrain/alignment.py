@@ -41,7 +41,7 @@ from equate_srbench.equate.mutations import Mutator
 from equate_srbench.equate.trajectory import rank_correlation
 from equate_srbench.expr import normal
 from equate_srbench.expr.tree import Tree
-from equate_srbench.pretrain.corpus import MAX_COLUMNS, CorpusConfig, Counts, Example, _examples
+from equate_srbench.pretrain.corpus import MAX_COLUMNS, CorpusConfig, Counts, Example, examples_of
 from equate_srbench.pretrain.corpus import features as point_features
 from equate_srbench.pretrain.decontaminate import Filter
 from equate_srbench.pretrain.optimise import is_bf16_fast
@@ -194,7 +194,7 @@ class Teacher:
         c = self.config
         n_points = self.random.choice(c.points)
         corpus, n = CorpusConfig(seed=c.seed), c.tables * c.block
-        return _examples(corpus, self.random, self.rng, n_points, n, self.banned, Counts())
+        return examples_of(corpus, self.random, self.rng, n_points, n, self.banned, Counts())
 
     def _lesson(
         self,

@@ -122,7 +122,7 @@ def pool(config: CorpusConfig, index: int, banned: Filter) -> tuple[list[Batch],
     n_points = r.choices(*N_POINTS)[0]
     size = max(1, config.batch_points // n_points)
     counts = Counts()
-    examples = list(_examples(config, r, rng, n_points, size * config.batches, banned, counts))
+    examples = list(examples_of(config, r, rng, n_points, size * config.batches, banned, counts))
     vocabulary = CompactVocabulary(MAX_COLUMNS)
     targets = [vocabulary.encode(e.tree) for e in examples]
     order = sorted(range(len(examples)), key=lambda i: len(targets[i]))
@@ -200,7 +200,7 @@ def _draft(r: Random, banned: Filter, counts: Counts) -> _Draft:
     return _Draft(expression, n_columns, kind, in_view)
 
 
-def _examples(
+def examples_of(
     config: CorpusConfig,
     r: Random,
     rng: np.random.Generator,
@@ -209,6 +209,7 @@ def _examples(
     banned: Filter,
     counts: Counts,
 ) -> Iterator[Example]:
+    """``n`` examples of ``n_points`` rows each; all draws come from ``r`` and ``rng``."""
     again: list[_Draft] = []
     while True:
         drafts = again + [_draft(r, banned, counts) for _ in range(_CHUNK - len(again))]

@@ -74,9 +74,13 @@ class TrainConfig:
 
 @dataclass
 class Progress:
-    """Where a run stands; everything that a model card says about its effort."""
+    """Where a run stands; everything that a model card says about its effort.
+
+    ``began`` is the step at which the optimiser began: not 0 where a run started from a checkpoint.
+    """
 
     step: int = 0
+    began: int = 0
     examples: int = 0
     tokens: int = 0
     pool: int = 0
@@ -105,11 +109,14 @@ class Run:
     resume : bool, default=True
     device : str, default="auto"
         "auto" takes CUDA where there is any.
+    start : str or Path, optional
+        Checkpoint that a new run starts from, with its configuration and counters; only the
+        optimiser begins anew. For when a checkpoint is all that is left of a run.
 
     Raises
     ------
     FileExistsError
-        With ``resume=False`` in a directory that holds a state.
+        With ``resume=False``, or a ``start``, in a directory that holds a state.
     """
 
     def __init__(
@@ -119,21 +126,30 @@ class Run:
         *,
         resume: bool = True,
         device: str = "auto",
+        start: str | Path | None = None,
     ) -> None:
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         path = self.directory / STATE
-        if path.exists() and not resume:
+        if path.exists() and (start is not None or not resume):
             raise FileExistsError(f"{path} holds a run: resume it or choose another directory")
         saved = read_state(path) if path.exists() else None
         self.config = saved[0] if saved else config or TrainConfig()
         self.progress = saved[1] if saved else Progress()
+        if start is not None:
+            card = checkpoint.describe(start)["card"]
+            self.config = TrainConfig.from_dict(card["config"])
+            self.progress = Progress.from_dict(card["training"])
+            self.progress.began, self.progress.batch = self.progress.step, 0
+            self.progress.pool += 1  # the rest of the pool it was in is left out
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self.device = torch.device(device)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(self.config.seed)
             backbone = Backbone(self.config.backbone).to(self.device)
+        if start is not None:
+            backbone.load_state_dict(checkpoint.load(start).state_dict())
         self.trainee = Trainee(
             backbone,
             lr=self.config.lr,
@@ -181,7 +197,7 @@ class Run:
         points = torch.from_numpy(batch.points).to(self.device, torch.float32)
         tokens = torch.from_numpy(batch.tokens.astype(np.int64)).to(self.device)
         loss, n = self.trainee.loss(points, tokens)
-        self.trainee.step(loss, fall * min(1.0, (p.step + 1) / c.warm_up))
+        self.trainee.step(loss, fall * min(1.0, (p.step + 1 - p.began) / c.warm_up))
         p.step += 1
         p.examples += len(batch.points)
         p.tokens += n
@@ -229,6 +245,7 @@ def pretrain(
     config: TrainConfig | None = None,
     resume: bool = True,
     device: str = "auto",
+    start: str | Path | None = None,
     workers: int = 1,
     decay: float = 0.15,
     max_steps: int | None = None,
@@ -248,6 +265,8 @@ def pretrain(
         Of a new run.
     resume : bool, default=True
     device : {"auto", "cpu", "cuda"}, default="auto"
+    start : str or Path, optional
+        Checkpoint that a new run starts from.
     workers : int, default=1
         Processes that make the corpus; a GPU wants about 12.
     decay : float, default=0.15
@@ -261,7 +280,7 @@ def pretrain(
     report : callable, default=print
         Takes each log line.
     """
-    run = Run(directory or default_directory(), config, resume=resume, device=device)
+    run = Run(directory or default_directory(), config, resume=resume, device=device, start=start)
     deadline, log = Deadline(60.0 * minutes), Log(run, report)
     jobs = (log.write, run.save, lambda: write_export(run, export or run.directory / EXPORT))
     due = list(every)
@@ -324,7 +343,7 @@ class Log:
         p.cpu_seconds += cpu
         values = (
             p.step, p.examples, p.tokens, float(np.mean(self.losses)), p.loss,
-            self.run.config.lr * self.fall * min(1.0, p.step / self.run.config.warm_up),
+            self.run.config.lr * self.fall * min(1.0, (p.step - p.began) / self.run.config.warm_up),
             examples / seconds, tokens / seconds, p.wall_seconds, p.cpu_seconds,
         )  # fmt: skip
         new = not self.path.exists()

@@ -143,3 +143,24 @@ def test__trainee__bf16_copy__loss_near_float32(tmp_path: Path) -> None:
         losses.append(loss.detach().item())
         assert n == 12
     assert losses[1] == pytest.approx(losses[0], rel=0.02)
+
+
+@pytest.mark.usefixtures("float32")
+def test__run__start_from_an_export__goes_on_from_its_weights_and_counters(tmp_path: Path) -> None:
+    """Where only the checkpoint is left, examples seen and the corpus go on; Adam begins anew."""
+    first = go(tmp_path / "first", 4)
+    export = tmp_path / "first" / train.EXPORT
+    run = Run(tmp_path / "second", device="cpu", start=export)
+    assert run.progress.examples == first.progress.examples
+    assert run.progress.began == run.progress.step == 4
+    assert run.progress.pool == first.progress.pool + 1
+    assert run.config == first.config
+    for a, b in zip(first.backbone.parameters(), run.backbone.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3)  # the file is in half precision
+
+
+def test__run__start_where_a_state_is__is_refused(tmp_path: Path) -> None:
+    """A start never overwrites a run."""
+    go(tmp_path, 2)
+    with pytest.raises(FileExistsError, match="resume it"):
+        Run(tmp_path, device="cpu", start=tmp_path / train.EXPORT)
