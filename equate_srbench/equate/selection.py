@@ -10,6 +10,8 @@ from equate_srbench.expr.tree import Tree
 
 #: Nats for one node: about twenty operators and columns to choose from.
 NODE_COST = 3.0
+#: Nats for every fitted number of a formula that has as many of them as there are rows.
+HOPELESS = 1e6
 
 
 def description_length(tree: Tree, loss: float, variance: float, n_rows: float) -> float:
@@ -18,7 +20,9 @@ def description_length(tree: Tree, loss: float, variance: float, n_rows: float) 
     Gaussian residuals of unknown width cost ``n/2 log(loss)``; a node (of ``expr.complexity``,
     the size that users see) costs ``NODE_COST``; a constant costs ``log(n)/2`` (the precision
     that ``n`` rows support; Rissanen 1978), a small whole number less. Below a relative error
-    of ``EXACT`` formulas fit alike.
+    of ``EXACT`` formulas fit alike. On few rows the residuals of fitted constants are too small;
+    ``k (k + 1) / (n - k - 1)`` corrects that for ``k`` of them (Hurvich & Tsai 1989), and a
+    formula with as many constants as rows says nothing.
 
     Parameters
     ----------
@@ -32,8 +36,18 @@ def description_length(tree: Tree, loss: float, variance: float, n_rows: float) 
     """
     error = max(loss / variance, EXACT)
     precision = 0.5 * math.log(max(n_rows, 2.0))
-    constants = sum(
-        min(1.0 + math.log1p(abs(c)), precision) if c == round(c) and abs(c) < 1e6 else precision
-        for c in tree.constants
+    whole = [c for c in tree.constants if c == round(c) and abs(c) < 1e6]
+    k = len(tree.constants) - len(whole)
+    constants = k * precision + sum(min(1.0 + math.log1p(abs(c)), precision) for c in whole)
+    return (
+        0.5 * n_rows * math.log(error)
+        + NODE_COST * complexity(tree)
+        + constants
+        + _few_rows(k + 1, n_rows)
     )
-    return 0.5 * n_rows * math.log(error) + NODE_COST * complexity(tree) + constants
+
+
+def _few_rows(k: int, n_rows: float) -> float:
+    """Correction for ``k`` fitted numbers, the width of the residuals being one of them."""
+    spare = n_rows - k - 1.0
+    return k * (k + 1.0) / spare if spare > 0.0 else HOPELESS * k

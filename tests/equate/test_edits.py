@@ -137,3 +137,13 @@ def test__description_length__noise__prefers_the_law_to_the_overfit():
         description_length(k.tree, k.loss, archive.variance, archive.n_rows) for k in (short, long)
     ]
     assert length[0] < length[1]
+
+
+def test__description_length__as_many_constants_as_rows__loses_to_the_law():
+    """Six planets do not support five fitted constants, however well these fit."""
+    law = f("cube", f("sqrt", a))
+    constants = [Tree.constant(v) for v in (0.9997, 1.50013, 3.7e-4, 0.484, 2.8e-5)]
+    power = f("mul", constants[0], f("pow", a, constants[1]))
+    wave = f("exp", f("mul", constants[2], f("cos", f("mul", constants[3], a))))
+    overfit = f("add", f("mul", power, wave), constants[4])
+    assert description_length(law, 1e-9, 1.0, 6) < description_length(overfit, 1e-16, 1.0, 6)
