@@ -68,7 +68,7 @@ def test__pool__same_seed_and_index__same_pool(batches: list[Batch]) -> None:
 def test__example__target_of_its_own_table__explains_it() -> None:
     """The tree over view columns gives y up to scale, offset and noise."""
     r, rng, counts = Random(1), np.random.default_rng(1), corpus.Counts()
-    examples = list(corpus._examples(CONFIG, r, rng, 48, 60, NOTHING, counts))
+    examples = list(corpus.examples_of(CONFIG, r, rng, 48, 60, NOTHING, counts))
     correlations = [abs(np.corrcoef(evaluate(e.tree, e.X), e.y)[0, 1]) for e in examples]
     assert np.median(correlations) > 1.0 - 1e-9
     assert min(correlations) > 0.5
@@ -78,10 +78,10 @@ def test__example__target_of_its_own_table__explains_it() -> None:
 def test__pool__forbidden_skeletons__dropped_and_counted() -> None:
     """A filter's formulas do not come out, and the card learns how many were dropped."""
     r, rng, counts = Random(2), np.random.default_rng(2), corpus.Counts()
-    first = list(corpus._examples(CONFIG, r, rng, 24, 80, NOTHING, counts))
+    first = list(corpus.examples_of(CONFIG, r, rng, 24, 80, NOTHING, counts))
     banned = Filter.of(normal.from_tree(e.tree) for e in first)
     r, rng, counts = Random(2), np.random.default_rng(2), corpus.Counts()
-    second = list(corpus._examples(CONFIG, r, rng, 24, 80, banned, counts))
+    second = list(corpus.examples_of(CONFIG, r, rng, 24, 80, banned, counts))
     assert counts.contaminated > 0
     assert counts.kept == 80
     assert not any(banned.matches(normal.from_tree(e.tree)) for e in second)
