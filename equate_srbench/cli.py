@@ -5,11 +5,13 @@ Heavy imports stand inside the commands: ``equate --help`` waits for nothing.
 
 from __future__ import annotations
 
+import signal
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -239,7 +241,7 @@ def _search(table: str, problem: Problem, settings: Settings, console: Console) 
         note(console, line)
     if test is None and settings.test_size > 0:
         note(console, f"{len(train)} rows: too few to keep some for a test, all are fitted")
-    target = str(problem.y.name)
+    target, pressed = str(problem.y.name), Event()
     with LiveLine(console, target) as progress, warnings.catch_warnings(record=True) as caught:
         import equate_srbench
         from equate_srbench.refine import warm_up
@@ -251,9 +253,10 @@ def _search(table: str, problem: Problem, settings: Settings, console: Console) 
             preset=settings.preset,
             device=settings.device,
             random_state=settings.seed,
-            on_progress=progress,
+            on_progress=lambda state: progress(state) or pressed.is_set(),
         )
-        estimator.fit(train.X, train.y)
+        with _ctrl_c_noted(pressed):
+            estimator.fit(train.X, train.y)
     for warning in caught:
         note(console, str(warning.message))
     chosen = {
@@ -263,4 +266,20 @@ def _search(table: str, problem: Problem, settings: Settings, console: Console) 
         "seed": str(settings.seed),
         "test-size": f"{settings.test_size:g}",
     }
-    return FitRecord.of(estimator, train, test, table=table, target=target, settings=chosen)
+    record = FitRecord.of(estimator, train, test, table=table, target=target, settings=chosen)
+    return replace(record, interrupted=record.interrupted or pressed.is_set())
+
+
+@contextmanager
+def _ctrl_c_noted(pressed: Event) -> Iterator[None]:
+    """Note Ctrl-C beside raising it: Python drops an exception raised inside a destructor."""
+
+    def note_and_raise(*_: object) -> None:
+        pressed.set()
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, note_and_raise)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
