@@ -28,6 +28,7 @@ from equate_srbench.expr.rewrite import rewrite
 from equate_srbench.expr.tree import Tree
 from equate_srbench.progress import CallbackSupportMixin, Progress, Reporter, with_callbacks
 from equate_srbench.refine import warm_up
+from equate_srbench.threads import one_thread
 
 warm_up()  # on import, so that compiling, once per installation, takes no time of a fit
 
@@ -94,6 +95,8 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
     -----
     Only the rows given to ``fit`` take part in any choice. Sample weights that are whole numbers
     count rows: weight 2 is the row twice. Others are relative, and scaled to a mean of 1.
+
+    A fit on the CPU uses one thread, whatever torch is set to: run several fits side by side.
 
     However a fit ends, by itself, by ``max_time``, Ctrl-C, a callback or an exception, the best
     formula so far is in place. Callbacks of scikit-learn (from 1.9 on) see the fit as a task, its
@@ -183,7 +186,8 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         try:
             self._answer(run)  # usable from the first moment on
             report.begin()
-            with np.errstate(all="ignore"):  # formulas are tried where they are not defined
+            # formulas are tried where they are not defined
+            with one_thread(), np.errstate(all="ignore"):
                 run.run(report)
             self._answer(run)
         except KeyboardInterrupt:

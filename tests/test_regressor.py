@@ -377,6 +377,8 @@ def test__fit__random_states_and_threads__untouched():
     np.random.seed(5)  # noqa: NPY002 - the global state is what this is about
     torch.manual_seed(5)
     random.seed(5)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(3)  # not what a fit uses
     before = (
         np.random.get_state()[1].tolist(),  # noqa: NPY002
         torch.get_rng_state().tolist(),
@@ -392,6 +394,7 @@ def test__fit__random_states_and_threads__untouched():
         torch.get_num_threads(),
         torch.is_grad_enabled(),
     )
+    torch.set_num_threads(threads)
 
 
 def test__fit__in_threads__same_result():

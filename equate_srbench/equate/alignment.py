@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from equate_srbench.backbone import checkpoint
 from equate_srbench.backbone.config import BackboneConfig
 from equate_srbench.backbone.network import Backbone
 from equate_srbench.clock import Deadline
@@ -81,11 +82,10 @@ class Alignment(nn.Module):
         gate: float = 0.1,
     ) -> None:
         super().__init__()
-        with torch.device("meta"):
+        with checkpoint.Uninitialised():
             self.equation = EquationEncoder(config.dim)
             self.fusion = Fusion(config.encoder_dim, config.dim, heads=config.encoder_heads)
             self.evaluator = Evaluator(config.encoder_dim)
-        self.to_empty(device="cpu")
         generator = generator or torch.Generator().manual_seed(0)
         for module in self.modules():
             norm = isinstance(module, nn.LayerNorm)

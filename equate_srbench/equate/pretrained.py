@@ -92,7 +92,7 @@ def _load(path: Path, changed: int, sha256: str, config: BackboneConfig) -> Alig
                 return None
             names = file.keys()
             state = {n.removeprefix(_PREFIX): file.get_tensor(n).float() for n in names}
-        modules.load_state_dict(state)
+        modules.load_state_dict(state, assign=True)
     except (SafetensorError, OSError, RuntimeError) as error:
         raise checkpoint.CheckpointError(f"{path}: unreadable ({error})") from error
     return modules.requires_grad_(True)

@@ -138,7 +138,7 @@ def preset(name: str) -> EquateSettings:
         return paper
     if name == "default":
         return replace(
-            paper, seconds=6.0, n_subsets=5, max_points=64, samples=2, batch=16, max_rows=64,
+            paper, n_subsets=5, max_points=64, samples=2, batch=16, max_rows=64,
             epochs=2, starts=4, steps=6, block=7, best_samples=0, stop_r2=1.0 - 1e-9,
         )  # fmt: skip
     if name == "fast":

@@ -8,9 +8,38 @@ import queue
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 
 from equate_srbench.pretrain.corpus import Batch, CorpusConfig, Counts, pool
 from equate_srbench.pretrain.decontaminate import Filter
+
+
+@dataclass(frozen=True)
+class Order:
+    """Which pools one of several processes takes, in which order.
+
+    Pools go out in groups of ``size * count``: every process takes ``count`` pools of a group,
+    so that processes with one pool each see what one process with as many pools sees.
+
+    Attributes
+    ----------
+    first : int
+        Index of the first pool of the first group.
+    count : int, default=1
+        Pools of a group for each process.
+    rank, size : int
+        Number of the process, and how many there are.
+    """
+
+    first: int
+    count: int = 1
+    rank: int = 0
+    size: int = 1
+
+    def __call__(self, i: int) -> int:
+        """Index of the ``i``-th pool of this process."""
+        group, j = divmod(i, self.count)
+        return self.first + (group * self.size + self.rank) * self.count + j
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,9 +53,10 @@ class Pool:
     cpu_seconds: float
 
 
-def _work(config: CorpusConfig, first: int, worker: int, workers: int, out, parent: int) -> None:  # noqa: ANN001
-    banned, index = Filter.shipped(), first + worker
+def _work(config: CorpusConfig, order: Order, worker: int, workers: int, out, parent: int) -> None:  # noqa: ANN001
+    banned, i = Filter.shipped(), worker
     while os.getppid() == parent:  # a killed trainer leaves no workers behind
+        index = order(i)
         done = Pool(index, *pool(config, index, banned), worker, time.process_time())
         while os.getppid() == parent:
             try:
@@ -34,45 +64,42 @@ def _work(config: CorpusConfig, first: int, worker: int, workers: int, out, pare
                 break
             except queue.Full:
                 continue
-        index += workers
+        i += workers
 
 
 class Feed:
-    """Pools ``first``, ``first + 1``, ... in order, whoever makes them.
+    """The pools of ``order``, whoever makes them.
 
     Parameters
     ----------
     config : CorpusConfig
-    first : int
-        Index of the first pool.
+    order : Order
     workers : int
         Processes; 0 makes the pools in the calling thread.
     """
 
-    def __init__(self, config: CorpusConfig, first: int, workers: int) -> None:
-        self._config, self._first, self._workers = config, first, workers
+    def __init__(self, config: CorpusConfig, order: Order, workers: int) -> None:
+        self._config, self._order, self._workers = config, order, workers
         self._processes = []
         self._queues = []
         context = multiprocessing.get_context("spawn")
         for worker in range(workers):
             made = context.Queue(maxsize=2)
             process = context.Process(
-                target=_work, args=(config, first, worker, workers, made, os.getpid()), daemon=True
+                target=_work, args=(config, order, worker, workers, made, os.getpid()), daemon=True
             )
             process.start()
             self._processes.append(process)
             self._queues.append(made)
 
     def __iter__(self) -> Iterator[Pool]:
-        index = self._first
         banned = None if self._workers else Filter.shipped()
-        while True:
+        for i in count():
             if banned is not None:
+                index = self._order(i)
                 yield Pool(index, *pool(self._config, index, banned), 0, 0.0)
             else:
-                i = (index - self._first) % self._workers
-                yield self._take(i)
-            index += 1
+                yield self._take(i % self._workers)
 
     def _take(self, i: int) -> Pool:
         while True:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from equate_srbench.backbone.network import Backbone
+from equate_srbench.pretrain.world import World
 
 
 def is_bf16_fast() -> bool:
@@ -61,8 +62,8 @@ class Trainee:
             self.work.encoder.bfloat16()
             self.work.decoder.bfloat16()
 
-    def loss(self, points: Tensor, tokens: Tensor) -> tuple[Tensor, int]:
-        """Mean cross-entropy of the target tokens.
+    def loss(self, points: Tensor, tokens: Tensor) -> Tensor:
+        """Cross-entropy of the target tokens, summed.
 
         Parameters
         ----------
@@ -72,9 +73,7 @@ class Trainee:
 
         Returns
         -------
-        loss : Tensor, scalar
-        n : int
-            Number of target tokens.
+        Tensor, scalar
         """
         net, pad = self.work, self.work.vocabulary.pad
         mask = torch.ones(points.shape[:2], dtype=torch.bool, device=points.device)
@@ -84,21 +83,31 @@ class Trainee:
             hidden = net.decoder(tokens[:, :-1], memory, mask)
             target = tokens[:, 1:]
             logits = net.decoder.logits(hidden).flatten(0, 1)  # (B * (L - 1), V)
-        loss = F.cross_entropy(logits.float(), target.flatten(), ignore_index=pad)
-        return loss, int((target != pad).sum())
+        return F.cross_entropy(
+            logits.float(), target.flatten(), ignore_index=pad, reduction="sum"
+        )
 
     def _autocast(self) -> AbstractContextManager:
         if self.bf16 and self.device.type == "cuda":
             return torch.autocast("cuda", dtype=torch.bfloat16)
         return nullcontext()
 
-    def step(self, loss: Tensor, share: float) -> float:
-        """One update with learning rate ``share * lr``; returns the gradient's norm."""
-        loss.backward()
+    def step(self, share: float, world: World | None = None) -> float:
+        """One update by the gradients collected since the last; returns their norm.
+
+        Parameters
+        ----------
+        share : float
+            Of the peak learning rate.
+        world : World, optional
+            Processes whose gradients are added up.
+        """
         if self.work is not self.backbone:
             for master, p in self._pairs():
                 master.grad = None if p.grad is None else p.grad.float()
                 p.grad = None
+        if world is not None:
+            world.sum_gradients(self.names.values())
         norm = nn.utils.clip_grad_norm_(self.names.values(), self.clip)
         for group in self.optimiser.param_groups:
             group["lr"] = share * self.lr

@@ -3,7 +3,8 @@
 A run lives in one directory: ``state.safetensors`` (weights, optimiser state, and in its header
 the counters), ``log.csv``, and a current export ``compact.safetensors``. The learning rate rises,
 stays, and falls to zero over the last part of the time that a call is given, so a run can be
-taken up again from before the fall.
+taken up again from before the fall. Under ``torchrun`` the processes share every step; the first
+one writes the files.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field, fields
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +26,16 @@ import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from equate_srbench.backbone import checkpoint
 from equate_srbench.backbone.config import BackboneConfig
 from equate_srbench.backbone.network import Backbone
 from equate_srbench.clock import Deadline
 from equate_srbench.pretrain.corpus import Batch, CorpusConfig, Counts
-from equate_srbench.pretrain.feed import Feed
+from equate_srbench.pretrain.feed import Feed, Order
 from equate_srbench.pretrain.optimise import Trainee, is_bf16_fast
+from equate_srbench.pretrain.world import World, pick_device
 
 STATE, LOG, EXPORT = "state.safetensors", "log.csv", "compact.safetensors"
 
@@ -76,7 +80,8 @@ class TrainConfig:
 class Progress:
     """Where a run stands; everything that a model card says about its effort.
 
-    ``began`` is the step at which the optimiser began: not 0 where a run started from a checkpoint.
+    ``pool`` and ``batch`` are where the next step begins: index of the first pool of its group,
+    and of the batch in each of them. ``began`` is the step at which the optimiser began: not 0 where a run started from a checkpoint.
     """
 
     step: int = 0
@@ -112,6 +117,8 @@ class Run:
     start : str or Path, optional
         Checkpoint that a new run starts from, with its configuration and counters; only the
         optimiser begins anew. For when a checkpoint is all that is left of a run.
+    accumulate : int, default=1
+        Batches of a step in each process.
 
     Raises
     ------
@@ -127,7 +134,10 @@ class Run:
         resume: bool = True,
         device: str = "auto",
         start: str | Path | None = None,
+        accumulate: int = 1,
     ) -> None:
+        self.device = pick_device(device)
+        self.world, self.accumulate = World(self.device), accumulate
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         path = self.directory / STATE
@@ -142,9 +152,6 @@ class Run:
             self.progress = Progress.from_dict(card["training"])
             self.progress.began, self.progress.batch = self.progress.step, 0
             self.progress.pool += 1  # the rest of the pool it was in is left out
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.device = torch.device(device)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(self.config.seed)
             backbone = Backbone(self.config.backbone).to(self.device)
@@ -159,6 +166,8 @@ class Run:
         )
         if saved:
             self.trainee.restore(saved[2])
+        self._cpu = time.process_time()
+        self._news = [0.0] * (1 + len(fields(Counts)))  # not yet added up over the processes
 
     @property
     def backbone(self) -> Backbone:
@@ -173,37 +182,61 @@ class Run:
         save_file(self.trainee.state(), partial, {"run": json.dumps(header)})
         os.replace(partial, target)
 
-    def batches(self, workers: int) -> Iterator[Batch]:
-        """The corpus from where the run stands; counters move on as batches are asked for."""
-        p = self.progress
-        feed = Feed(self.config.corpus, p.pool, workers)
+    def batches(self, workers: int) -> Iterator[list[Batch]]:
+        """This process's batches of each step, from where the run stands."""
+        p, world = self.progress, self.world
+        order = Order(p.pool, self.accumulate, world.rank, world.size)
+        feed = Feed(self.config.corpus, order, workers)
         busy: dict[int, float] = {}
         try:
-            for pool in feed:
-                p.cpu_seconds += pool.cpu_seconds - busy.get(pool.worker, 0.0)
-                busy[pool.worker] = pool.cpu_seconds
-                for batch in pool.batches[p.batch :]:
+            pools = iter(feed)
+            while True:
+                group = list(islice(pools, self.accumulate))
+                for pool in group:
+                    self._news[0] += pool.cpu_seconds - busy.get(pool.worker, 0.0)
+                    busy[pool.worker] = pool.cpu_seconds
+                for batches in list(zip(*(pool.batches for pool in group), strict=True))[p.batch :]:
                     p.batch += 1
-                    yield batch
-                p.pool, p.batch = pool.index + 1, 0
-                for name, n in asdict(pool.counts).items():
-                    setattr(p.counts, name, getattr(p.counts, name) + n)
+                    yield list(batches)
+                p.pool, p.batch = p.pool + self.accumulate * world.size, 0
+                for pool in group:
+                    for i, n in enumerate(astuple(pool.counts), start=1):
+                        self._news[i] += n
         finally:
             feed.close()
 
-    def update(self, batch: Batch, fall: float) -> float:
-        """One step on ``batch``; ``fall`` 1 .. 0 is the share of the learning rate left."""
+    def update(self, batches: list[Batch], fall: float) -> Tensor:
+        """One step; ``fall`` 1 .. 0 is the share of the learning rate left.
+
+        Returns
+        -------
+        Tensor, scalar
+            Loss per token of this process's batches.
+        """
         c, p = self.config, self.progress
-        points = torch.from_numpy(batch.points).to(self.device, torch.float32)
-        tokens = torch.from_numpy(batch.tokens.astype(np.int64)).to(self.device)
-        loss, n = self.trainee.loss(points, tokens)
-        self.trainee.step(loss, fall * min(1.0, (p.step + 1 - p.began) / c.warm_up))
+        pad = self.backbone.vocabulary.pad
+        n_tokens = sum(int((batch.tokens[:, 1:] != pad).sum()) for batch in batches)
+        now = time.process_time()
+        self._news[0] += now - self._cpu
+        all_tokens, examples, cpu, *counts = self.world.sum(
+            [n_tokens, sum(len(batch.tokens) for batch in batches), *self._news]
+        )
+        self._cpu, self._news = now, [0.0] * len(self._news)
+        total = torch.zeros((), device=self.device)
+        for batch in batches:
+            points = torch.from_numpy(batch.points).to(self.device, torch.float32)
+            tokens = torch.from_numpy(batch.tokens.astype(np.int64)).to(self.device)
+            loss = self.trainee.loss(points, tokens)
+            (loss / all_tokens).backward()
+            total += loss.detach()
+        self.trainee.step(fall * min(1.0, (p.step + 1 - p.began) / c.warm_up), self.world)
         p.step += 1
-        p.examples += len(batch.points)
-        p.tokens += n
-        value = float(loss.detach())
-        p.loss = value if p.loss != p.loss else 0.98 * p.loss + 0.02 * value
-        return value
+        p.examples += int(examples)
+        p.tokens += int(all_tokens)
+        p.cpu_seconds += cpu
+        for slot, n in zip(fields(Counts), counts, strict=True):
+            setattr(p.counts, slot.name, getattr(p.counts, slot.name) + int(n))
+        return total / n_tokens
 
 
 def read_state(path: Path) -> tuple[TrainConfig, Progress, dict[str, torch.Tensor]]:
@@ -247,6 +280,7 @@ def pretrain(
     device: str = "auto",
     start: str | Path | None = None,
     workers: int = 1,
+    accumulate: int = 1,
     decay: float = 0.15,
     max_steps: int | None = None,
     export: Path | None = None,
@@ -268,7 +302,9 @@ def pretrain(
     start : str or Path, optional
         Checkpoint that a new run starts from.
     workers : int, default=1
-        Processes that make the corpus; a GPU wants about 12.
+        Processes that make the corpus, for each process that trains; a GPU wants about 12.
+    accumulate : int, default=1
+        Batches of a step in each process that trains.
     decay : float, default=0.15
         Last share of the time (or steps) in which the learning rate falls to zero; 0 keeps it.
     max_steps : int, optional
@@ -280,16 +316,27 @@ def pretrain(
     report : callable, default=print
         Takes each log line.
     """
-    run = Run(directory or default_directory(), config, resume=resume, device=device, start=start)
+    run = Run(
+        directory or default_directory(),
+        config,
+        resume=resume,
+        device=device,
+        start=start,
+        accumulate=accumulate,
+    )
     deadline, log = Deadline(60.0 * minutes), Log(run, report)
     jobs = (log.write, run.save, lambda: write_export(run, export or run.directory / EXPORT))
+    if run.world.rank > 0:
+        jobs = ()  # the first process writes
     due = list(every)
     first, batches = run.progress.step, run.batches(workers)
     with _until_told(deadline):
-        left = 1.0  # share of the call's time or steps
-        while left > 0.0 and not deadline.over:
+        left = 1.0  # share of the call's time or steps, by the first process's clock
+        while left > 0.0:
             fall = min(1.0, left / decay) if decay > 0.0 else 1.0
-            log.add(run.update(next(batches), fall), fall)
+            loss = run.update(next(batches), fall)
+            if run.world.rank == 0:
+                log.add(loss, fall)
             for i, job in enumerate(jobs):
                 if deadline.elapsed() >= due[i]:
                     job()
@@ -297,9 +344,13 @@ def pretrain(
             left = deadline.left() / (60.0 * minutes)
             if max_steps is not None:
                 left = min(left, (max_steps - run.progress.step) / max(1, max_steps - first))
+            told, left = run.world.sum([deadline.over, left if run.world.rank == 0 else 0.0])
+            if told:
+                break
         for job in jobs:
             job()
     batches.close()
+    run.world.close()
     return run
 
 
@@ -313,21 +364,16 @@ class Log:
 
     def __init__(self, run: Run, report: Callable[[str], None]) -> None:
         self.run, self.report, self.path = run, report, run.directory / LOG
-        self.losses: list[float] = []
+        self.losses: list[Tensor] = []
         self.fall = 1.0
-        self.mark = (
-            time.monotonic(),
-            time.process_time(),
-            run.progress.examples,
-            run.progress.tokens,
-        )
+        self.mark = (time.monotonic(), run.progress.examples, run.progress.tokens)
         name = run.device.type
         if name == "cuda":
             name = torch.cuda.get_device_name(run.device)
         if name not in run.progress.devices:
             run.progress.devices.append(name)
 
-    def add(self, loss: float, fall: float) -> None:
+    def add(self, loss: Tensor, fall: float) -> None:
         """Note the loss of one step."""
         self.losses.append(loss)
         self.fall = fall
@@ -337,12 +383,14 @@ class Log:
         if not self.losses:
             return
         p = self.run.progress
-        now = (time.monotonic(), time.process_time(), p.examples, p.tokens)
-        seconds, cpu, examples, tokens = (a - b for a, b in zip(now, self.mark, strict=True))
+        now = (time.monotonic(), p.examples, p.tokens)
+        seconds, examples, tokens = (a - b for a, b in zip(now, self.mark, strict=True))
         p.wall_seconds += seconds
-        p.cpu_seconds += cpu
+        losses = torch.stack(self.losses).tolist()
+        for loss in losses:
+            p.loss = loss if p.loss != p.loss else 0.98 * p.loss + 0.02 * loss
         values = (
-            p.step, p.examples, p.tokens, float(np.mean(self.losses)), p.loss,
+            p.step, p.examples, p.tokens, float(np.mean(losses)), p.loss,
             self.run.config.lr * self.fall * min(1.0, (p.step - p.began) / self.run.config.warm_up),
             examples / seconds, tokens / seconds, p.wall_seconds, p.cpu_seconds,
         )  # fmt: skip

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import os
 import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from equate_srbench.backbone import checkpoint
 from equate_srbench.backbone.config import BackboneConfig
 from equate_srbench.pretrain import optimise, train
 from equate_srbench.pretrain.corpus import CorpusConfig
-from equate_srbench.pretrain.feed import Feed
+from equate_srbench.pretrain.feed import Feed, Order
 from equate_srbench.pretrain.train import Run, TrainConfig, pretrain
 
 TINY = TrainConfig(
@@ -115,10 +117,20 @@ def test__run__resume_refused__error_names_the_state(tmp_path: Path) -> None:
         Run(tmp_path, TINY, resume=False)
 
 
+def test__order__processes_with_one_pool__see_what_one_with_two_sees() -> None:
+    """Groups of pools, whoever takes them."""
+    alone = Order(5, count=2)
+    pair = [Order(5, rank=rank, size=2) for rank in range(2)]
+    for group in range(3):
+        assert [alone(2 * group), alone(2 * group + 1)] == [order(group) for order in pair]
+    crowd = [Order(0, count=3, rank=r, size=2)(i) for i in range(6) for r in range(2)]
+    assert sorted(crowd) == list(range(12))
+
+
 def test__feed__two_workers__same_pools_as_inline() -> None:
     """Who makes a pool does not change it."""
-    inline = iter(Feed(TINY.corpus, 2, 0))
-    feed = Feed(TINY.corpus, 2, 2)
+    inline = iter(Feed(TINY.corpus, Order(2), 0))
+    feed = Feed(TINY.corpus, Order(2), 2)
     try:
         for theirs, ours in zip(feed, [next(inline) for _ in range(3)], strict=False):
             assert theirs.index == ours.index
@@ -139,9 +151,7 @@ def test__trainee__bf16_copy__loss_near_float32(tmp_path: Path) -> None:
     losses = []
     for bf16 in (False, True):
         trainee = optimise.Trainee(run.backbone, lr=1e-3, weight_decay=0.0, clip=1.0, bf16=bf16)
-        loss, n = trainee.loss(points, tokens)
-        losses.append(loss.detach().item())
-        assert n == 12
+        losses.append(trainee.loss(points, tokens).detach().item())
     assert losses[1] == pytest.approx(losses[0], rel=0.02)
 
 
@@ -164,3 +174,39 @@ def test__run__start_where_a_state_is__is_refused(tmp_path: Path) -> None:
     go(tmp_path, 2)
     with pytest.raises(FileExistsError, match="resume it"):
         Run(tmp_path, device="cpu", start=tmp_path / train.EXPORT)
+
+
+TOGETHER = """
+import sys
+from pathlib import Path
+from equate_srbench.pretrain import train
+from tests.pretrain.test_train import TINY, quiet
+train.is_bf16_fast = lambda: False
+train.pretrain(5.0, Path(sys.argv[1]), config=TINY, device="cpu", workers=0, decay=0.5,
+               max_steps=5, report=quiet)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("float32")
+def test__pretrain__two_processes__equal_one_with_the_doubled_batch(tmp_path: Path) -> None:
+    """Processes that talk through Gloo add up gradients, counters and clocks."""
+    script = tmp_path / "together.py"
+    script.write_text(TOGETHER)
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone",
+         str(script), str(tmp_path / "two")],
+        capture_output=True, text=True, timeout=240, check=False, cwd=root,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    alone = pretrain(
+        5.0, tmp_path / "one", config=TINY, device="cpu", workers=0, accumulate=2, decay=0.5,
+        max_steps=5, report=quiet,
+    )  # fmt: skip
+    _, progress, state = train.read_state(tmp_path / "two" / train.STATE)
+    for name in ("step", "examples", "tokens", "pool", "batch", "counts"):
+        assert getattr(progress, name) == getattr(alone.progress, name), name
+    for name, p in alone.backbone.named_parameters():
+        torch.testing.assert_close(state[f"weight/{name}"], p.detach(), rtol=1e-4, atol=1e-5)
