@@ -81,7 +81,8 @@ class Progress:
     """Where a run stands; everything that a model card says about its effort.
 
     ``pool`` and ``batch`` are where the next step begins: index of the first pool of its group,
-    and of the batch in each of them. ``began`` is the step at which the optimiser began: not 0 where a run started from a checkpoint.
+    and of the batch in each of them. ``began`` is the step at which the optimiser began: not 0
+    where a run started from a checkpoint.
     """
 
     step: int = 0
@@ -183,7 +184,7 @@ class Run:
         os.replace(partial, target)
 
     def batches(self, workers: int) -> Iterator[list[Batch]]:
-        """This process's batches of each step, from where the run stands."""
+        """Batches of each step that are for this process, from where the run stands."""
         p, world = self.progress, self.world
         order = Order(p.pool, self.accumulate, world.rank, world.size)
         feed = Feed(self.config.corpus, order, workers)
