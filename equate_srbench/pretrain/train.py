@@ -1,7 +1,7 @@
 """The trainer: as long as there is time, resumable at any minute.
 
-A run lives in one directory: ``state.safetensors`` (weights, optimiser state, and in its header
-the counters), ``log.csv``, and a current export ``compact.safetensors``. The learning rate rises,
+A run lives in one directory: its state (weights, optimiser state, counters), ``log.csv``, and a
+current export ``compact.safetensors``. The learning rate rises,
 stays, and falls to zero over the last part of the time that a call is given, so a run can be
 taken up again from before the fall. Under ``torchrun`` the processes share every step; the first
 one writes the files.
@@ -10,7 +10,6 @@ one writes the files.
 from __future__ import annotations
 
 import csv
-import json
 import os
 import signal
 import threading
@@ -24,8 +23,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from equate_srbench.backbone import checkpoint
@@ -35,9 +32,10 @@ from equate_srbench.clock import Deadline
 from equate_srbench.pretrain.corpus import Batch, CorpusConfig, Counts
 from equate_srbench.pretrain.feed import Feed, Order
 from equate_srbench.pretrain.optimise import Trainee, is_bf16_fast
+from equate_srbench.pretrain.state import load_state, save_state
 from equate_srbench.pretrain.world import World, pick_device
 
-STATE, LOG, EXPORT = "state.safetensors", "log.csv", "compact.safetensors"
+LOG, EXPORT = "log.csv", "compact.safetensors"
 
 
 @dataclass(frozen=True)
@@ -120,6 +118,8 @@ class Run:
         optimiser begins anew. For when a checkpoint is all that is left of a run.
     accumulate : int, default=1
         Batches of a step in each process.
+    shard_mib : float, default=inf
+        Largest file of the state in MiB.
 
     Raises
     ------
@@ -136,15 +136,18 @@ class Run:
         device: str = "auto",
         start: str | Path | None = None,
         accumulate: int = 1,
+        shard_mib: float = float("inf"),
     ) -> None:
+        self.shard_mib = shard_mib
         self.device = pick_device(device)
         self.world, self.accumulate = World(self.device), accumulate
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
-        path = self.directory / STATE
-        if path.exists() and (start is not None or not resume):
-            raise FileExistsError(f"{path} holds a run: resume it or choose another directory")
-        saved = read_state(path) if path.exists() else None
+        saved = read_state(self.directory)
+        if saved is not None and (start is not None or not resume):
+            raise FileExistsError(
+                f"{self.directory} holds a run: resume it or choose another directory"
+            )
         self.config = saved[0] if saved else config or TrainConfig()
         self.progress = saved[1] if saved else Progress()
         if start is not None:
@@ -176,12 +179,15 @@ class Run:
         return self.trainee.backbone
 
     def save(self) -> None:
-        """Write weights, optimiser state and counters as one file, all or nothing."""
+        """Write weights, optimiser state and counters, all or nothing."""
         header = {"config": asdict(self.config), "progress": asdict(self.progress)}
-        target = self.directory / STATE
-        partial = target.with_suffix(".partial")
-        save_file(self.trainee.state(), partial, {"run": json.dumps(header)})
-        os.replace(partial, target)
+        save_state(
+            self.directory,
+            self.trainee.state(),
+            header,
+            step=self.progress.step,
+            shard_mib=self.shard_mib,
+        )
 
     def batches(self, workers: int) -> Iterator[list[Batch]]:
         """Batches of each step that are for this process, from where the run stands."""
@@ -240,12 +246,19 @@ class Run:
         return total / n_tokens
 
 
-def read_state(path: Path) -> tuple[TrainConfig, Progress, dict[str, torch.Tensor]]:
-    """Configuration, counters and tensors of a saved run."""
-    with safe_open(path, framework="pt") as file:
-        header = json.loads(file.metadata()["run"])
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no mapping
-    return TrainConfig.from_dict(header["config"]), Progress.from_dict(header["progress"]), tensors
+def read_state(
+    directory: Path,
+) -> tuple[TrainConfig, Progress, dict[str, Tensor]] | None:
+    """Configuration, counters and tensors of the run in ``directory``; None if there is none."""
+    found = load_state(directory)
+    if found is None:
+        return None
+    header, tensors = found
+    return (
+        TrainConfig.from_dict(header["config"]),
+        Progress.from_dict(header["progress"]),
+        tensors,
+    )
 
 
 def default_directory() -> Path:
@@ -282,6 +295,7 @@ def pretrain(
     start: str | Path | None = None,
     workers: int = 1,
     accumulate: int = 1,
+    shard_mib: float = float("inf"),
     decay: float = 0.15,
     max_steps: int | None = None,
     export: Path | None = None,
@@ -306,6 +320,8 @@ def pretrain(
         Processes that make the corpus, for each process that trains; a GPU wants about 12.
     accumulate : int, default=1
         Batches of a step in each process that trains.
+    shard_mib : float, default=inf
+        Largest file of the state in MiB.
     decay : float, default=0.15
         Last share of the time (or steps) in which the learning rate falls to zero; 0 keeps it.
     max_steps : int, optional
@@ -324,6 +340,7 @@ def pretrain(
         device=device,
         start=start,
         accumulate=accumulate,
+        shard_mib=shard_mib,
     )
     deadline, log = Deadline(60.0 * minutes), Log(run, report)
     jobs = (log.write, run.save, lambda: write_export(run, export or run.directory / EXPORT))
@@ -367,12 +384,28 @@ class Log:
         self.run, self.report, self.path = run, report, run.directory / LOG
         self.losses: list[Tensor] = []
         self.fall = 1.0
+        if run.world.rank == 0:
+            self._cut_back()
         self.mark = (time.monotonic(), run.progress.examples, run.progress.tokens)
         name = run.device.type
         if name == "cuda":
             name = torch.cuda.get_device_name(run.device)
         if name not in run.progress.devices:
             run.progress.devices.append(name)
+
+    def _cut_back(self) -> None:
+        """Leave out lines later than the state: a killed run takes those steps again."""
+        if not self.path.exists():
+            return
+        with self.path.open(newline="") as file:
+            head, *rows = csv.reader(file)
+        # a line that was being written when the process was killed has no end
+        kept = [r for r in rows if len(r) == len(head) and int(r[0]) <= self.run.progress.step]
+        if len(kept) < len(rows):
+            partial = self.path.with_suffix(".partial")
+            with partial.open("w", newline="") as file:
+                csv.writer(file).writerows([head, *kept])
+            os.replace(partial, self.path)
 
     def add(self, loss: Tensor, fall: float) -> None:
         """Note the loss of one step."""

@@ -76,8 +76,6 @@ def test__draw_bags__rows__are_disjoint_and_a_small_rest_is_left_out(n, sizes):
 
 def test__fit__shipped_weights__finds_a_ratio():
     """The shipped backbone reads a plain quotient off the table."""
-    if not checkpoint.SHIPPED["compact"].exists():
-        pytest.skip("the shipped backbone is not here yet")
     X = np.random.default_rng(1).uniform(1.0, 5.0, (100, 2))
     y = 3.0 * X[:, 0] / X[:, 1]
     est = E2ERegressor(temperature=0.5, n_refine=50, random_state=0).fit(X, y)

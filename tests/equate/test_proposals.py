@@ -149,8 +149,6 @@ def test__pretrained__damaged_file__clear_error(backbone, tmp_path):
 @pytest.fixture(scope="module")
 def shipped():
     """The backbone in the package."""
-    if not checkpoint.SHIPPED["compact"].exists():
-        pytest.skip("the shipped backbone is not here yet")
     return checkpoint.load("compact")
 
 
@@ -169,8 +167,6 @@ def test__propose__shipped_weights__the_search_changes_formulas(shipped):
 
 def test__pretrained__shipped_modules__belong_to_the_shipped_backbone(shipped):
     """Both files were exported together."""
-    if not pretrained.SHIPPED["compact"].exists():
-        pytest.skip("the shipped alignment is not here yet")
     assert pretrained.load("compact") is not None
 
 

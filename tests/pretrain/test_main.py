@@ -2,24 +2,71 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from equate_srbench.pretrain.__main__ import main, minutes_until
+from equate_srbench.pretrain.__main__ import main
+from tests.pretrain.test_train import go
 
 
 @pytest.mark.parametrize(
-    ("text", "minutes"), [("12:30", 30.0), ("12:00", 24 * 60.0), ("00:15", 12 * 60.0 + 15.0)]
+    ("words", "said"),
+    [
+        ([], "--minutes"),
+        (["--minutes", "0"], "--minutes 0: give more than 0"),
+        (["--minutes", "1", "--shard-mib", "-1"], "--shard-mib -1: give more than 0"),
+        (["--minutes", "1", "--decay", "2"], "--decay 2: give a share"),
+        (["--minutes", "1", "--dir", "a", "--resume", "b"], "give the folder once"),
+        (["--minutes", "1", "--start", "nowhere.safetensors"], "no checkpoint at"),
+    ],
 )
-def test__minutes_until__time_of_day__next_one(text: str, minutes: float) -> None:
-    """A time that has passed today means tomorrow."""
-    assert minutes_until(text, datetime(2025, 1, 1, 12, 0, tzinfo=UTC)) == minutes
-
-
-def test__main__no_time_given__usage_error(capsys: pytest.CaptureFixture[str]) -> None:
-    """A run needs an end."""
+def test__main__what_cannot_work__usage_error(
+    words: list[str], said: str, tmp_path: Path, capsys, monkeypatch
+) -> None:
+    """One line that says what to give instead, before anything is trained."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(SystemExit) as error:
-        main([])
+        main(words)
     assert error.value.code == 2
-    assert "--minutes" in capsys.readouterr().err
+    assert said in capsys.readouterr().err
+
+
+def test__main__folder_with_a_run__asks_for_resume(tmp_path: Path, capsys) -> None:
+    """An earlier run is not overwritten by accident."""
+    go(tmp_path, 1)
+    with pytest.raises(SystemExit):
+        main(["--minutes", "1", "--dir", str(tmp_path), "--device", "cpu"])
+    assert "resume it" in capsys.readouterr().err
+
+
+# What a training machine with a fixed set of packages has, beside the standard library.
+BARE = """
+import sys
+
+class Fence:
+    def find_spec(self, name, path=None, target=None):
+        root = name.partition(".")[0]
+        if root in {"sklearn", "pandas", "typer", "rich", "pydantic", "pooch", "pyarrow",
+                    "matplotlib", "joblib"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Fence())
+from equate_srbench.pretrain.__main__ import main
+main(["--minutes", "0.05", "--device", "cpu", "--resume", sys.argv[1], "--shard-mib", "15"])
+"""
+
+
+def test__main__bare_environment__trains_and_writes_small_shards(tmp_path: Path) -> None:
+    """Only torch, numpy, numba and safetensors; the run can be carried in files of 15 MiB."""
+    done = subprocess.run(
+        [sys.executable, "-c", BARE, str(tmp_path)],
+        capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "ex/s" in done.stdout
+    shards = list(tmp_path.glob("state-*.safetensors"))
+    assert len(shards) > 2
+    assert max(f.stat().st_size for f in tmp_path.iterdir()) <= 15 * 2**20

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from equate_srbench.backbone.config import BackboneConfig
 from equate_srbench.pretrain import optimise, train
 from equate_srbench.pretrain.corpus import CorpusConfig
 from equate_srbench.pretrain.feed import Feed, Order
+from equate_srbench.pretrain.state import INDEX
 from equate_srbench.pretrain.train import Run, TrainConfig, pretrain
 
 TINY = TrainConfig(
@@ -79,7 +82,12 @@ def test__pretrain__toy__loss_falls(tmp_path: Path) -> None:
 def test__pretrain__done__leaves_state_log_and_loadable_export(tmp_path: Path) -> None:
     """The export is a checkpoint of the package whose header holds the counters."""
     run = go(tmp_path, 2)
-    assert {p.name for p in tmp_path.iterdir()} == {train.STATE, train.LOG, train.EXPORT}
+    assert {p.name for p in tmp_path.iterdir()} == {
+        INDEX,
+        "state-2-0.safetensors",
+        train.LOG,
+        train.EXPORT,
+    }
     card = checkpoint.describe(tmp_path / train.EXPORT)["card"]
     assert card["training"]["examples"] == run.progress.examples
     assert card["config"]["lr"] == TINY.lr
@@ -95,7 +103,7 @@ def test__pretrain__sigterm__ends_with_a_state(tmp_path: Path) -> None:
         report=lambda _: os.kill(os.getpid(), signal.SIGTERM),
     )  # fmt: skip
     assert run.progress.step <= 2
-    assert train.read_state(tmp_path / train.STATE)[1].step == run.progress.step
+    assert train.read_state(tmp_path)[1].step == run.progress.step
 
 
 def test__pretrain__decay__learning_rate_falls_to_zero(tmp_path: Path) -> None:
@@ -113,7 +121,7 @@ def test__pretrain__decay__learning_rate_falls_to_zero(tmp_path: Path) -> None:
 def test__run__resume_refused__error_names_the_state(tmp_path: Path) -> None:
     """A new run does not overwrite an old one."""
     go(tmp_path, 1)
-    with pytest.raises(FileExistsError, match=train.STATE):
+    with pytest.raises(FileExistsError, match=re.escape(str(tmp_path))):
         Run(tmp_path, TINY, resume=False)
 
 
@@ -178,6 +186,7 @@ def test__run__start_where_a_state_is__is_refused(tmp_path: Path) -> None:
 
 TOGETHER = """
 import sys
+import time
 from pathlib import Path
 from equate_srbench.pretrain import train
 from tests.pretrain.test_train import TINY, quiet
@@ -205,8 +214,57 @@ def test__pretrain__two_processes__equal_one_with_the_doubled_batch(tmp_path: Pa
         5.0, tmp_path / "one", config=TINY, device="cpu", workers=0, accumulate=2, decay=0.5,
         max_steps=5, report=quiet,
     )  # fmt: skip
-    _, progress, state = train.read_state(tmp_path / "two" / train.STATE)
+    _, progress, state = train.read_state(tmp_path / "two")
     for name in ("step", "examples", "tokens", "pool", "batch", "counts"):
         assert getattr(progress, name) == getattr(alone.progress, name), name
     for name, p in alone.backbone.named_parameters():
         torch.testing.assert_close(state[f"weight/{name}"], p.detach(), rtol=1e-4, atol=1e-5)
+
+
+UNTIL_DONE = """
+import sys
+import time
+from pathlib import Path
+from equate_srbench.pretrain import train
+from tests.pretrain.test_train import TINY, quiet
+train.is_bf16_fast = lambda: False
+train.pretrain(5.0, Path(sys.argv[1]), config=TINY, device="cpu", workers=0, decay=0.0,
+               max_steps=150, every=(0.0, 0.2, 60.0), report=quiet)
+"""
+
+
+def losses(directory: Path) -> dict[int, float]:
+    """Loss of each step in a run's log."""
+    with (directory / train.LOG).open() as file:
+        rows = list(csv.DictReader(file))
+    found = {int(row["step"]): float(row["loss"]) for row in rows}
+    assert len(found) == len(rows), "a step is logged twice"
+    return found
+
+
+@pytest.mark.slow
+def test__pretrain__killed_at_five_random_moments__same_curve_as_unbroken(tmp_path: Path) -> None:
+    """Whatever a kill takes, the resumed run does it again, to the digit."""
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
+
+    def start(name: str) -> subprocess.Popen:
+        command = [sys.executable, "-c", UNTIL_DONE, str(tmp_path / name)]
+        return subprocess.Popen(command, cwd=root, env=environment)
+
+    assert start("whole").wait(240) == 0
+    moments = np.random.default_rng(0)
+    for _ in range(5):
+        process = start("killed")
+        log = tmp_path / "killed" / train.LOG
+        before = log.read_text() if log.exists() else ""
+        while not log.exists() or log.read_text() == before:  # it trains
+            time.sleep(0.05)
+            assert process.poll() is None
+        time.sleep(moments.uniform(0.0, 1.0))
+        process.kill()
+        process.wait()
+    assert start("killed").wait(240) == 0
+    whole, killed = losses(tmp_path / "whole"), losses(tmp_path / "killed")
+    assert set(killed) == set(whole) == set(range(1, 151))
+    np.testing.assert_allclose([killed[i] for i in whole], list(whole.values()), rtol=1e-5)
