@@ -68,7 +68,8 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
     on_progress : callable or None, default=None
         Called with a ``Progress`` a few times a second; returning True ends the fit.
     random_state : int, RandomState instance or None, default=None
-        Same seed, same data, same result, as long as ``max_time`` is not what ends the fit.
+        Same seed, same data, same result, as long as ``max_time`` is not what ends the fit or one
+        of its phases: the neural part has a quarter of it, counted in processor time.
 
     Attributes
     ----------
@@ -213,7 +214,7 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
             preset=self.preset,
             backbone=self.backbone,
             device=self.device,
-            text=lambda tree: str(self._equation(tree)),
+            describe=self._describe,
         )
 
     def _prepare(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> Problem:
@@ -280,6 +281,11 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         if problem.extreme:  # powers of the units would leave the range of numbers
             return Equation(problem.to_user(rewrite(tree)), self._names())
         return Equation(rewrite(problem.to_user(tree)), self._names())
+
+    def _describe(self, tree: Tree) -> tuple[str, int]:
+        """Text and complexity of a formula of the search."""
+        equation = self._equation(tree)
+        return str(equation), equation.complexity
 
     def _checked(self, tree: Tree, X: Array) -> Equation:
         """The same for an answer: what it says on the fit rows is what the search found."""
@@ -391,7 +397,7 @@ def edit_row(
         predicted_score=np.nan,
         score=score,
         r2=r2,
-        complexity=equation.size,
+        complexity=equation.complexity,
         new_skeleton=True,
         accepted=accepted,
         equation=str(equation),

@@ -118,7 +118,7 @@ class E2ERegressor(EquateRegressor):
             preset=self.preset,
             backbone=self.backbone,
             device=self.device,
-            text=lambda tree: str(self._equation(tree)),
+            describe=self._describe,
             n_bags=self.n_bags,
             temperatures=(_COLD, *(float(self.temperature),) * self.n_samples),
             n_refine=self.n_refine,
@@ -163,7 +163,7 @@ class DecodeSearch(Search):
         kept = list(best.values())[: self.n_refine]
         found = [c for c in self.archive.refine(kept, "backbone") if c is not None]
         rows = [Quadruple(0, (), self.archive.score(c), c) for c in found]
-        self.adapted.rows += backbone_rows(rows, self.text)
+        self.adapted.rows += backbone_rows(rows, self.describe)
 
     def _decoded(self, tick: Callable[[str], None]) -> list[Tree]:
         """Formulas of all bags over the fit's columns, constants as decoded."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import warnings
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -104,7 +106,25 @@ def _read(path: Path) -> pd.DataFrame:
     separator = _TEXT[kind]
     engine = "c" if separator else "python"  # only the Python engine guesses a separator
     # encoding: spreadsheet programs put a byte order mark before the first column's name
-    return pd.read_csv(path, sep=separator, engine=engine, encoding="utf-8-sig")
+    how: dict[str, Any] = {"sep": separator, "engine": engine, "encoding": "utf-8-sig"}
+    header = pd.read_csv(path, header=None, nrows=1, dtype=str, **how).iloc[0]
+    names = [str(name).strip() for name in header.fillna("")]
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if len(names) == 1 and (other := next((c for c in ";\t|" if c in names[0]), None)):
+        raise ValueError(
+            f"its fields are separated by {other!r}: name it .tsv for tabs, .txt for anything else"
+        )
+    if doubled:  # pandas would number them
+        raise ValueError(f"more than one column {doubled[0]!r}")
+    with warnings.catch_warnings():
+        # rows longer than the header, of which pandas would drop the end
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        try:
+            return pd.read_csv(path, index_col=False, **how)
+        except pd.errors.ParserWarning:
+            raise ValueError(
+                f"rows have more fields than the header, which has {len(names)}"
+            ) from None
 
 
 def _one_line(error: BaseException) -> str:
@@ -145,6 +165,9 @@ def split_columns(
             )
     if features is not None and target in features:
         raise TableError(f"{target!r} cannot be target and feature at once")
+    for name in features or ():
+        if list(features or ()).count(name) > 1:
+            raise TableError(f"feature {name!r} is given more than once")
     y = _numbers(frame[target], "target column")
     columns, labels = {}, []
     for name in features if features is not None else frame.columns.drop(target):
@@ -169,14 +192,23 @@ def _is_label(column: pd.Series) -> bool:
     """Whether no value of the column is a number: it names the rows and measures nothing."""
     if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
         return False
-    return bool(pd.to_numeric(column, errors="coerce").isna().all())
+    return bool(np.isnan(_coerced(column)).all())
+
+
+def _coerced(column: pd.Series) -> NDArray[np.float64]:
+    """The column as float64, NaN where a value is no number."""
+    try:
+        values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    except OverflowError:  # a whole number of more than 308 digits
+        raise TableError(f"column {column.name!r} holds a number beyond 1e308") from None
+    return np.asarray(values)
 
 
 def _numbers(column: pd.Series, role: str) -> NDArray[np.float64]:
     """The column as finite float64 of shape (n_rows,)."""
     if pd.api.types.is_complex_dtype(column) or pd.api.types.is_datetime64_any_dtype(column):
         raise TableError(f"{role} {column.name!r} holds {column.dtype}, not real numbers")
-    values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    values = _coerced(column)
     bad = np.flatnonzero(~np.isfinite(values))
     if len(bad):
         first = column.iloc[bad[0]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -27,7 +28,7 @@ class NeuralResult:
     ----------
     rows : list of TrajectoryRow
     seconds : dict of str to float
-        Wall clock of ``quadruples``, ``alignment`` and ``search``.
+        Processor time of ``quadruples``, ``alignment`` and ``search``.
     n_quadruples : int
     aligned : Aligned or None
         None if there was nothing to align, or no need to: the archive's best was good enough.
@@ -49,7 +50,7 @@ def propose(
     archive: Archive,
     settings: EquateSettings,
     *,
-    text: Callable[[Tree], str],
+    describe: Callable[[Tree], tuple[str, int]],
     initial: Alignment | None = None,
     rng: np.random.Generator,
     deadline: Deadline,
@@ -68,8 +69,8 @@ def propose(
     archive : Archive
         With the fit rows.
     settings : EquateSettings
-    text : callable
-        Tree of the archive -> the formula in the user's names and units.
+    describe : callable
+        Tree of the archive -> text in the user's names and units, and complexity of that.
     initial : Alignment, optional
         Pretrained modules for this backbone; used if ``settings.amortised``.
     rng : numpy.random.Generator
@@ -86,7 +87,8 @@ def propose(
     """
     longest = min(settings.max_length, backbone.config.max_length)
     settings = replace(settings, max_length=longest)
-    deadline = deadline.within(settings.seconds)
+    # processor time: a busy machine must not change what a seed finds
+    deadline = deadline.within(settings.seconds, time.thread_time)
     total = deadline.left()
     device = next(backbone.parameters()).device
     generator = torch.Generator(device).manual_seed(int(rng.integers(2**62)))
@@ -101,7 +103,7 @@ def propose(
         tick=lambda: tick("propose"),
     )  # fmt: skip
     result.n_quadruples = len(quadruples)
-    result.rows += backbone_rows(quadruples, text)
+    result.rows += backbone_rows(quadruples, describe)
     result.seconds["quadruples"] = deadline.elapsed()
     if not quadruples or deadline.over or archive.best.r2 > settings.stop_r2:
         return result
@@ -114,7 +116,7 @@ def propose(
     result.seconds["alignment"] = deadline.elapsed() - result.seconds["quadruples"]
 
     Search(
-        result.aligned, bags, archive, settings, text, generator, deadline, result.rows,
+        result.aligned, bags, archive, settings, describe, generator, deadline, result.rows,
         tick=lambda: tick("ascend"),
     ).run(quadruples)  # fmt: skip
     result.seconds["search"] = deadline.elapsed() - sum(result.seconds.values())

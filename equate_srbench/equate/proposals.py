@@ -35,8 +35,8 @@ class Search:
         Judges every proposal on the fit rows; whatever the evaluator thinks, its best formula
         never gets worse.
     settings : EquateSettings
-    text : callable
-        Tree of the archive -> the formula in the user's names and units.
+    describe : callable
+        Tree of the archive -> text in the user's names and units, and complexity of that.
     generator : torch.Generator
     deadline : Deadline
     rows : list of TrajectoryRow
@@ -49,13 +49,13 @@ class Search:
     bags: Bags
     archive: Archive
     settings: EquateSettings
-    text: Callable[[Tree], str]
+    describe: Callable[[Tree], tuple[str, int]]
     generator: torch.Generator
     deadline: Deadline
     rows: list[TrajectoryRow] = field(default_factory=list)
     tick: Callable[[], object] = lambda: None
     _found: list[Quadruple] = field(default_factory=list)
-    _texts: dict[int, str] = field(default_factory=dict)
+    _described: dict[int, tuple[str, int]] = field(default_factory=dict)
     _n_starts: int = 0
 
     def run(self, quadruples: Sequence[Quadruple]) -> list[TrajectoryRow]:
@@ -186,6 +186,7 @@ class Search:
         accepted = score > line.best[place.start]
         if accepted:
             line.best[place.start] = score
+        text, complexity = self._description(candidate)
         self.rows.append(
             TrajectoryRow(
                 start=line.first + place.start,
@@ -194,21 +195,23 @@ class Search:
                 predicted_score=place.predicted,
                 score=math.nan if candidate is None else score,
                 r2=math.nan if candidate is None else candidate.r2,
-                complexity=0 if candidate is None else candidate.size,
+                complexity=complexity,
                 new_skeleton=is_new,
                 accepted=accepted,
-                equation="" if candidate is None else self._text_of(candidate),
+                equation=text,
                 seconds=self.archive.deadline.elapsed(),
                 source="ascent",
             )
         )
         return score
 
-    def _text_of(self, candidate: Candidate) -> str:
+    def _description(self, candidate: Candidate | None) -> tuple[str, int]:
         """Rungs often decode alike: every formula is printed once."""
-        found = self._texts.get(id(candidate))
+        if candidate is None:
+            return "", 0
+        found = self._described.get(id(candidate))
         if found is None:
-            found = self._texts[id(candidate)] = self.text(candidate.tree)
+            found = self._described[id(candidate)] = self.describe(candidate.tree)
         return found
 
     def _remember(
@@ -242,7 +245,7 @@ class _Line:
 
 
 def backbone_rows(
-    quadruples: Sequence[Quadruple], text: Callable[[Tree], str]
+    quadruples: Sequence[Quadruple], describe: Callable[[Tree], tuple[str, int]]
 ) -> list[TrajectoryRow]:
     """The backbone's candidates as rows of the trajectory, in the order they were found."""
     rows: list[TrajectoryRow] = []
@@ -253,6 +256,7 @@ def backbone_rows(
         if id(candidate) in seen:  # one formula, two views
             continue
         seen.add(id(candidate))
+        text, complexity = describe(candidate.tree)
         rows.append(
             TrajectoryRow(
                 start=-1,
@@ -261,10 +265,10 @@ def backbone_rows(
                 predicted_score=math.nan,
                 score=score,
                 r2=candidate.r2,
-                complexity=candidate.size,
+                complexity=complexity,
                 new_skeleton=True,
                 accepted=score > best,
-                equation=text(candidate.tree),
+                equation=text,
                 seconds=candidate.seconds,
                 source="backbone",
             )

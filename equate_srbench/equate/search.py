@@ -30,8 +30,8 @@ from equate_srbench.expr.tree import Tree
 
 #: Nats that a formula pays when it is not finite for other combinations of the values seen.
 UNDEFINED_COST = 50.0
-#: Tables with fewer rows go to the edits at once: the backbone never saw bags this small.
-MIN_ROWS = 20
+#: Tables with fewer rows go to the edits at once: nothing can be learnt from so few.
+MIN_ROWS = 5
 #: Nodes below which nobody asks for a shorter form.
 SHORT = 8
 #: Tables with fewer rows get a share of the neural work: their subsets are much alike.
@@ -48,8 +48,8 @@ class Search:
     rng : numpy Generator
     preset : {"default", "paper", "fast"}
     backbone, device : str
-    text : callable
-        Tree of the archive -> the formula in the user's names and units.
+    describe : callable
+        Tree of the archive -> text in the user's names and units, and complexity of that.
 
     Attributes
     ----------
@@ -65,10 +65,10 @@ class Search:
         preset: str,
         backbone: str,
         device: str,
-        text: Callable[[Tree], str],
+        describe: Callable[[Tree], tuple[str, int]],
     ) -> None:
         self.archive, self.rng, self.preset = archive, rng, preset
-        self.backbone, self.device, self.text = backbone, device, text
+        self.backbone, self.device, self.describe = backbone, device, describe
         self.adapted = NeuralResult()
         self.rows: NDArray[np.float64] | None = None
         self._lengths: dict[int, float] = {}
@@ -108,7 +108,7 @@ class Search:
             network,
             self.archive,
             settings,
-            text=self.text,
+            describe=self.describe,
             deadline=self.archive.deadline,
             initial=pretrained.load(self.backbone) if settings.amortised else None,
             rng=self.rng,
@@ -216,18 +216,13 @@ class Search:
 
 
 def for_rows(settings: EquateSettings, n_rows: int) -> EquateSettings:
-    """Settings with less work for fewer rows; a count, not a clock, so that a seed decides all.
-
-    Without two disjoint subsets there are a dozen proposals, which teach an evaluator nothing:
-    the neural part then ends with them.
-    """
+    """Settings with less work for fewer rows; a count, not a clock, so that a seed decides all."""
     share = min(1.0, n_rows / FULL_ROWS) ** 3
     counts = {
         name: max(1, round(share * getattr(settings, name)))
         for name in ("n_subsets", "epochs", "starts", "steps")
     }
-    enough = n_rows >= 2 * settings.min_points
-    return replace(settings, **counts, stop_r2=settings.stop_r2 if enough else -math.inf)
+    return replace(settings, **counts)
 
 
 def patience(n_rows: int) -> int:

@@ -14,7 +14,7 @@ class EquateSettings:
     Attributes
     ----------
     seconds : float
-        Wall clock of the whole neural part (never more than the fit's own deadline).
+        Processor time of the whole neural part (the fit's own deadline ends it too).
     shares : tuple of 3 floats
         Parts of that time for quadruples, alignment and search; what one phase leaves over goes
         to the next.

@@ -30,7 +30,7 @@ class TrajectoryRow:
     r2 : float
         Fit on the rows of the fit; NaN if undefined there.
     complexity : int
-        Number of nodes; 0 if undefined.
+        Of ``equation``, as ``Equation.complexity`` counts it; 0 if undefined.
     new_skeleton : bool
         Whether the search had not seen this skeleton before.
     accepted : bool

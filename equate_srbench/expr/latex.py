@@ -8,11 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from equate_srbench.expr.names import plain_names
 from equate_srbench.expr.operators import BY_CODE, CONSTANT, VARIABLE
 from equate_srbench.expr.printing import Piece
 from equate_srbench.expr.tree import Tree
 
 _SUM, _PRODUCT, _FRACTION, _CALL = 1, 2, 3, 4
+_NUMBER = re.compile(r"[\d.,eE+\s-]+")
 _GREEK = frozenset(
     """alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau
     upsilon phi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega
@@ -44,11 +46,16 @@ def to_latex(tree: Tree, names: Sequence[str], digits: int = 4) -> str:
     """
     stack: list[Piece] = []
     values = list(tree.constants)
+    # a name that reads as a number, or not at all, is typeset as formula text has it
+    shown = [
+        plain if not name.strip() or not name.isprintable() or _NUMBER.fullmatch(name) else name
+        for name, plain in zip(names, plain_names(names), strict=True)
+    ]
     for symbol in reversed(tree.symbols):
         if symbol == CONSTANT:
             stack.append(_number(values.pop(), digits))
         elif symbol >= VARIABLE:
-            stack.append(Piece(name_latex(names[symbol - VARIABLE])))
+            stack.append(Piece(name_latex(shown[symbol - VARIABLE])))
         else:
             op = BY_CODE[symbol]
             stack.append(_combine(op.name, op.latex, [stack.pop() for _ in range(op.arity)]))

@@ -87,6 +87,44 @@ def test__read_table__bad_file__one_line(
     assert name in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("x,y\n1,3,7\n2,6,7\n", "more fields than the header, which has 2"),
+        ("a,y\n1,2\n3,4,5\n", "Expected 2 fields"),
+        ("a,a,y\n1,2,3\n", "more than one column 'a'"),
+        ("a,a ,y\n1,2,3\n", "more than one column 'a'"),
+        ("x;y\n1;2\n", "separated by ';'"),
+    ],
+)
+def test__read_table__columns_that_do_not_match__refused(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    """Never another column's numbers under a name."""
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(TableError, match=said):
+        read_table(str(tmp_path / "t.csv"))
+
+
+def test__read_table__trailing_commas__are_no_column(tmp_path: Path) -> None:
+    """Some programs end every row with a comma."""
+    (tmp_path / "t.csv").write_text("x,y\n1,2,\n3,4,\n")
+    assert read_table(str(tmp_path / "t.csv")).to_dict("list") == {"x": [1, 3], "y": [2, 4]}
+
+
+def test__split_columns__number_of_400_digits__named(tmp_path: Path) -> None:
+    """Not a traceback."""
+    (tmp_path / "t.csv").write_text(f"x,y\n{'9' * 400},2\n3,4\n")
+    with pytest.raises(TableError, match="'x' holds a number beyond 1e308"):
+        split_columns(read_table(str(tmp_path / "t.csv")), "y")
+
+
+def test__split_columns__feature_twice__refused() -> None:
+    """A slip in a list of names."""
+    with pytest.raises(TableError, match="'a' is given more than once"):
+        split_columns(FRAME, "y", ["a", "a"])
+
+
 def test__read_table__misspelt_name__suggests() -> None:
     """A name close to a shipped one is suggested."""
     with pytest.raises(TableError, match="did you mean 'kepler'"):

@@ -23,7 +23,7 @@ def search(backbone, archive, settings, seed=0, **options):
         backbone,
         archive,
         settings,
-        text=str,
+        describe=lambda tree: (str(tree), tree.size),
         rng=np.random.default_rng(seed),
         deadline=archive.deadline,
         **options,

@@ -6,6 +6,7 @@ from matplotlib.mathtext import MathTextParser
 
 from equate_srbench.expr.latex import name_latex, to_latex
 from equate_srbench.expr.parser import parse
+from equate_srbench.expr.tree import Tree
 
 
 @pytest.mark.parametrize(
@@ -52,6 +53,13 @@ def test__to_latex__formula__readable(text, latex):
 def test__name_latex__column_names__subscripts_and_greek(name, latex):
     """Names are typeset as a physicist would."""
     assert name_latex(name) == latex
+
+
+def test__to_latex__names_that_read_as_numbers__as_in_formula_text():
+    """Columns called 1 and 2 are not the numbers one and two."""
+    tree = Tree.apply("div", Tree.variable(0), Tree.variable(1))
+    assert to_latex(tree, ["1", "2"]) == r"\frac{x_{1}}{x_{2}}"
+    assert to_latex(tree, ["", "a\nb"]) == r"\frac{x_{0}}{a_{b}}"
 
 
 AWKWARD = ["x 1", "a_b_c", "50% {x}", "$y$", "a^b~c", "\\alpha", "l'&#", "", "_", "\u00b5", "1st"]
