@@ -10,16 +10,27 @@ from typing import Any as _Any
 
 if _TYPE_CHECKING:
     from equate_srbench.baselines.e2e import E2ERegressor
+    from equate_srbench.baselines.itea import ITEARegressor
+    from equate_srbench.baselines.tpsr import TPSRRegressor
     from equate_srbench.expr.equation import Equation
     from equate_srbench.regressor import EquateRegressor, model
 
 __version__: str
-__all__ = ["E2ERegressor", "EquateRegressor", "Equation", "model"]
+__all__ = [
+    "E2ERegressor",
+    "EquateRegressor",
+    "Equation",
+    "ITEARegressor",
+    "TPSRRegressor",
+    "model",
+]
 
 _HOME = {
     "E2ERegressor": "equate_srbench.baselines.e2e",
     "EquateRegressor": "equate_srbench.regressor",
     "Equation": "equate_srbench.expr.equation",
+    "ITEARegressor": "equate_srbench.baselines.itea",
+    "TPSRRegressor": "equate_srbench.baselines.tpsr",
     "model": "equate_srbench.regressor",
 }
 

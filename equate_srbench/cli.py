@@ -8,13 +8,18 @@ from __future__ import annotations
 import signal
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from equate_srbench.baselines import commands as baselines
+from equate_srbench.bench.commands import bench
+from equate_srbench.report.commands import report
+from equate_srbench.terminal import errors_in_one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,6 +36,9 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.command()(bench)
+app.command()(report)
+app.add_typer(baselines.app, name="baselines")
 
 
 class SettingsError(ValueError):
@@ -119,7 +127,7 @@ def fit(
         return
     folder = out or Path(f"equate-{Path(table).name.partition('.')[0]}")
     settings = Settings(preset, max_time, seed, device, test_size)
-    with _errors_in_one_line():
+    with _errors():
         problem = _read(table, target, features)
         settings.check()
         if folder.exists() and not folder.is_dir():
@@ -131,7 +139,7 @@ def fit(
 
     record = _search(Path(table).name, problem, settings, Console(stderr=True, highlight=False))
     show_result(Console(highlight=False), record)
-    with _errors_in_one_line():
+    with _errors():
         write_results(folder, record)
     typer.echo(f"report     {folder / 'report.html'}")
 
@@ -163,16 +171,10 @@ def pretrain(context: typer.Context) -> None:
 # -- parts of the commands ---------------------------------------------------------------------
 
 
-@contextmanager
-def _errors_in_one_line() -> Iterator[None]:
-    """Turn what a user can mend into one line on stderr and exit code 2."""
+def _errors() -> AbstractContextManager[None]:
     from equate_srbench.data.reading import TableError
 
-    try:
-        yield
-    except (SettingsError, TableError, OSError) as error:
-        typer.echo(f"equate: {' '.join(str(error).split())}", err=True)
-        raise typer.Exit(2) from None
+    return errors_in_one_line(SettingsError, TableError, OSError)
 
 
 def _list_tables() -> None:

@@ -17,6 +17,8 @@ HEAVY = ("torch", "sympy", "IPython", "numba", "matplotlib", "sklearn", "pandas"
 #: Floor of each part, from the ground; a part may import what lies below it, and itself.
 FLOORS = {
     "clock": 0,
+    "threads": 0,
+    "terminal": 0,
     "data": 0,
     "expr": 1,
     "refine": 2,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval
 
 from equate_srbench.backbone import checkpoint
 from equate_srbench.equate.archive import Archive
@@ -25,7 +25,19 @@ _BAG_ROWS = 200
 _SMALLEST_BAG = 20
 
 
-class E2ERegressor(EquateRegressor):
+class BackboneRegressor(EquateRegressor):
+    """What the estimators have in common that ask the backbone and adapt nothing."""
+
+    preset = "paper"  # nothing but the backbone proposes
+
+    _parameter_constraints: dict[str, Any] = {  # noqa: RUF012 - scikit-learn's protocol
+        name: rule
+        for name, rule in EquateRegressor._parameter_constraints.items()
+        if name != "preset"
+    }
+
+
+class E2ERegressor(BackboneRegressor):
     """End-to-end symbolic regression: bags, sampling, refinement of the best, nothing learned.
 
     Every bag of at most 200 rows gives a greedy formula and some samples. All are ranked by their
@@ -37,9 +49,8 @@ class E2ERegressor(EquateRegressor):
     ----------
     max_time : float, default=60
         Seconds of wall clock for ``fit``, which usually ends long before.
-    backbone : str, default="compact"
-        Name of a shipped checkpoint, or path of one.
-    device : {"auto", "cpu", "cuda"} or str, default="auto"
+    backbone, device, max_features, on_progress, random_state :
+        As in ``EquateRegressor``.
     n_bags : int, default=10
         Most bags, disjoint and random.
     n_samples : int, default=10
@@ -50,13 +61,8 @@ class E2ERegressor(EquateRegressor):
         Distinct skeletons that are refined.
     lam : float, default=0.1
         Weight of simplicity in the reported scores; it decides nothing here.
-    max_features : int, default=10
-        Most columns used.
     select : {"accurate", "best"}, default="accurate"
         Least error on the fit rows, as in E2E, or least description length.
-    on_progress : callable or None, default=None
-        Called with a ``Progress``; returning True ends the fit.
-    random_state : int, RandomState instance or None, default=None
 
     Attributes
     ----------
@@ -68,19 +74,12 @@ class E2ERegressor(EquateRegressor):
     Kamienny et al. (2022), arXiv 2204.10532.
     """
 
-    preset = "paper"  # nothing but the backbone proposes
-
     _parameter_constraints: dict[str, Any] = {  # noqa: RUF012 - scikit-learn's protocol
-        **{
-            name: rule
-            for name, rule in EquateRegressor._parameter_constraints.items()
-            if name != "preset"
-        },
+        **BackboneRegressor._parameter_constraints,
         "n_bags": [Interval(numbers.Integral, 1, None, closed="left")],
         "n_samples": [Interval(numbers.Integral, 0, None, closed="left")],
         "temperature": [Interval(numbers.Real, 0, None, closed="neither")],
         "n_refine": [Interval(numbers.Integral, 1, None, closed="left")],
-        "select": [StrOptions({"best", "accurate"})],
     }
 
     def __init__(
@@ -98,18 +97,14 @@ class E2ERegressor(EquateRegressor):
         on_progress: Callable[[Progress], bool | None] | None = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
-        self.max_time = max_time
-        self.backbone = backbone
-        self.device = device
+        super().__init__(
+            max_time, self.preset, backbone, device, lam, max_features, select, on_progress,
+            random_state,
+        )  # fmt: skip
         self.n_bags = n_bags
         self.n_samples = n_samples
         self.temperature = temperature
         self.n_refine = n_refine
-        self.lam = lam
-        self.max_features = max_features
-        self.select = select
-        self.on_progress = on_progress
-        self.random_state = random_state
 
     def _make_search(self, archive: Archive, rng: np.random.Generator) -> DecodeSearch:
         return DecodeSearch(

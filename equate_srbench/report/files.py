@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 
-def publish(folder: Path, texts: Mapping[str, str]) -> None:
-    """Write text files into a folder, all complete or none touched.
+def publish(folder: Path, contents: Mapping[str, str | bytes]) -> None:
+    """Write files into a folder, all complete or none touched.
 
     Everything is written and flushed to a sibling folder first. A new folder then appears in one
     step; in a folder that exists, each file is replaced in one step and other files stay.
@@ -19,8 +19,8 @@ def publish(folder: Path, texts: Mapping[str, str]) -> None:
     ----------
     folder : Path
         Made if missing, with its parents.
-    texts : mapping of file name to content
-        Written as UTF-8 with Unix line ends, replaced in this order.
+    contents : mapping of file name to content
+        Text is written as UTF-8 with Unix line ends. Files are replaced in this order.
 
     Raises
     ------
@@ -30,14 +30,14 @@ def publish(folder: Path, texts: Mapping[str, str]) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", suffix=".tmp", dir=folder.parent))
     try:
-        for name, text in texts.items():
-            with open(staging / name, "w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
+        for name, content in contents.items():
+            with open(staging / name, "wb") as file:
+                file.write(content.encode() if isinstance(content, str) else content)
                 file.flush()
                 os.fsync(file.fileno())
         staging.chmod(0o777 & ~_umask())  # mkdtemp makes folders that only the owner can read
         if folder.exists():
-            for name in texts:
+            for name in contents:
                 os.replace(staging / name, folder / name)
         else:
             staging.rename(folder)

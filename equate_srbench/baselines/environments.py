@@ -1,0 +1,254 @@
+"""Environments of their own for packages that do not live beside ours.
+
+An environment is a venv in the user's cache folder, named after what is pinned in it. It is built
+in a folder beside its place and moved there when it works, so a half-made one is never found.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pooch
+
+_WORKERS = Path(__file__).parent / "workers"
+_READY = "ready.json"
+
+
+class EnvironmentMissing(RuntimeError):
+    """A method's package is not installed; the message has the command that does it."""
+
+
+class InstallError(RuntimeError):
+    """An environment could not be made; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A package and what it is pinned to.
+
+    Attributes
+    ----------
+    name : str
+        Method key.
+    about : str
+    pins : tuple of str
+        Requirements for pip.
+    pythons : tuple of str
+        Versions of Python that the pins have wheels for.
+    program : str
+        Has to be on the PATH, "" for nothing.
+    """
+
+    name: str
+    about: str
+    pins: tuple[str, ...]
+    pythons: tuple[str, ...] = ("3.11", "3.12", "3.13")
+    program: str = ""
+
+    @property
+    def worker(self) -> Path:
+        """The script that serves this package inside its environment."""
+        return _WORKERS / f"serve_{self.name}.py"
+
+    @property
+    def folder(self) -> Path:
+        """Where the environment is, or would be."""
+        digest = hashlib.sha256("\n".join(self.pins).encode()).hexdigest()[:10]
+        return cache_folder() / f"{self.name}-{digest}"
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether the environment is there; it works, or it would not be."""
+        return (self.folder / _READY).is_file()
+
+
+PACKAGES: dict[str, Package] = {
+    p.name: p
+    for p in (
+        Package(
+            "itea",
+            "ITEA, interaction-transformation evolution (BSD-3-Clause)",
+            # its code needs scikit-learn before 1.6 and NumPy before 2
+            ("itea==1.1.2", "numpy==1.26.4", "scikit-learn==1.3.2", "pandas==2.2.3",
+             "scipy==1.11.4", "jax==0.4.30", "jaxlib==0.4.30", "sympy==1.14.0"),
+            pythons=("3.11", "3.12"),
+        ),
+        Package(
+            "operon",
+            "Operon, genetic programming in C++ (MIT)",
+            ("pyoperon==0.6.2", "numpy==2.4.6", "scikit-learn==1.9.1", "sympy==1.14.0"),
+        ),
+        Package(
+            "gplearn",
+            "gplearn, genetic programming in NumPy (BSD-3-Clause)",
+            ("gplearn==0.4.3", "numpy==2.4.6", "scikit-learn==1.9.1"),
+        ),
+        Package(
+            "pysr",
+            "PySR, genetic programming in Julia (Apache-2.0)",
+            ("pysr==1.5.9",),
+            program="julia",
+        ),
+    )
+}  # fmt: skip
+
+
+def cache_folder() -> Path:
+    """The folder of all environments; ``EQUATE_ENVIRONMENTS`` moves it."""
+    chosen = os.environ.get("EQUATE_ENVIRONMENTS")
+    return Path(chosen) if chosen else Path(pooch.os_cache("equate-srbench")) / "environments"
+
+
+def package(name: str) -> Package:
+    """The package of a method; raises ValueError for one that has none."""
+    if name not in PACKAGES:
+        raise ValueError(
+            f"{name!r} has no environment of its own: use one of {', '.join(PACKAGES)}"
+        )
+    return PACKAGES[name]
+
+
+def python_of(name: str) -> Path:
+    """The interpreter that has the package.
+
+    Raises
+    ------
+    EnvironmentMissing
+        If the environment, or a program that the package needs, is not here.
+    """
+    wanted = package(name)
+    if wanted.program and shutil.which(wanted.program) is None:
+        raise EnvironmentMissing(
+            f"method {name!r} needs {wanted.program!r}, which is not on the PATH: install it, "
+            f"then run `equate baselines install {name}`"
+        )
+    if not wanted.is_installed:
+        raise EnvironmentMissing(
+            f"method {name!r} runs in an environment of its own, which is not at "
+            f"{wanted.folder}: run `equate baselines install {name}`"
+        )
+    return _python_in(wanted.folder)
+
+
+def install(
+    name: str,
+    *,
+    python: str = "",
+    again: bool = False,
+    report: Callable[[str], object] = lambda line: None,
+) -> Path:
+    """Make the environment of a package, unless it is there.
+
+    Parameters
+    ----------
+    name : str
+        Method key.
+    python : str, optional
+        Interpreter for it; by default this one, or one on the PATH that the pins have wheels for.
+    again : bool, default=False
+        Make it anew.
+    report : callable, optional
+        Told what is being done, a line at a time.
+
+    Returns
+    -------
+    Path
+        The environment's folder.
+
+    Raises
+    ------
+    InstallError
+        If no interpreter fits, or making, installing or importing fails.
+    ValueError
+        If the method has no environment.
+    """
+    wanted = package(name)
+    if wanted.is_installed and not again:
+        report(f"{name}: already at {wanted.folder}")
+        return wanted.folder
+    if wanted.program and shutil.which(wanted.program) is None:
+        raise InstallError(f"{name} needs {wanted.program!r} on the PATH: install it first")
+    chosen = python or _fitting_python(wanted)
+    wanted.folder.parent.mkdir(parents=True, exist_ok=True)
+    # beside its place, so that the move into place is one step
+    build = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=wanted.folder.parent))
+    try:
+        report(f"{name}: making an environment with {chosen}")
+        _run([chosen, "-m", "venv", str(build)], f"cannot make a venv with {chosen}")
+        inside = _python_in(build)
+        report(f"{name}: installing {' '.join(wanted.pins)}")
+        pip = [str(inside), "-m", "pip", "--disable-pip-version-check", "--no-input"]
+        _run([*pip, "install", "--quiet", *wanted.pins], f"pip could not install {name}")
+        report(f"{name}: trying it")
+        _run([str(inside), str(wanted.worker), "--check"], f"{name} was installed but fails")
+        frozen = _run([*pip, "freeze"], "pip freeze fails").splitlines()
+        ready = {"pins": wanted.pins, "python": chosen, "installed": frozen}
+        (build / _READY).write_text(json.dumps(ready, indent=1), encoding="utf-8")
+        _move(build, wanted.folder, again)
+    finally:
+        shutil.rmtree(build, ignore_errors=True)
+    report(f"{name}: ready at {wanted.folder}")
+    return wanted.folder
+
+
+def _move(build: Path, place: Path, again: bool) -> None:
+    """Put a finished environment in its place; of two made at once the first stays."""
+    if again and place.exists():
+        old = build.with_name(f"{build.name}-old")
+        place.rename(old)
+        shutil.rmtree(old, ignore_errors=True)
+    elif place.exists() and not (place / _READY).is_file():
+        shutil.rmtree(place)  # made by nobody we know; without the mark it is not in use
+    try:
+        build.rename(place)
+    except OSError:
+        if not (place / _READY).is_file():
+            raise
+
+
+def _python_in(folder: Path) -> Path:
+    where = ("Scripts", "python.exe") if os.name == "nt" else ("bin", "python")
+    return folder.joinpath(*where)
+
+
+def _fitting_python(wanted: Package) -> str:
+    """Our own interpreter if the pins have wheels for it, else one from the PATH."""
+    if f"{sys.version_info[0]}.{sys.version_info[1]}" in wanted.pythons:
+        return sys.executable
+    for version in wanted.pythons:
+        found = shutil.which(f"python{version}")
+        if found:
+            return found
+    raise InstallError(
+        f"{wanted.name} needs Python {' or '.join(wanted.pythons)}, this is "
+        f"{sys.version_info[0]}.{sys.version_info[1]}: give one with --python PATH"
+    )
+
+
+def _run(command: list[str], failure: str) -> str:
+    """Output of a command; the last lines of what it said are part of the error."""
+    try:
+        done = subprocess.run(  # noqa: S603 - our own arguments, no shell
+            command, capture_output=True, text=True, check=False, env=clean_environment()
+        )
+    except OSError as error:
+        raise InstallError(f"{failure}: {error}") from None
+    if done.returncode:
+        said = " | ".join((done.stderr or done.stdout).strip().splitlines()[-3:])
+        raise InstallError(f"{failure} (exit code {done.returncode}): {said}")
+    return done.stdout
+
+
+def clean_environment() -> dict[str, str]:
+    """Our environment without what would lead another interpreter to our packages."""
+    own = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
+    return {k: v for k, v in os.environ.items() if k not in own}

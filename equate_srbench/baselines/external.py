@@ -1,0 +1,337 @@
+"""Regressors whose package lives in an environment of its own, reached through a process."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import queue
+import subprocess
+import tempfile
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from equate_srbench.baselines import environments
+from equate_srbench.expr.equation import Equation
+from equate_srbench.expr.errors import FormulaError
+
+_SECONDS_TO_START = 600.0  # imports on a very busy machine
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+
+class WorkerError(RuntimeError):
+    """A rival's process failed, died or did not answer in time, without a formula."""
+
+
+class Worker:
+    """One process in a package's environment; serves one request at a time.
+
+    Parameters
+    ----------
+    name : str
+        Method key of the package.
+
+    Raises
+    ------
+    EnvironmentMissing
+        If the environment is not here.
+    """
+
+    def __init__(self, name: str) -> None:
+        python = environments.python_of(name)
+        self.name, self.owner = name, os.getpid()
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
+        self._process = subprocess.Popen(  # noqa: S603 - our own script, no shell
+            [str(python), str(environments.package(name).worker), str(self.owner)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._said,
+            text=True,
+            env={**environments.clean_environment(), **dict.fromkeys(_THREADS, "1")},
+        )
+        self._answers: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        threading.Thread(
+            target=_collect, args=(self._process.stdout, self._answers), daemon=True
+        ).start()
+        self._ready = False
+
+    @property
+    def pid(self) -> int:
+        """Process number."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs and is ours (a fork has copies of its parent's workers)."""
+        return self.owner == os.getpid() and self._process.poll() is None
+
+    def await_start(self) -> None:
+        """Wait until the package is imported.
+
+        Raises
+        ------
+        WorkerError
+            If it dies or takes too long.
+        """
+        if not self._ready:
+            self._next(time.monotonic() + _SECONDS_TO_START)
+            self._ready = True
+
+    def ask(
+        self, request: dict[str, Any], seconds: float, on_formula: Callable[[str], object]
+    ) -> float:
+        """Send a request and wait for its end.
+
+        Parameters
+        ----------
+        request : dict
+            JSON-able.
+        seconds : float
+            After so long the process is killed.
+        on_formula : callable
+            Told of each better formula as it comes.
+
+        Returns
+        -------
+        float
+            Seconds that the fit took in there.
+
+        Raises
+        ------
+        WorkerError
+            If it fails, dies or takes too long. Formulas told of until then are good.
+        """
+        end = time.monotonic() + seconds
+        self.await_start()
+        try:
+            assert self._process.stdin is not None
+            self._process.stdin.write(json.dumps(request, default=_plain) + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise self._death() from None
+        while True:
+            answer = self._next(end)
+            if "formula" in answer:
+                on_formula(answer["formula"])
+            elif "done" in answer:
+                return float(answer["done"])
+            else:
+                raise WorkerError(f"{self.name} failed: {answer.get('error')}")
+
+    def close(self) -> None:
+        """End the process, whatever it does."""
+        if self.owner != os.getpid():
+            return
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout, self._said):
+            if pipe is not None:
+                pipe.close()
+
+    def _next(self, end: float) -> dict[str, Any]:
+        try:
+            answer = self._answers.get(timeout=max(0.0, end - time.monotonic()))
+        except queue.Empty:
+            raise WorkerError(f"{self.name} did not answer in time and was ended") from None
+        if answer is None:
+            raise self._death()
+        return answer
+
+    def _death(self) -> WorkerError:
+        code = self._process.wait()
+        self._said.seek(0)
+        said = self._said.read().decode(errors="replace").strip().splitlines()[-3:]
+        return WorkerError(f"{self.name} died (exit code {code}): {' | '.join(said)}")
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's numbers as Python's."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{value!r} cannot be sent to a rival's process: use plain numbers and text")
+
+
+def _collect(lines: Any, answers: queue.SimpleQueue[dict[str, Any] | None]) -> None:
+    try:
+        for line in lines:
+            answers.put(json.loads(line))
+    except ValueError:  # closed while reading, or a line cut by the kill
+        pass
+    answers.put(None)
+
+
+class _Pool:
+    """Idle workers by name: a fit takes one and gives it back unless it failed."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._idle: dict[str, list[Worker]] = {}
+        atexit.register(self.close)
+
+    def take(self, name: str) -> Worker:
+        """An idle worker, or a new one."""
+        with self._lock:
+            idle = self._idle.get(name, [])
+            while idle:
+                worker = idle.pop()
+                if worker.alive:
+                    return worker
+                worker.close()
+        return Worker(name)
+
+    def give(self, worker: Worker) -> None:
+        """Keep a worker for the next fit."""
+        with self._lock:
+            self._idle.setdefault(worker.name, []).append(worker)
+
+    def close(self) -> None:
+        """End all idle workers."""
+        with self._lock:
+            for idle in self._idle.values():
+                while idle:
+                    idle.pop().close()
+
+
+POOL = _Pool()
+
+
+class ExternalRegressor(RegressorMixin, BaseEstimator):
+    """A rival in an environment of its own, behind fit, predict and ``equation_``.
+
+    A subclass names its ``package``; its parameters other than ``max_time`` and ``random_state``
+    are sent to the worker script of that name.
+    """
+
+    package: ClassVar[str]
+
+    max_time: float
+    random_state: int | np.random.RandomState | None
+
+    def warm_up(self) -> Self:
+        """Start the package's process and wait for its imports, which are no part of a fit.
+
+        Raises
+        ------
+        EnvironmentMissing
+            If it is not installed; the message has the command that does it.
+        WorkerError
+            If it does not start.
+        """
+        worker = POOL.take(self.package)
+        try:
+            worker.await_start()
+        except BaseException:
+            worker.close()
+            raise
+        POOL.give(worker)
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Let the package find a formula.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        EnvironmentMissing
+            If the package is not installed.
+        WorkerError
+            If the package fails without having found any formula. When it had one, that one is
+            the answer, and a warning says what happened.
+        """
+        X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
+        seed = int(check_random_state(self.random_state).randint(2**31))
+        self.warm_up()
+        self.__dict__.pop("equation_", None)
+        started = time.monotonic()
+        try:
+            self._ask(np.asarray(X), np.asarray(y, dtype=np.float64), seed)
+        except WorkerError as error:
+            if not hasattr(self, "equation_"):
+                raise
+            warnings.warn(
+                f"{error}; the answer is its best formula until then", UserWarning, stacklevel=2
+            )
+        finally:  # an alarm or Ctrl-C passes through, the best so far is in place
+            self.fit_time_ = time.monotonic() - started
+        return self
+
+    def predict(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Values of the formula.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Exactly what ``equation_`` says; not finite where the formula is not.
+        """
+        check_is_fitted(self, "equation_")
+        X = validate_data(self, X, dtype=np.float64, reset=False)
+        with np.errstate(all="ignore"):
+            return self.equation_.predict(X)
+
+    def model_string(self, X: pd.DataFrame | None = None) -> str:
+        """The formula as SymPy reads it, in the names of X's columns, else those seen in fit."""
+        check_is_fitted(self, "equation_")
+        if X is None or not hasattr(X, "columns"):
+            return str(self.equation_)
+        return str(Equation(self.equation_.tree, [str(c) for c in X.columns]))
+
+    def _ask(self, X: NDArray[Any], y: NDArray[Any], seed: int) -> None:
+        own = ("max_time", "random_state")
+        settings = {k: v for k, v in self.get_params().items() if k not in own}
+        worker = POOL.take(self.package)
+        try:
+            with tempfile.TemporaryDirectory(prefix="equate-") as folder:
+                np.save(Path(folder, "X.npy"), X, allow_pickle=False)
+                np.save(Path(folder, "y.npy"), y, allow_pickle=False)
+                request = {
+                    "folder": folder,
+                    "settings": settings,
+                    "seconds": self.max_time,
+                    "seed": seed,
+                }
+                worker.ask(request, self._limit(), self._take)
+            if not hasattr(self, "equation_"):
+                raise WorkerError(f"{self.package} found no formula in {self.max_time:g} s")
+        except BaseException:
+            worker.close()
+            raise
+        POOL.give(worker)
+
+    def _limit(self) -> float:
+        """Seconds after which the process is ended: rivals look at the clock now and then."""
+        return self.max_time + max(10.0, 0.5 * self.max_time)
+
+    def _take(self, formula: str) -> None:
+        """The formula is the answer from now on, if it can be read."""
+        plain = [f"x{j}" for j in range(self.n_features_in_)]
+        names = [str(name) for name in getattr(self, "feature_names_in_", plain)]
+        try:
+            self.equation_ = Equation(Equation.from_string(formula, plain).tree, names)
+        except FormulaError as error:  # too deep, say: the last one that can be read stays
+            warnings.warn(
+                f"a formula of {self.package} cannot be read: {error}", UserWarning, stacklevel=2
+            )

@@ -1,0 +1,77 @@
+"""gplearn behind the protocol."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from gplearn.genetic import SymbolicRegressor
+from protocol import Best, Clock, main
+
+#: The functions as written down; gplearn guards them next to 0, which a formula cannot say.
+_TEXT = {
+    "add": "({} + {})",
+    "sub": "({} - {})",
+    "mul": "({}*{})",
+    "div": "({}/{})",
+    "sqrt": "sqrt(abs({}))",
+    "log": "log(abs({}))",
+    "sin": "sin({})",
+    "cos": "cos({})",
+}
+
+
+def fit(
+    X: np.ndarray, y: np.ndarray, settings: dict[str, Any], seconds: float, seed: int, tell: Any
+) -> None:
+    """Add generations one by one until the next would not end in time."""
+    clock, best = Clock(seconds), Best(tell, _formula)
+    est = SymbolicRegressor(
+        population_size=settings.get("population_size", 1000),
+        generations=1,
+        tournament_size=20,
+        init_depth=(2, 6),
+        init_method="half and half",
+        function_set=tuple(_TEXT),
+        metric="mean absolute error",
+        parsimony_coefficient=settings.get("parsimony_coefficient", 0.001),
+        p_crossover=0.9,
+        p_subtree_mutation=0.01,
+        p_hoist_mutation=0.01,
+        p_point_mutation=0.01,
+        p_point_replace=0.05,
+        max_samples=1.0,
+        warm_start=True,
+        low_memory=True,
+        n_jobs=1,
+        random_state=seed,
+    )
+    last = 0.0
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        while last == 0.0 or clock.elapsed() + last < seconds:
+            started = clock.elapsed()
+            est.fit(X, y)
+            best.offer(est._program.program, est._program.raw_fitness_)
+            last = clock.elapsed() - started
+            est.set_params(generations=est.generations + 1)
+    best.tell()
+
+
+def _formula(program: list[Any]) -> str:
+    """A program is functions, numbers of columns and constants in prefix order."""
+    done: list[str] = []
+    for item in reversed(program):
+        if hasattr(item, "arity"):
+            arguments = [done.pop() for _ in range(item.arity)]
+            done.append(_TEXT[item.name].format(*arguments))
+        elif isinstance(item, (int, np.integer)):
+            done.append(f"x{int(item)}")
+        else:
+            done.append(f"({float(item)!r})")
+    return done.pop()
+
+
+if __name__ == "__main__":
+    main(fit)

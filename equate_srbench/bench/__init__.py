@@ -1,0 +1,1 @@
+"""Many fits of many methods on many data sets, kept as rows."""

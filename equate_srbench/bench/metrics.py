@@ -1,0 +1,84 @@
+"""Scores of one fit, as SRBench counts them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.metrics import r2_score
+
+from equate_srbench.bench.assess import assess
+from equate_srbench.expr.complexity import complexity
+from equate_srbench.expr.errors import FormulaError
+from equate_srbench.expr.parser import parse
+from equate_srbench.expr.simplify import simplify, warm_up
+
+Array = NDArray[np.float64]
+
+_SIMPLIFY_SECONDS = 5.0
+_ASSESS_SECONDS = 30.0
+_ROWS = 1000  # on which a simplified formula must agree
+
+
+def accuracy(y_train: Array, p_train: Array, y_test: Array, p_test: Array) -> dict[str, Any]:
+    """R2 and the two thresholds.
+
+    Parameters
+    ----------
+    y_train, p_train : ndarray of shape (n_train,)
+        Target and finite prediction.
+    y_test, p_test : ndarray of shape (n_test,)
+
+    Returns
+    -------
+    dict
+        ``r2_train``, ``r2_test``, ``acc99`` and ``acc999`` (of the test R2).
+    """
+    r2 = float(r2_score(y_test, p_test))
+    return {
+        "r2_train": float(r2_score(y_train, p_train)),
+        "r2_test": r2,
+        "acc99": r2 > 0.99,
+        "acc999": r2 > 0.999,
+    }
+
+
+def formula(model: str, X: pd.DataFrame, truth: str | None) -> dict[str, Any]:
+    """Size of a formula, and whether it is the truth.
+
+    Parameters
+    ----------
+    model : str
+        As SymPy reads it, in the names of the columns of ``X``.
+    X : DataFrame of shape (n_rows, n_features)
+        Rows of the data set.
+    truth : str or None
+        The formula behind the data, None where there is none.
+
+    Returns
+    -------
+    dict
+        ``complexity`` (nodes of the formula as SymPy reads it), ``complexity_simplified`` (the
+        same after at most 5 s of simplification in a worker that can be killed), ``solved`` and
+        ``solved_reason``. All None for a formula beyond the limits of our parser.
+    """
+    warm_up()
+    names = [str(name) for name in X.columns]
+    found = assess(model, truth, X, seconds=_ASSESS_SECONDS) if truth is not None else None
+    verdict = {
+        "solved": found.solved if found else None,
+        "solved_reason": found.reason if found else None,
+    }
+    try:
+        tree = parse(model, names)
+    except FormulaError:  # more than 500 nodes, or an operator that only this method has
+        return {"complexity": None, "complexity_simplified": None, **verdict}
+    rows = X.to_numpy(dtype=np.float64)[:_ROWS]
+    shorter = simplify(tree, rows, time_limit=_SIMPLIFY_SECONDS)
+    return {
+        "complexity": complexity(tree),
+        "complexity_simplified": complexity(shorter),
+        **verdict,
+    }

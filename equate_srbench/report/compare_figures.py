@@ -1,0 +1,255 @@
+"""Figures that compare methods, from rows only; each comes as a matplotlib figure."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from equate_srbench.report.compare import EXACT, Block, interval, summary
+from equate_srbench.report.figures import nines
+from equate_srbench.report.methods import style
+
+#: Data sets beyond which a dot for each would not be readable.
+MOST_DOTS = 45
+STYLE: dict[Any, Any] = {
+    "font.size": 9.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "svg.fonttype": "none",
+    "text.parse_math": False,
+}
+_TOP = 10.0  # where exact formulas are drawn
+_TICKS = {0.0: "≤ 0", 1.0: "0.9", 2.0: "0.99", 3.0: "0.999", 4.0: "0.9999", 6.0: "1 - 1e-6",
+          8.0: "1 - 1e-8", _TOP: "exact"}  # fmt: skip
+
+
+def triple(block: Block) -> Figure:
+    """Accuracy, size and time of each method: median over data sets with its 95 % interval.
+
+    SRBench's own summary picture. Methods are sorted by their share of R2 > .999.
+    """
+    table = summary(block).sort_values(["r2_999", "r2_99"])
+    fig = Figure(figsize=(9.2, 1.3 + 0.36 * len(table)), layout="constrained")
+    axes = fig.subplots(1, 3, sharey=True)
+    places = np.arange(len(table))
+    for place, method in zip(places, table.index, strict=True):
+        look = style(method)
+        row = table.loc[method]
+        for name, face in (("r2_99", "white"), ("r2_999", look.colour)):
+            ends = [row[f"{name}_low"], row[f"{name}_high"]]
+            _point(axes[0], place, row[name], ends, look.colour, look.marker, face)
+        per_set = block.rows[block.rows["method"] == method].groupby("dataset")
+        for ax, column in ((axes[1], "complexity"), (axes[2], "fit_seconds")):
+            values = per_set[column].median().to_numpy(float, na_value=np.nan)
+            if np.isfinite(values).any():
+                ends = interval(values, "median")
+                middle = float(np.nanmedian(values))
+                _point(ax, place, middle, ends, look.colour, look.marker, look.colour)
+    axes[0].set(xlabel="share of R² > .99 (open), > .999 (filled)", xlim=(-0.03, 1.03))
+    axes[1].set(xlabel="size (nodes), median", xscale="log")
+    axes[2].set(xlabel="time of a fit (s), median", xscale="log")
+    axes[0].set_yticks(places, [style(m).label for m in table.index])
+    for ax in axes[1:]:
+        _plain_decades(ax)
+    fig.suptitle(_caption(block), fontsize=10)
+    return fig
+
+
+def _point(ax: Axes, y: float, x: float, ends: Any, colour: str, marker: str, face: str) -> None:
+    low, high = ends
+    if low == low:
+        ax.plot([low, high], [y, y], color=colour, linewidth=1.6, alpha=0.55, zorder=2)
+    edge = {} if marker in "12" else {"markerfacecolor": face}
+    ax.plot(x, y, marker, color=colour, markersize=7, zorder=3, **edge)
+
+
+def trade_off(block: Block) -> Figure:
+    """Median rank of accuracy against median rank of size; the line joins undominated methods."""
+    ranks = {
+        "accuracy": block.table("accuracy").rank(axis=1, ascending=False),
+        "size": block.table("complexity").astype(float).rank(axis=1, na_option="bottom"),
+    }
+    points = pd.DataFrame({name: table.mean() for name, table in ranks.items()})
+    fig = Figure(figsize=(5.2, 4.2), layout="constrained")
+    ax = fig.add_subplot()
+    front = undominated(points)
+    ax.plot(points.loc[front, "size"], points.loc[front, "accuracy"], color="#bbbbbb", zorder=1)
+    for method, point in points.iterrows():
+        look = style(str(method))
+        ax.plot(point["size"], point["accuracy"], look.marker, color=look.colour, markersize=9)
+        ax.annotate(
+            look.label, (point["size"], point["accuracy"]), textcoords="offset points",
+            xytext=(7, 4), fontsize=8.5,
+        )  # fmt: skip
+    ax.margins(0.18)
+    ax.invert_yaxis()
+    ax.set(xlabel="mean rank of size (left: short)", ylabel="mean rank of test R² (up: accurate)")
+    fig.suptitle(_caption(block), fontsize=10)
+    return fig
+
+
+def undominated(points: pd.DataFrame) -> list[Any]:
+    """Labels of the rows that no other row beats in all columns (less is better), by the last."""
+    values = points.to_numpy(float)
+    keep = [
+        not any((other <= own).all() and (other < own).any() for other in values) for own in values
+    ]
+    return list(points[keep].sort_values(list(points.columns)[::-1]).index)
+
+
+def per_data_set(block: Block) -> Figure:
+    """Test R2 of every method on each data set; the hardest stand at the top."""
+    table = block.table("accuracy")
+    table = table.iloc[np.argsort(-_height(table).mean(axis=1), kind="stable")]
+    fig = Figure(figsize=(9.2, 1.2 + 0.19 * len(table)), layout="constrained")
+    ax = fig.add_subplot()
+    spread = np.linspace(-0.22, 0.22, len(table.columns)) if len(table.columns) > 1 else [0.0]
+    for shift, method in zip(spread, table.columns, strict=True):
+        look = style(method)
+        ax.plot(
+            _height(table[method]), np.arange(len(table)) + shift, look.marker,
+            color=look.colour, markersize=5, alpha=0.85, linestyle="", label=look.label,
+        )  # fmt: skip
+    ax.set_yticks(np.arange(len(table)), list(table.index), fontsize=7.5)
+    ax.set_ylim(-0.6, len(table) - 0.4)
+    _nines_axis(ax)
+    _legend(ax)
+    return fig
+
+
+def profile(block: Block) -> Figure:
+    """Share of data sets on which a method reaches at least an R2: up and right is better."""
+    table = block.table("accuracy")
+    fig = Figure(figsize=(6.4, 3.8), layout="constrained")
+    ax = fig.add_subplot()
+    for method in table.columns:
+        look = style(method)
+        heights = np.sort(_height(table[method]))
+        share = 1.0 - np.arange(len(heights)) / len(heights)
+        ax.step(
+            [0.0, *heights, _TOP], [1.0, *share, 0.0 if heights[-1] < _TOP else share[-1]],
+            where="pre", color=look.colour, label=look.label, linewidth=1.5,
+        )  # fmt: skip
+    ax.set(ylabel="share of data sets", ylim=(0.0, 1.03))
+    _nines_axis(ax, "test R² of at least")
+    _legend(ax)
+    return fig
+
+
+def convergence(block: Block) -> Figure | None:
+    """Share of fits whose best formula so far has R2 > .99 on the fit rows, over time.
+
+    None if no method tells when its best improved.
+    """
+    told = block.rows[block.rows["trace"].notna() & (block.rows["trace"] != "null")]
+    if told.empty:
+        return None
+    longest = float(block.rows["max_time"].max())
+    grid = np.geomspace(0.01 * longest, longest, 200)
+    fig = Figure(figsize=(6.4, 3.8), layout="constrained")
+    ax = fig.add_subplot()
+    for method in block.methods:
+        rows = told[told["method"] == method]
+        if rows.empty:
+            continue
+        reached = []
+        for trace in rows["trace"]:
+            times = [s for s, r2 in json.loads(trace) if r2 > 0.99]
+            reached.append(min(times, default=np.inf))
+        look = style(method)
+        share = [(np.array(reached) <= t).mean() for t in grid]
+        ax.plot(grid, share, color=look.colour, label=look.label, linewidth=1.5)
+    ax.set(xscale="log", xlabel="seconds of the fit", ylim=(-0.02, 1.03),
+           ylabel="share with fit R² > .99")  # fmt: skip
+    _plain_decades(ax)
+    _legend(ax)
+    return fig
+
+
+def critical_difference(block: Block) -> Figure | None:
+    """Mean ranks of test R2 with bars that join methods which cannot be told apart.
+
+    Friedman's test, then Wilcoxon's with Holm's correction; None for fewer than three methods or
+    six data sets, where the test says nothing.
+    """
+    import scikit_posthocs
+
+    table = block.table("accuracy")
+    if table.shape[1] < 3 or len(table) < 6:
+        return None
+    worst = table.replace(-np.inf, np.nan).min().min() - 1.0
+    table = table.replace(-np.inf, worst).rename(columns=lambda m: style(m).label)
+    ranks = table.rank(axis=1, ascending=False).mean()
+    melted = table.reset_index().melt(id_vars="dataset")
+    # equal scores on every data set have no difference to test
+    p = scikit_posthocs.posthoc_wilcoxon(
+        melted, val_col="value", group_col="method", p_adjust="holm", zero_method="zsplit"
+    )
+    fig = Figure(figsize=(7.0, 0.9 + 0.28 * len(ranks)), layout="constrained")
+    ax = fig.add_subplot()
+    colours = {style(m).label: style(m).colour for m in block.methods}
+    scikit_posthocs.critical_difference_diagram(
+        ranks, p, ax=ax, color_palette=colours, label_fmt_left="{label} ({rank:.2f})",
+        label_fmt_right="({rank:.2f}) {label}",
+    )  # fmt: skip
+    ax.grid(visible=False)
+    return fig
+
+
+def draw(block: Block) -> dict[str, Figure]:
+    """All figures of a block by name."""
+    with mpl.rc_context(STYLE):
+        figures = {
+            "triple": triple(block),
+            "trade_off": trade_off(block),
+            "profile": profile(block),
+            "convergence": convergence(block),
+            "ranks": critical_difference(block),
+        }
+        if block.rows["dataset"].nunique() <= MOST_DOTS:
+            figures["data_sets"] = per_data_set(block)
+    return {name: figure for name, figure in figures.items() if figure is not None}
+
+
+# -- parts -------------------------------------------------------------------------------------
+
+
+def _caption(block: Block) -> str:
+    n_seeds = block.rows["seed"].nunique()
+    seeds = f", {n_seeds} seeds" if n_seeds > 1 else ""
+    return f"{block.title}: {block.rows['dataset'].nunique()} data sets{seeds}"
+
+
+def _height(r2: pd.DataFrame | pd.Series) -> np.ndarray:
+    """R2 by its nines; what counts as exact stands at one place."""
+    height = nines(np.maximum(np.asarray(r2, dtype=float), 0.0))
+    return np.where(height > -np.log10(EXACT), _TOP, height)
+
+
+def _nines_axis(ax: Axes, label: str = "test R²") -> None:
+    ax.set_xticks(list(_TICKS), list(_TICKS.values()), fontsize=8)
+    ax.set(xlabel=label, xlim=(-0.3, _TOP + 0.3))
+
+
+def _plain_decades(ax: Axes) -> None:
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.xaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))
+
+
+def _legend(ax: Axes) -> None:
+    ax.legend(
+        loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=4, borderaxespad=0.2, fontsize=8,
+        handletextpad=0.4, columnspacing=1.2,
+    )  # fmt: skip

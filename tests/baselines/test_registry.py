@@ -1,0 +1,81 @@
+"""Methods by name."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import sympy
+
+from equate_srbench.baselines import registry
+
+
+@pytest.mark.parametrize(
+    ("name", "key"), [("tfs", "tpsr"), ("Equate", "equate"), ("a.b:C", "a.b:C"), ("hgb", "hgb")]
+)
+def test__resolve__aliases_and_classes__key(name, key):
+    """Aliases lead to keys, a class stays as it is."""
+    assert registry.resolve(name) == key
+
+
+def test__resolve__typo__error_with_the_right_name():
+    """A typo is answered with what was meant."""
+    with pytest.raises(ValueError, match=r"unknown method 'opern'.*did you mean 'operon'"):
+        registry.resolve("opern")
+
+
+def test__methods__all_of_them__have_a_home():
+    """Descriptions and classes are of the same methods."""
+    assert set(registry.METHODS) == set(registry._HOME)
+    assert set(registry.ALIASES.values()) <= set(registry.METHODS)
+
+
+@pytest.mark.parametrize(
+    ("name", "preset"), [("equate", "default"), ("equate-paper", "paper"), ("equate-fast", "fast")]
+)
+def test__make__presets__are_set_with_time_and_seed(name, preset):
+    """Common parameters and the method's own arrive in the estimator."""
+    est = registry.make(name, max_time=3.0, random_state=7, lam=0.5)
+    assert (est.preset, est.max_time, est.random_state, est.lam) == (preset, 3.0, 7, 0.5)
+
+
+def test__make__estimator_without_seed_and_time__goes_without():
+    """A reference point takes no parameters it does not know."""
+    est = registry.make("linear", max_time=3.0, random_state=7)
+    X = np.arange(10.0)[:, None]
+    assert est.fit(X, 2 * X[:, 0]).score(X, 2 * X[:, 0]) == 1.0
+    assert registry.make("hgb", random_state=7).random_state == 7
+
+
+def test__make__unknown_setting__error_lists_the_known():
+    """A misspelt setting is not passed over."""
+    with pytest.raises(ValueError, match=r"no setting 'presett': it has .*preset"):
+        registry.make("equate", presett="fast")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("no.such.module:A", "no module 'no.such.module'"), ("sklearn.dummy:No", "has no 'No'")],
+)
+def test__make__class_that_is_not_there__clear_error(name, message):
+    """The part of the name that is wrong is named."""
+    with pytest.raises(ValueError, match=message):
+        registry.make(name)
+
+
+def test__make__class_path__any_regressor():
+    """Any scikit-learn regressor is a method."""
+    est = registry.make("sklearn.dummy:DummyRegressor", strategy="median")
+    assert est.strategy == "median"
+
+
+def test__model_string__formula__in_the_names_of_the_table():
+    """A formula estimator speaks in the names of the columns it is given."""
+    X = pd.DataFrame({"m": np.arange(1.0, 30.0), "a": np.linspace(2.0, 1.0, 29)})
+    est = registry.make("equate-fast", random_state=0).fit(X, X["m"] * X["a"])
+    text = registry.model_string(est, X)
+    assert sympy.simplify(sympy.sympify(text) - sympy.Symbol("m") * sympy.Symbol("a")) == 0
+
+
+def test__model_string__no_formula__none():
+    """Reference points have no formula."""
+    X = np.arange(30.0)[:, None]
+    assert registry.model_string(registry.make("linear").fit(X, X[:, 0])) is None

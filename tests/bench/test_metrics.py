@@ -1,0 +1,51 @@
+"""Scores and sizes of one fit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from equate_srbench.bench import metrics
+
+
+@pytest.fixture
+def X(rng) -> pd.DataFrame:
+    """Rows with a name that SymPy owns."""
+    return pd.DataFrame(rng.uniform(1, 3, (200, 2)), columns=["I", "x"])
+
+
+@pytest.mark.parametrize(
+    ("error", "acc99", "acc999"), [(0.0, True, True), (0.05, True, False), (0.2, False, False)]
+)
+def test__accuracy__error_grows__thresholds_fall(rng, error, acc99, acc999):
+    """The thresholds are strict and look at the test rows."""
+    y = rng.normal(size=4000)
+    p = y + error * rng.normal(size=4000)
+    found = metrics.accuracy(y, y, y, p)
+    assert found["r2_train"] == 1.0
+    assert found["r2_test"] == pytest.approx(1 - error**2, abs=5e-3)
+    assert (found["acc99"], found["acc999"]) == (acc99, acc999)
+
+
+def test__formula__raw_and_simplified__srbench_counts(X):
+    """Nodes as SymPy reads the text, and fewer after simplification."""
+    found = metrics.formula("x*I/(x*2.5 + x*I) + I", X, None)
+    assert found["complexity"] > found["complexity_simplified"] >= 9
+    assert found["solved"] is None
+    assert found["solved_reason"] is None
+
+
+def test__formula__beyond_the_parser__no_size_and_undecided(X):
+    """A function that nobody here knows has no size; what it is stays open."""
+    found = metrics.formula("besselj(0, x)", X, "x")
+    assert found["complexity"] is None
+    assert found["solved"] is None
+    assert "besselj" in found["solved_reason"]
+
+
+def test__accuracy__arrays_of_any_float__plain_numbers():
+    """The values are Python's, ready for JSON."""
+    y = np.arange(4, dtype=np.float32)
+    found = metrics.accuracy(y, y, y, y)
+    assert {type(v) for v in found.values()} == {float, bool}
