@@ -76,6 +76,12 @@ def block(rows: pd.DataFrame, names: set[str]) -> list[str]:
     return lines
 
 
+def _git(*words: str) -> str:
+    """What git says about this checkout."""
+    done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
 def table(peers: Path) -> str:
     """The comparison as Markdown, block by block."""
     ours = pd.read_csv(ROWS, dtype={"setting": str})
@@ -87,13 +93,9 @@ def table(peers: Path) -> str:
         ours[(ours.suite == "feynman") & (ours.noise == 0.1) & (ours.method == "equate")].dataset
     ) or set(ours[(ours.suite == "feynman") & (ours.method == "equate-paper")].dataset)
     strogatz = set(theirs[theirs.suite == "strogatz"].dataset)
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.strip()
+    commit = _git("describe", "--always")
+    if _git("status", "--porcelain", "--", "equate_srbench"):
+        commit += " with changes"
     lines = [
         "# Feynman and Strogatz, 10 seconds a fit",
         "",
@@ -115,7 +117,28 @@ def table(peers: Path) -> str:
         part = block(rows[rows.noise == noise], names)
         if len(part) > 2:
             lines += [f"## {title}", "", *part, ""]
-    return "\n".join(lines)
+    return "\n".join([*lines, *pooled(rows, quarter, strogatz)])
+
+
+def pooled(rows: pd.DataFrame, quarter: set[str], strogatz: set[str]) -> list[str]:
+    """What adaptation and ascent add to the backbone: pairs on the sets of both suites."""
+    rows = rows[(rows.noise == 0) & rows.dataset.isin(quarter | strogatz)]
+    r2 = rows.pivot_table(index="dataset", columns="method", values="r2_test", dropna=False)
+    if not {"equate-paper", "e2e"} <= set(r2.columns):
+        return []
+    r2 = r2[["equate-paper", "e2e"]].fillna(-np.inf)
+    better = (r2["equate-paper"] > r2["e2e"] + 1e-6).sum()
+    worse = (r2["equate-paper"] < r2["e2e"] - 1e-6).sum()
+    shares = 100 * (r2 > 0.99).mean()
+    return [
+        "## What adaptation and ascent add to the backbone",
+        "",
+        f"Both suites together, {len(r2)} sets without noise: R2 > .99 on "
+        f"{shares['equate-paper']:.1f} % (`paper`) against {shares['e2e']:.1f} % (`E2ERegressor`); "
+        f"test R2 better on {better} sets, worse on {worse}, equal to 1e-6 on "
+        f"{len(r2) - better - worse}.",
+        "",
+    ]
 
 
 def main() -> None:
