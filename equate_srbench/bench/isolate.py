@@ -154,7 +154,7 @@ class _Keepers:
     def _replace(self, modules: tuple[str, ...]) -> None:
         with self._lock:
             keeper = self._keepers.get(modules)
-            if keeper is not None and not keeper.alive:
+            if keeper is not None and keeper.is_gone():
                 self._keepers.pop(modules).close()
 
     def _forget_after_fork(self) -> None:
@@ -185,9 +185,11 @@ class _Keeper:
                 start_new_session=True,  # Ctrl-C in a terminal goes to the whole foreground group
             )  # fmt: skip
 
-    @property
-    def alive(self) -> bool:
-        return self._process.poll() is None
+    def is_gone(self) -> bool:
+        """Whether it is dead; one that was just killed takes a moment to be."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_GONE_WITHIN)
+        return self._process.returncode is not None
 
     def connect(self) -> socket.socket:
         """A socket to a new watcher; if the keeper is dead, its other end is closed."""

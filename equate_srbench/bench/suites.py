@@ -193,7 +193,7 @@ def _generated(name: str, n_rows: int, seed: int) -> Dataset:
         return Dataset(name, *strogatz.rows(name), truth=strogatz.FORMULAS[name])
     facts = feynman()[name]
     rng = _generator(name, seed)
-    columns = {v: rng.uniform(*limits, n_rows) for v, limits in facts["variables"].items()}
+    columns = {v: rng.uniform(a, b, n_rows) for v, (a, b) in facts["variables"].items()}
     X = pd.DataFrame(columns)
     y = evaluate(parse(facts["formula"], list(columns)), X.to_numpy())
     return Dataset(name, X, y, facts["formula"])

@@ -193,7 +193,7 @@ def to_text(table: pd.DataFrame) -> str:
         }
     ).set_axis(table["label"], axis=0)
     shown.index.name = None
-    return shown.to_string()
+    return str(shown.to_string())
 
 
 def _share(value: float, low: float = np.nan, high: float = np.nan) -> str:

@@ -43,13 +43,13 @@ def triple(block: Block) -> Figure:
     table = summary(block).sort_values(["r2_999", "r2_99"])
     fig = Figure(figsize=(9.2, 1.3 + 0.36 * len(table)), layout="constrained")
     axes = fig.subplots(1, 3, sharey=True)
-    places = np.arange(len(table))
+    places = [float(i) for i in range(len(table))]
     for place, method in zip(places, table.index, strict=True):
         look = style(method)
         row = table.loc[method]
         for name, face in (("r2_99", "white"), ("r2_999", look.colour)):
-            ends = [row[f"{name}_low"], row[f"{name}_high"]]
-            _point(axes[0], place, row[name], ends, look.colour, look.marker, face)
+            shares = (float(row[f"{name}_low"]), float(row[f"{name}_high"]))
+            _point(axes[0], place, float(row[name]), shares, look.colour, look.marker, face)
         per_set = block.rows[block.rows["method"] == method].groupby("dataset")
         for ax, column in ((axes[1], "complexity"), (axes[2], "fit_seconds")):
             values = per_set[column].median().to_numpy(float, na_value=np.nan)
@@ -71,7 +71,7 @@ def _point(ax: Axes, y: float, x: float, ends: Any, colour: str, marker: str, fa
     low, high = ends
     if low == low:
         ax.plot([low, high], [y, y], color=colour, linewidth=1.6, alpha=0.55, zorder=2)
-    edge = {} if marker in "12" else {"markerfacecolor": face}
+    edge: dict[str, Any] = {} if marker in "12" else {"markerfacecolor": face}
     ax.plot(x, y, marker, color=colour, markersize=7, zorder=3, **edge)
 
 

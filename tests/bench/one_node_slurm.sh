@@ -52,6 +52,12 @@ CONF
 }
 
 stop() {
+    # jobs whose rows have arrived may still be ending, and would outlive the daemons
+    scancel --quiet --user "$(id -un)" || true
+    for _ in $(seq 50); do
+        [ -n "$(squeue --noheader 2> /dev/null)" ] || break
+        sleep 0.2
+    done
     for name in slurmd slurmctld munged; do
         if [ -f "$folder/run/$name.pid" ]; then
             kill "$(cat "$folder/run/$name.pid")" 2> /dev/null || true

@@ -235,9 +235,13 @@ def test__bench__ctrl_c__rows_kept_exit_code_130(
     command += [task("Fast").suite, "--methods", "misbehaving:Fast,misbehaving:Hangs"]
     command += ["--jobs", "1", "--out", str(out)]
     run = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
-    until(lambda: len(fits()) == 2, 120)
-    run.send_signal(signal.SIGINT)
-    said, _ = run.communicate(timeout=30)
+    try:
+        until(lambda: len(fits()) == 2, 120)
+        run.send_signal(signal.SIGINT)
+        said, _ = run.communicate(timeout=120)
+    finally:
+        run.kill()
+        run.communicate()
     assert run.returncode == 130
     assert "stopped with 1 fits to go" in said
     assert "--resume" in said
