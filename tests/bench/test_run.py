@@ -234,7 +234,11 @@ def test__bench__ctrl_c__rows_kept_exit_code_130(
     command = [sys.executable, "-c", "from equate_srbench.cli import main; main()", "bench"]
     command += [task("Fast").suite, "--methods", "misbehaving:Fast,misbehaving:Hangs"]
     command += ["--jobs", "1", "--out", str(out)]
-    run = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    run = subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, start_new_session=True,
+        # a test run in the background of a shell hands on that Ctrl-C is to be ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     try:
         until(lambda: len(fits()) == 2, 120)
         run.send_signal(signal.SIGINT)
