@@ -38,8 +38,12 @@ class EditSettings:
         Entries of a library.
     population, children : int
         Per island, and per round.
-    max_size : int
-        Nodes of an inner formula.
+    max_size, pressure
+        Most nodes of an inner formula, and parsimony: the error of a formula counts
+        ``1 + pressure * size`` times.
+    late_size, late_pressure
+        The same once a short formula has not been found in half of the time or of the patience:
+        what is left is noise, or needs many terms.
     """
 
     rows: int = 200
@@ -47,6 +51,9 @@ class EditSettings:
     population: int = 300
     children: int = 240
     max_size: int = 30
+    pressure: float = 0.04
+    late_size: int = 45
+    late_pressure: float = 0.01
 
 
 class EditSearch:
@@ -115,6 +122,8 @@ class EditSearch:
         self._populate(deadline, starts or [], tick)
         judge = length or (lambda candidate: candidate.loss)
         best, since = min(map(judge, self.archive.candidates)), self._tried()
+        half = 0.5 * deadline.left()
+        late = False
         while self.islands and not deadline.over and not self.exact:
             island = self._next_island()
             before = island.tried
@@ -123,12 +132,22 @@ class EditSearch:
             reached = min((judge(c) for c in news if c is not None), default=math.inf)
             if reached < best:
                 best, since = reached, self._tried()
-            elif self._tried() - since > patience:
+            waited = self._tried() - since
+            if waited > patience:
                 break
+            if not late and (waited > 0.5 * patience or deadline.left() < half):
+                late = True
+                self._widen()
             if island.rounds % 5 == 0:
                 island.library.extend(island.blocks())
             if tick is not None:
                 tick()
+
+    def _widen(self) -> None:
+        """Let formulas grow."""
+        for island in self.islands:
+            island.pressure = self.settings.late_pressure
+            island.mutator.max_size = self.settings.late_size
 
     def _tried(self) -> int:
         return sum(island.tried for island in self.islands)
@@ -171,6 +190,7 @@ class EditSearch:
             self._libraries[key],
             mutator,
             capacity=self.settings.population,
+            pressure=self.settings.pressure,
         )
 
     def _next_island(self) -> Island:

@@ -21,8 +21,6 @@ Array = NDArray[np.float64]
 
 #: Relative error below which a formula counts as exact: float64 leaves about 1e-30.
 EXACT = 1e-20
-#: Parsimony of the search: the error of a formula counts (1 + this * size) times.
-PRESSURE = 0.04
 
 
 @dataclass(slots=True)
@@ -43,10 +41,9 @@ class Individual:
     offset: float
     error: float
 
-    @property
-    def key(self) -> float:
+    def key(self, pressure: float) -> float:
         """Error with parsimony pressure; smaller is better."""
-        return max(self.error, EXACT) * (1.0 + PRESSURE * self.tree.size)
+        return max(self.error, EXACT) * (1.0 + pressure * self.tree.size)
 
 
 class Island:
@@ -64,6 +61,8 @@ class Island:
     mutator : Mutator
     capacity : int, default=300
         Size of the population.
+    pressure : float, default=0.04
+        Parsimony: the error of a formula counts ``1 + pressure * size`` times.
     """
 
     def __init__(
@@ -75,11 +74,12 @@ class Island:
         mutator: Mutator,
         *,
         capacity: int = 300,
+        pressure: float = 0.04,
     ) -> None:
         self.view, self.X, self.library, self.mutator = view, X, library, mutator
         self.refiner = Refiner(X, view.target, view.weights)
         self._unit = float(view.weights.mean()) / variance
-        self.capacity = capacity
+        self.capacity, self.pressure = capacity, pressure
         self.population: list[Individual] = []
         self.seen: set[tuple[int, ...]] = set()
         self.best_of_size: dict[int, Individual] = {}
@@ -94,7 +94,7 @@ class Island:
     @property
     def best(self) -> float:
         """Smallest penalised error so far."""
-        return self.population[0].key if self.population else math.inf
+        return self.population[0].key(self.pressure) if self.population else math.inf
 
     # -- starts -----------------------------------------------------------------------------
 
@@ -107,7 +107,9 @@ class Island:
             trees = [library.trees[i] for i in single.index[0]]
             trees += self._functions_of_products()
             for i, j, _ in library.pairs(view.target, view.weights, k=pairs):
-                trees.append(_sum(library.trees[i], library.trees[j]))
+                trees.append(_sum([library.trees[i], library.trees[j]]))
+            for entries in library.sums(view.target, view.weights):
+                trees.append(_sum([library.trees[i] for i in entries]))
         trees += [self.mutator.tree() for _ in range(100)]
         return self.absorb(trees, deadline=deadline)
 
@@ -244,7 +246,7 @@ class Island:
 
     def _select(self) -> None:
         """The fittest, at most three with the same error to three digits of its logarithm."""
-        self.population.sort(key=lambda p: p.key)
+        self.population.sort(key=lambda p: p.key(self.pressure))
         kept, count = [], {}
         for p in self.population:
             niche = round(math.log(max(p.error, EXACT)), 2)
@@ -264,9 +266,12 @@ class Island:
                 smallest = self.best_of_size[size].error
 
 
-def _sum(a: Tree, b: Tree) -> Tree:
-    """``a + c b`` with the constant to be fitted; scale and offset are fitted anyway."""
-    return Tree.apply("add", a, Tree.apply("mul", Tree.constant(1.0), b))
+def _sum(terms: list[Tree]) -> Tree:
+    """``a + c b + ...`` with constants to be fitted; scale and offset are fitted anyway."""
+    out = terms[0]
+    for term in terms[1:]:
+        out = Tree.apply("add", out, Tree.apply("mul", Tree.constant(1.0), term))
+    return out
 
 
 def _stack(jobs: list[tuple[Individual, Wanted, str]]) -> tuple[Array, Array, Array]:

@@ -183,6 +183,56 @@ class Library:
             intercept - slope * self._centre[index] / norm,
         )
 
+    def sums(
+        self, target: Array, weights: Array, *, starts: int = 8, terms: int = 8
+    ) -> list[list[int]]:
+        """Sums of entries ``t ~ a u + b v + ... + c``, grown by orthogonal least squares.
+
+        Every step adds the entry that leaves the least squared error when all coefficients are
+        fitted anew (Chen, Billings & Luo 1989). Later runs begin with another entry, since the
+        best first term need not be in the best sum.
+
+        Parameters
+        ----------
+        target, weights : ndarray of shape (n_rows,)
+        starts : int, default=8
+            Runs.
+        terms : int, default=8
+            Most entries of a sum.
+
+        Returns
+        -------
+        list of list of int
+            Entries of each sum of two or more, in the order in which they came.
+        """
+        w = weights / weights.sum()
+        root = np.sqrt(w).astype(np.float32)
+        Z = (self.values - (self.values @ w.astype(np.float32))[:, None]) * root
+        Z /= np.maximum(np.sqrt(np.einsum("ij,ij->i", Z, Z)), 1e-12)[:, None]
+        t = ((target - w @ target) * np.sqrt(w)).astype(np.float32)
+        t /= max(float(np.sqrt(t @ t)), 1e-30)
+        direct = Z @ t
+        out = []
+        for first in _unlike(Z, np.argsort(-np.abs(direct), kind="stable"), starts):
+            chosen, basis, fit = [first], np.zeros((0, Z.shape[1]), np.float32), direct.copy()
+            spare = np.ones(len(Z), np.float32)  # squared length left of each entry
+            error = 1.0
+            for _ in range(terms - 1):
+                q = Z[chosen[-1]] - (Z[chosen[-1]] @ basis.T) @ basis
+                q /= np.sqrt(q @ q)
+                basis = np.concatenate([basis, q[None]])
+                along, reached = Z @ q, float(t @ q)
+                fit -= reached * along
+                spare -= along**2
+                error -= reached**2
+                gain = np.where(spare > 1e-2, fit**2 / np.maximum(spare, 1e-2), 0.0)
+                best = int(gain.argmax())
+                if not gain[best] > 1e-3 * error:
+                    break
+                chosen.append(best)
+                out.append(list(chosen))
+        return out
+
     def pairs(
         self, target: Array, weights: Array, *, heads: int = 250, k: int = 60
     ) -> list[tuple[int, int, float]]:
@@ -227,3 +277,14 @@ class Library:
                 seen.add((min(i, j), max(i, j)))
                 out.append((i, j, float(max(1.0 - joint.ravel()[f], 0.0))))
         return out[:k]
+
+
+def _unlike(Z: Array32, ranked: NDArray[np.int64], k: int) -> list[int]:
+    """The first ``k`` of a ranking of unit columns that are not near copies of one another."""
+    out: list[int] = []
+    for i in ranked[: 40 * k]:
+        if all(abs(float(Z[i] @ Z[j])) < 0.9 for j in out):
+            out.append(int(i))
+            if len(out) == k:
+                break
+    return out

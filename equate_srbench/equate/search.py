@@ -28,8 +28,13 @@ from equate_srbench.expr.simplify import simplify, warm_up
 from equate_srbench.expr.snap import snap
 from equate_srbench.expr.tree import Tree
 
-#: Nats that a formula pays when it is not finite for other combinations of the values seen.
+#: Nats that a formula pays when it has a pole or a gap between the fit rows, as far as other
+#: combinations of the values seen there can tell.
 UNDEFINED_COST = 50.0
+#: A value this many ranges of the target away from them is taken for a pole.
+WILD = 10.0
+#: How often the columns are shuffled for such combinations.
+PROBE_ROUNDS = 4
 #: Tables with fewer rows go to the edits at once: nothing can be learnt from so few.
 MIN_ROWS = 5
 #: Nodes below which nobody asks for a shorter form.
@@ -73,9 +78,15 @@ class Search:
         self.rows: NDArray[np.float64] | None = None
         self._lengths: dict[int, float] = {}
         self._defined: dict[int, bool] = {}
-        n = min(len(archive.y), 256)
-        #: Values of every column in other combinations: where a formula should be finite too.
-        self._probes = np.column_stack([rng.permutation(c)[:n] for c in archive.X.T])
+        #: Values of every column in other combinations: where a formula should be tame too.
+        self._probes = np.concatenate(
+            [
+                np.column_stack([rng.permutation(c)[:256] for c in archive.X.T])
+                for _ in range(PROBE_ROUNDS)
+            ]
+        )
+        low, high = archive.y.min(), archive.y.max()
+        self._tame = low - WILD * (high - low), high + WILD * (high - low)
 
     def run(self, tick: Callable[[str], None]) -> None:
         """All phases; ``tick(phase)`` is called often.
@@ -183,10 +194,15 @@ class Search:
             found = description_length(
                 candidate.tree, candidate.loss, self.archive.variance, self.archive.n_rows
             )
-            if not np.isfinite(evaluate(candidate.tree, self._probes)).all():
+            if not self._is_tame(candidate.tree):
                 found += UNDEFINED_COST
             self._lengths[id(candidate)] = found
         return found
+
+    def _is_tame(self, tree: Tree) -> bool:
+        """Whether the formula is finite, and not far out, for other combinations of values."""
+        values = evaluate(tree, self._probes)  # comparisons with NaN are False
+        return bool(((values >= self._tame[0]) & (values <= self._tame[1])).all())
 
     def choose(self, select: str) -> Candidate:
         """The answer: least description length, or least error on the fit rows."""
@@ -230,7 +246,7 @@ def patience(n_rows: int) -> int:
 
     Grows with a power of the rows: on a small table what a longer search finds is noise.
     """
-    return int(max(500, n_rows**2 / 10 * min(1.0, n_rows / FULL_ROWS)))
+    return int(max(500, 40 * n_rows, n_rows**2 / 10 * min(1.0, n_rows / FULL_ROWS)))
 
 
 def pick_device(name: str) -> str:

@@ -9,7 +9,7 @@ from equate_srbench.expr.complexity import complexity
 from equate_srbench.expr.tree import Tree
 
 #: Nats for one node: about twenty operators and columns to choose from.
-NODE_COST = 3.0
+NODE_COST = 1.0
 #: Nats for every fitted number of a formula that has as many of them as there are rows.
 HOPELESS = 1e6
 
