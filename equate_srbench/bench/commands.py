@@ -11,6 +11,7 @@ import typer
 from equate_srbench.terminal import errors_in_one_line, needs_extra
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from concurrent.futures import Executor
 
     from equate_srbench.bench.protocol import Task
@@ -135,8 +136,28 @@ def bench(
         workplace = Workplace(engine, jobs, device, address, tuple(slurm or ()))
         with errors_in_one_line(ValueError):
             tasks = plan.tasks()
+            install_missing(task.method for task in tasks)
             executor = workplace.engine(out, limits)
         raise typer.Exit(_run(tasks, out, executor, limits))
+
+
+def install_missing(methods: Iterable[str]) -> None:
+    """Make the environments that some of the methods need and that are not there yet.
+
+    Raises
+    ------
+    BenchError
+        If one cannot be made; no fit has begun then.
+    """
+    from equate_srbench.baselines import environments
+
+    for name in dict.fromkeys(methods):
+        if name not in environments.PACKAGES or environments.package(name).is_installed:
+            continue
+        try:
+            environments.install(name, report=typer.echo)
+        except environments.InstallError as error:
+            raise BenchError(f"{error}; or leave {name} out of --methods") from error
 
 
 # -- parts of the command ----------------------------------------------------------------------

@@ -10,13 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import bootstrap
 
+from equate_srbench.bench import stats
 from equate_srbench.report.methods import in_order, style
 
 #: 1 - R2 below which a formula counts as exact.
 EXACT = 1e-9
-_RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
@@ -58,6 +57,12 @@ class Block:
             index="dataset", columns="method", values=value, aggfunc="median", dropna=False
         )
         return table[self.methods]
+
+
+def scores(block: Block) -> pd.DataFrame:
+    """Test R2 by data set and method; formulas that count as exact are all alike."""
+    table = block.table("accuracy")
+    return table.mask(table > 1.0 - EXACT, 1.0)
 
 
 def blocks(frame: pd.DataFrame) -> list[Block]:
@@ -107,9 +112,10 @@ def summary(block: Block) -> pd.DataFrame:
         Index: method. Columns: ``label``, ``fits``, ``failed``; the shares ``r2_99``, ``r2_999``
         (with ``_low`` and ``_high``, a 95 % bootstrap interval over data sets), ``exact``,
         ``solved`` (of the fits where it could be decided; NaN if none) and ``undecided``; the
-        medians ``r2``, ``nodes``, ``seconds``.
+        medians ``r2``, ``nodes``, ``seconds``; ``rank``, the mean rank of the accuracy.
     """
     lines = []
+    ranks = stats.average_ranks(scores(block))
     for method in block.methods:
         rows = block.rows[block.rows["method"] == method]
         judged = rows["solved"].dropna()
@@ -124,6 +130,7 @@ def summary(block: Block) -> pd.DataFrame:
             "r2": _median(rows["accuracy"]),
             "nodes": _median(rows["complexity"]),
             "seconds": _median(rows["fit_seconds"]),
+            "rank": float(ranks[method]),
         }
         for name, column in (("r2_99", "correct99"), ("r2_999", "correct999")):
             values = rows.groupby("dataset")[column].mean().to_numpy(float)
@@ -146,19 +153,28 @@ def interval(values: np.ndarray, statistic: str = "mean") -> tuple[float, float]
     values = values[np.isfinite(values)]
     if len(values) < 2 or np.ptp(values) == 0.0:
         return np.nan, np.nan
-    found = bootstrap(
-        (values,), getattr(np, statistic), n_resamples=_RESAMPLES, method="percentile",
-        rng=np.random.default_rng(0), vectorized=True,
-    ).confidence_interval  # fmt: skip
-    return float(found.low), float(found.high)
+    return stats.bootstrap_interval(values, getattr(np, statistic), rng=np.random.default_rng(0))
+
+
+def paired(block: Block) -> pd.DataFrame:
+    """The method of the best mean rank against every other, data set by data set.
+
+    Returns
+    -------
+    DataFrame
+        As ``stats.wilcoxon_holm`` gives it: ``a``, ``b``, ``wins``, ``ties``, ``losses``,
+        ``difference`` (median of test R2), ``p`` and ``p_holm``; empty for a single method.
+    """
+    table = scores(block)
+    return stats.wilcoxon_holm(table, against=str(stats.average_ranks(table).index[0]))
 
 
 def to_markdown(table: pd.DataFrame) -> str:
     """``summary`` as a table for a README: shares in %, intervals in brackets."""
     lines = [
         "| method | fits (failed) | R² > .99 | R² > .999 | exact | solved | median R² | "
-        "median nodes | median s |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "mean rank | median nodes | median s |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for _, r in table.iterrows():
         failed = f" ({r['failed']})" if r["failed"] else ""
@@ -170,6 +186,7 @@ def to_markdown(table: pd.DataFrame) -> str:
             _share(r["exact"]),
             _share(r["solved"]),
             "-" if not np.isfinite(r["r2"]) else f"{r['r2']:.4f}",
+            f"{r['rank']:.2f}",
             "-" if np.isnan(r["nodes"]) else f"{r['nodes']:.0f}",
             "-" if np.isnan(r["seconds"]) else f"{r['seconds']:.1f}",
         ]
@@ -188,6 +205,7 @@ def to_text(table: pd.DataFrame) -> str:
             "exact": table["exact"].map(_share),
             "solved": table["solved"].map(_share),
             "median R2": table["r2"].map("{:.4f}".format),
+            "mean rank": table["rank"].map("{:.2f}".format),
             "nodes": table["nodes"].map("{:.0f}".format),
             "seconds": table["seconds"].map("{:.1f}".format),
         }

@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from equate_srbench.report.compare import EXACT, Block, interval, summary
+from equate_srbench.bench import stats
+from equate_srbench.report.compare import EXACT, Block, interval, scores, summary
 from equate_srbench.report.figures import nines
 from equate_srbench.report.methods import style
 
@@ -78,7 +79,7 @@ def _point(ax: Axes, y: float, x: float, ends: Any, colour: str, marker: str, fa
 def trade_off(block: Block) -> Figure:
     """Median rank of accuracy against median rank of size; the line joins undominated methods."""
     ranks = {
-        "accuracy": block.table("accuracy").rank(axis=1, ascending=False),
+        "accuracy": stats.ranks(scores(block)),
         "size": block.table("complexity").astype(float).rank(axis=1, na_option="bottom"),
     }
     points = pd.DataFrame({name: table.mean() for name, table in ranks.items()})
@@ -181,22 +182,19 @@ def convergence(block: Block) -> Figure | None:
 def critical_difference(block: Block) -> Figure | None:
     """Mean ranks of test R2 with bars that join methods which cannot be told apart.
 
-    Friedman's test, then Wilcoxon's with Holm's correction; None for fewer than three methods or
-    six data sets, where the test says nothing.
+    Friedman's test above, Wilcoxon's with Holm's correction for the bars; None for fewer than
+    three methods or six data sets, where the tests say nothing.
     """
     import scikit_posthocs
 
-    table = block.table("accuracy")
+    table = scores(block)
     if table.shape[1] < 3 or len(table) < 6:
         return None
-    worst = table.replace(-np.inf, np.nan).min().min() - 1.0
-    table = table.replace(-np.inf, worst).rename(columns=lambda m: style(m).label)
-    ranks = table.rank(axis=1, ascending=False).mean()
-    melted = table.reset_index().melt(id_vars="dataset")
-    # equal scores on every data set have no difference to test
-    p = scikit_posthocs.posthoc_wilcoxon(
-        melted, val_col="value", group_col="method", p_adjust="holm", zero_method="zsplit"
-    )
+    table = table.rename(columns=lambda m: style(m).label)
+    ranks = stats.average_ranks(table)
+    p = pd.DataFrame(1.0, index=ranks.index, columns=ranks.index)
+    for pair in stats.wilcoxon_holm(table).itertuples():
+        p.loc[pair.a, pair.b] = p.loc[pair.b, pair.a] = pair.p_holm
     fig = Figure(figsize=(7.0, 0.9 + 0.28 * len(ranks)), layout="constrained")
     ax = fig.add_subplot()
     colours = {style(m).label: style(m).colour for m in block.methods}
@@ -205,6 +203,7 @@ def critical_difference(block: Block) -> Figure | None:
         label_fmt_right="({rank:.2f}) {label}",
     )  # fmt: skip
     ax.grid(visible=False)
+    fig.suptitle(f"Friedman's test: p = {stats.friedman(table):.2g}", fontsize=10)
     return fig
 
 

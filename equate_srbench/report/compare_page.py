@@ -67,6 +67,7 @@ def write_report(run: Path, folder: Path | None = None) -> Path:
             contents |= {f"{name}-{kind}.svg": svg, f"{name}-{kind}.png": png}
         if table is not None:
             contents[f"{name}.md"] = f"**{block.title}**\n\n" + compare.to_markdown(table)
+            contents[f"{name}-paired.csv"] = compare.paired(block).to_csv(index=False)
             contents[f"{name}.csv"] = table.to_csv()
         sections.append(
             {
@@ -77,6 +78,7 @@ def write_report(run: Path, folder: Path | None = None) -> Path:
                     for kind in CAPTIONS
                     if kind in figures
                 },
+                "paired": compare.paired(block).to_dict("records") if block.pairs else [],
                 "failures": failures(block),
             }
         )

@@ -17,6 +17,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
+from equate_srbench.baselines import environments
 from equate_srbench.bench.progress import BenchProgress, summary_table
 from equate_srbench.bench.protocol import SEEDS, Task
 from equate_srbench.bench.rows import RowStore, failure_row
@@ -224,6 +225,27 @@ def test__bench__unknown_suite__one_line(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["bench", "feynmann", "--out", str(tmp_path / "out")])
     assert result.exit_code == 2
     assert "feynman" in result.stderr
+
+
+def test__bench__missing_environment__made_before_any_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rival that was asked for is installed; if that fails, nothing runs."""
+    asked = []
+
+    def fail(name: str, **_: object) -> None:
+        asked.append(name)
+        raise environments.InstallError(f"pip could not install {name}")
+
+    monkeypatch.setenv("EQUATE_ENVIRONMENTS", str(tmp_path / "environments"))
+    monkeypatch.setattr(environments, "install", fail)
+    out = tmp_path / "out"
+    words = ["bench", "quick", "--methods", "linear,itea,gplearn", "--out", str(out)]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 2
+    assert "leave itea out" in result.stderr
+    assert asked == ["itea"]
+    assert not out.exists()
 
 
 def test__bench__ctrl_c__rows_kept_exit_code_130(
