@@ -9,6 +9,7 @@ from equate_srbench.clock import Deadline
 from equate_srbench.equate.archive import Archive
 from equate_srbench.equate.edits import EditSearch, EditSettings
 from equate_srbench.equate.island import EXACT
+from equate_srbench.equate.search import UNDEFINED_COST, Search
 from equate_srbench.equate.selection import description_length
 from equate_srbench.equate.shorten import shorten
 from equate_srbench.expr.evaluate import evaluate
@@ -147,3 +148,23 @@ def test__description_length__as_many_constants_as_rows__loses_to_the_law():
     wave = f("exp", f("mul", constants[2], f("cos", f("mul", constants[3], a))))
     overfit = f("add", f("mul", power, wave), constants[4])
     assert description_length(law, 1e-9, 1.0, 6) < description_length(overfit, 1e-16, 1.0, 6)
+
+
+def test__length__pole_between_the_rows__costs_extra():
+    """What goes wild for other combinations of the values seen pays, what stays tame does not."""
+    x = np.linspace(0.0, 1.0, 60)
+    gap = 1.0 + 0.1 * np.sin(9.0 * x)
+    X = np.column_stack([x, x + gap])  # x1 - x0 is about 1 on every row, and nearly 0 in between
+    archive = Archive(X, x + 1.0 / gap, deadline=Deadline(20.0))
+    run = Search(
+        archive,
+        rng=np.random.default_rng(0),
+        preset="fast",
+        backbone="auto",
+        device="cpu",
+        describe=lambda tree: ("", tree.size),
+    )
+    tame, wild = archive.refine([a, f("inv", f("sub", b, a))], "edit")
+    for candidate, extra in ((tame, 0.0), (wild, UNDEFINED_COST)):
+        plain = description_length(candidate.tree, candidate.loss, archive.variance, len(x))
+        assert run.length(candidate) == pytest.approx(plain + extra)

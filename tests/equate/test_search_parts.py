@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import numpy as np
@@ -109,6 +110,31 @@ def test__library_pairs__sum_of_two_entries__comes_first():
     residual = y - A @ np.linalg.lstsq(A, y, rcond=None)[0]
     assert error < 1e-4
     assert residual @ residual < 1e-6 * y.var() * len(y)
+
+
+def test__library_sums__sum_of_four_entries__is_among_them():
+    """Greedy growth with all coefficients fitted anew finds a sum of four terms."""
+    library = make_library()
+    x, y, z = X3.T
+    wanted = 2.0 * np.sin(x) - 3.0 * y / z + 1.5 * z**2 - 0.7 * np.exp(y)
+    errors = []
+    for entries in library.sums(wanted, np.ones(len(wanted))):
+        A = np.column_stack(
+            [np.ones(len(wanted)), *(evaluate(library.trees[i], X3) for i in entries)]
+        )
+        residual = wanted - A @ np.linalg.lstsq(A, wanted, rcond=None)[0]
+        errors.append(residual @ residual / (wanted.var() * len(wanted)))
+        assert len(set(entries)) == len(entries) >= 2
+    assert min(errors) < 1e-4
+
+
+def test__library_sums__one_more_entry__never_fits_worse():
+    """Within a run every sum extends the one before it."""
+    library = make_library()
+    noise = np.random.default_rng(1).normal(size=len(X3))
+    runs = library.sums(X3[:, 0] * X3[:, 1] + noise, np.ones(len(X3)), starts=1)
+    assert all(longer[: len(shorter)] == shorter for shorter, longer in itertools.pairwise(runs))
+    assert [len(entries) for entries in runs] == list(range(2, len(runs) + 2))
 
 
 def test__library_extend__beyond_the_limit__drops_the_oldest_additions():
