@@ -63,7 +63,7 @@ def write_report(run: Path, folder: Path | None = None) -> Path:
         figures = compare_figures.draw(block) if block.pairs else {}
         name = f"{Path(block.suite).name}-{block.noise:g}"
         for kind, figure in figures.items():
-            svg, png = _images(figure)
+            svg, png = draw_images(figure)
             contents |= {f"{name}-{kind}.svg": svg, f"{name}-{kind}.png": png}
         if table is not None:
             contents[f"{name}.md"] = f"**{block.title}**\n\n" + compare.to_markdown(table)
@@ -130,7 +130,7 @@ def conditions(frame: pd.DataFrame) -> dict[str, str]:
     return out
 
 
-def _images(figure: Figure) -> tuple[str, bytes]:
+def draw_images(figure: Figure) -> tuple[str, bytes]:
     """The figure as SVG (without a date, so that equal rows give equal files) and PNG."""
     svg, png = io.StringIO(), io.BytesIO()
     with mpl.rc_context({**compare_figures.STYLE, "svg.hashsalt": "equate"}):
