@@ -34,8 +34,6 @@ PACKAGED = "compact"
 
 #: Share of ``max_time`` that a fit uses: the harness's alarm should never be needed.
 SHARE = 0.95
-#: Most seconds of a fit. For more than 1000 rows SRBench allows ten hours, which bring nothing.
-LONGEST = 3600.0
 #: Seconds without which no search is started.
 SHORTEST = 0.05
 
@@ -46,7 +44,10 @@ class SRBenchRegressor(RegressorMixin, BaseEstimator):
     Parameters
     ----------
     max_time : float, default=3600
-        Seconds of wall clock for ``fit``, which uses at most 95 % of them, and at most an hour.
+        Seconds of wall clock for ``fit``, which uses at most 95 % of them. SRBench sets it.
+    longest : float, default=3600
+        Seconds of ``fit`` whatever ``max_time`` allows: for more than 1000 rows SRBench sets ten
+        hours, which bring nothing.
     preset : {"default", "paper", "fast"}, default="default"
         As in ``EquateRegressor``; ``fast`` takes two seconds.
     backbone : str, default="auto"
@@ -75,6 +76,7 @@ class SRBenchRegressor(RegressorMixin, BaseEstimator):
     def __init__(
         self,
         max_time: float = 3600,
+        longest: float = 3600,
         preset: str = "default",
         backbone: str = "auto",
         device: str = "auto",
@@ -82,6 +84,7 @@ class SRBenchRegressor(RegressorMixin, BaseEstimator):
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.max_time = max_time
+        self.longest = longest
         self.preset = preset
         self.backbone = backbone
         self.device = device
@@ -107,9 +110,10 @@ class SRBenchRegressor(RegressorMixin, BaseEstimator):
         FileNotFoundError
             If ``EQUATE_WEIGHTS`` or ``backbone`` names a file that is not there.
         """
-        if not 0 < self.max_time < np.inf:
-            raise ValueError(f"max_time={self.max_time}: give seconds above 0")
-        deadline = Deadline(min(SHARE * self.max_time, LONGEST))
+        for name in ("max_time", "longest"):
+            if not 0 < getattr(self, name) < np.inf:
+                raise ValueError(f"{name}={getattr(self, name)}: give seconds above 0")
+        deadline = Deadline(min(SHARE * self.max_time, self.longest))
         _, target = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
         # the answer until there is a better one: loading torch takes seconds
         self.equation_ = Equation(Tree.constant(float(np.mean(target))), self._names())

@@ -4,7 +4,7 @@ The estimator is in the package ``equate-srbench``. Importing this file is quick
 network; torch and the weights are loaded by ``pre_train``, or else by ``fit``.
 """
 
-from equate_srbench.srbench import SRBenchRegressor, complexity, model, pre_train
+from equate_srbench.srbench.estimator import SRBenchRegressor, complexity, model, pre_train
 
 __all__ = ["complexity", "est", "eval_kwargs", "hyper_params", "model"]
 
@@ -15,7 +15,7 @@ est = SRBenchRegressor(max_time=3600)
 hyper_params = [{"preset": ["default"]}]
 
 eval_kwargs = {
-    "test_params": {"preset": "fast"},  # two seconds
+    "test_params": {"longest": 4.0},  # seconds
     "max_train_samples": 10_000,
     "scale_x": False,
     "scale_y": False,
