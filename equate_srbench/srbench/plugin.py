@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ Array = NDArray[np.float64]
 TIME_LIMITS = ("max_time", "timeout_in_seconds", "timeout", "stop_time", "time_limit")
 #: Largest relative difference between the string and ``predict``.
 TOLERANCE = 1e-6
+#: What SymPy's parser raises for a text that it cannot read.
+_UNREADABLE = (SyntaxError, TokenError, TypeError, ValueError, AttributeError, NameError)
 
 
 class Plugin:
@@ -139,7 +142,7 @@ class Plugin:
         symbols = {name: sympy.Symbol(name) for name in X.columns}
         try:  # parse_expr evaluates its text: the plugin's own code has run in this process before
             found = parse_expr(text, local_dict=symbols)
-        except (SyntaxError, TypeError, ValueError, AttributeError, NameError) as error:
+        except _UNREADABLE as error:
             raise Broken(f"SymPy cannot parse {text[:80]!r}: {error}") from None
         if not isinstance(found, sympy.Expr):
             raise Broken(f"SymPy reads {text[:80]!r} as {type(found).__name__}, not as a formula")
