@@ -23,6 +23,7 @@ def {name}(*args, **kwargs):
 """
 
 
+@pytest.mark.timeout(1200)  # more than twenty checks, some of which wait
 def test__check__good_plugin__everything_passes(make):
     """A plugin that keeps the contract passes every line."""
     found = list(check(make()))
@@ -135,6 +136,7 @@ def _is_alive(pid: int) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test__check__our_submission__passes():
     """Every line of our own entry; only the contact address is left to whoever submits it."""
     found = list(checking.check(own()))

@@ -63,6 +63,7 @@ def test__export__new_folder__names_the_files_and_what_is_left_to_do(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test__check__four_flaws_at_once__four_lines_fail(make):
     """Wrong names, string unlike predict, missed time limit, swallowed alarm."""
     made = make(
