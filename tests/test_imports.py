@@ -31,6 +31,7 @@ FLOORS = {
     "baselines": 6,
     "bench": 7,
     "report": 8,
+    "srbench": 8,
     "doctor": 9,
     "cli": 10,
 }

@@ -1,0 +1,1 @@
+"""The SRBench entry: its estimator, a check of SRBench's contract, and the export."""

@@ -1,0 +1,159 @@
+"""Checks of a submission's files; nothing of it is run."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from equate_srbench.srbench.findings import Broken, Finding, Note
+from equate_srbench.srbench.submission import Submission
+
+#: Most bytes of a submission: it says how to install a method, it does not hold one.
+LARGEST = 200_000
+#: Parts of names that SRBench's scripts treat in a special way.
+SPECIAL = ("mrgp", "operon", "dsr", "geneticengine", "e2et", "tpsr", "nesymres", "dso", "bingo")
+KEYS = ("authors", "email", "name", "description", "url")
+INSTALLERS = ("install.sh", "environment.yml", "requirements.txt")
+#: The harness upgrades these after the method's own environment is made.
+SHARED = ("numpy", "pandas", "scikit-learn")
+
+
+def check_files(submission: Submission) -> Iterator[Finding]:
+    """All checks of files.
+
+    Yields
+    ------
+    Finding
+    """
+    checks: dict[str, Callable[[Submission], str]] = {
+        "files": _files,
+        "name": _name,
+        "metadata": _metadata,
+        "installation": _installation,
+        "no source": _no_source,
+    }
+    for name, check in checks.items():
+        try:
+            yield Finding(name, True, check(submission))
+        except Note as note:
+            yield Finding(name, None, str(note))
+        except (Broken, OSError, UnicodeDecodeError) as error:
+            yield Finding(name, False, str(error))
+
+
+def _files(submission: Submission) -> str:
+    name = submission.name
+    wanted = [
+        submission.algorithm / "metadata.yml",
+        submission.method / "regressor.py",
+        submission.method / "__init__.py",
+    ]
+    missing = [str(p.relative_to(submission.root)) for p in wanted if not p.is_file()]
+    if missing:
+        raise Broken(f"missing: {', '.join(missing)}")
+    if wanted[2].read_text(encoding="utf-8").strip():
+        raise Broken(f"experiment/methods/{name}/__init__.py is not empty: leave it empty")
+    return f"algorithms/{name}, experiment/methods/{name}"
+
+
+def _name(submission: Submission) -> str:
+    name = submission.name
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise Broken(f"{name!r} cannot be imported by every script: use a-z, 0-9 and _ only")
+    special = [part for part in SPECIAL if part in name]
+    if special:
+        raise Broken(f"{name!r} contains {special[0]!r}, which SRBench treats in a special way")
+    return name
+
+
+def _metadata(submission: Submission) -> str:
+    found = _read_yaml(submission.algorithm / "metadata.yml")
+    missing = [key for key in KEYS if key not in found]
+    if missing:
+        raise Broken(f"metadata.yml lacks {', '.join(missing)}")
+    authors = found["authors"]
+    if not (isinstance(authors, list) and authors and all(isinstance(a, str) for a in authors)):
+        raise Broken("metadata.yml: authors has to be a list of names")
+    for key in ("name", "description", "url"):
+        if not isinstance(found[key], str) or not found[key].strip():
+            raise Broken(f"metadata.yml: {key} has to be text")
+    if not re.match(r"https?://\S+$", found["url"]):
+        raise Broken(f"metadata.yml: url {found['url']!r} is no http address")
+    email = found["email"]
+    if email is None or email == "":
+        raise Note("metadata.yml: email is empty: put the address of who opens the pull request")
+    if not isinstance(email, str) or not re.fullmatch(r"\S+@\S+\.\S+", email):
+        raise Broken(f"metadata.yml: email {email!r} is no address")
+    return f"{found['name']}, {len(authors)} author(s)"
+
+
+def _installation(submission: Submission) -> str:
+    folder = submission.algorithm
+    there = [name for name in INSTALLERS if (folder / name).is_file()]
+    if not there:
+        raise Broken(f"algorithms/{submission.name} needs one of {', '.join(INSTALLERS)}")
+    if "install.sh" in there:
+        _shell(folder / "install.sh")
+    if "environment.yml" in there:
+        _environment(folder / "environment.yml")
+    return ", ".join(there)
+
+
+def _shell(path: Path) -> None:
+    lines = [line.partition("#")[0].strip() for line in path.read_text("utf-8").splitlines()]
+    if not any(re.match(r"set\s+-\w*e", line) for line in lines):
+        raise Broken("install.sh has no `set -e`: a failed step would go unnoticed")
+    for line in lines:
+        if re.search(r"(?<![\w-])(sudo|apt|apt-get)\s", line + " "):
+            raise Broken(f"install.sh uses {line!r}: there are no rights for that; use conda")
+    done = subprocess.run(  # noqa: S603 - parses only
+        ["bash", "-n", str(path)],  # noqa: S607 - whichever bash there is
+        capture_output=True, text=True, check=False, timeout=30,
+    )  # fmt: skip
+    if done.returncode:
+        raise Broken(f"install.sh: {done.stderr.strip().splitlines()[-1]}")
+
+
+def _environment(path: Path) -> None:
+    entries = _read_yaml(path).get("dependencies")
+    if not isinstance(entries, list):
+        raise Broken("environment.yml has no list of dependencies")
+    conda = [entry for entry in entries if isinstance(entry, str)]
+    pip = [p for entry in entries if isinstance(entry, dict) for p in entry.get("pip") or []]
+    if not any(re.match(r"python\s*[=<>]", entry) for entry in conda):
+        raise Broken("environment.yml does not pin python: write e.g. python=3.12")
+    for entry in [*conda, *map(str, pip)]:
+        pinned = re.match(r"([\w-]+)\s*(==?|<)", entry)
+        if pinned and pinned[1].lower() in SHARED:
+            raise Broken(
+                f"environment.yml pins {entry!r}: the harness installs its own {pinned[1]} "
+                "afterwards; give a lower bound only"
+            )
+
+
+def _no_source(submission: Submission) -> str:
+    folders = [f for f in (submission.algorithm, submission.method) if f.is_dir()]
+    files = [p for f in folders for p in f.rglob("*") if p.is_file() and p.suffix != ".pyc"]
+    size = sum(path.stat().st_size for path in files)
+    if size > LARGEST:
+        largest = max(files, key=lambda path: path.stat().st_size)
+        raise Broken(
+            f"{size:,} bytes, the largest is {largest.relative_to(submission.root)}: let "
+            "install.sh fetch code and weights"
+        )
+    return f"{len(files)} files, {size:,} bytes"
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise Broken(f"{path.name} is no YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(found, dict):
+        raise Broken(f"{path.name} is empty or no mapping of keys")
+    return found
