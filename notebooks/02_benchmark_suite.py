@@ -38,9 +38,7 @@ from IPython.display import display
 from equate_srbench.report import answers, compare, compare_figures, panels, running, shown
 from equate_srbench.report.compare_page import CAPTIONS
 
-wanted = running.plan(
-    suite, methods, seeds=seeds, noise=noise, max_time=max_time, every=every
-)
+wanted = running.plan(suite, methods, seeds=seeds, noise=noise, max_time=max_time, every=every)
 rows = running.rows(wanted, run, engine=engine, jobs=jobs)
 blocks = compare.blocks(rows)
 

@@ -16,8 +16,8 @@
 # %% [markdown]
 # # EQUATE beside its rivals
 #
-# **How accurate, how short and how fast to find are EQUATE's formulas beside those of E2E, TFS and ITEA,
-# and where does it lose?**
+# **How accurate, how short and how fast to find are EQUATE's formulas beside those of E2E, TFS and
+# ITEA, and where does it lose?**
 #
 # All methods get the same rows, splits and machine. Fits that are missing are made first; a second
 # run reads them. TFS is planning on the same backbone (TPSR), which is our reading of that name.
@@ -38,9 +38,7 @@ from IPython.display import display
 from equate_srbench.report import answers, compare, compare_figures, running, shown, standing
 from equate_srbench.report.compare_page import CAPTIONS
 
-wanted = running.plan(
-    suite, methods, seeds=seeds, noise=[noise], max_time=max_time, every=every
-)
+wanted = running.plan(suite, methods, seeds=seeds, noise=[noise], max_time=max_time, every=every)
 rows = running.rows(wanted, run, jobs=jobs)
 block = compare.blocks(rows)[0]
 figures = compare_figures.draw(block)
@@ -85,13 +83,13 @@ shown.picture(figures.get("data_sets"), CAPTIONS["data_sets"])
 # %% [markdown]
 # ## Beside published results
 #
-# SRBench's published figures come from other machines, much longer runs (up to 8 hours for a fit) and
-# all data sets of a group, so they give a rough idea of where our rows would stand, no more.
+# SRBench's published figures come from other machines, much longer runs (up to 8 hours for a fit)
+# and all data sets of a group, so they give a rough idea of where our rows would stand, no more.
 
 # %% Published results beside ours
 for one in standing.standings(rows):
     display(shown.words(one.words))
-    display(shown.picture(standing.draw(one), f"{one.group}: filled is measured here, hollow is published."))
+    display(shown.picture(standing.draw(one), one.caption))
 
 # %% [markdown]
 # ## Where the figures come from

@@ -16,11 +16,11 @@
 # %% [markdown]
 # # The search, step by step
 #
-# **What does gradient ascent on the joint embedding do from step 0 to step 20: does R² rise with every
-# step, does the evaluator know beforehand, and which part of the method do the answers come from?**
+# **What does gradient ascent on the joint embedding do, step by step: does R² rise, does the
+# evaluator know beforehand, and which part of the method do the answers come from?**
 #
-# The fits are made here through the estimator and kept step by step; a second run reads them. Whether
-# predicted and true changes of the score agree is a check that the publication leaves open.
+# The fits are made here through the estimator and kept step by step; a second run reads them.
+# Whether predicted and true changes of the score agree is a check that the publication leaves open.
 
 # %% tags=["parameters"]
 suite: str = "quick"  # name of a suite, a folder of tables or one table
@@ -32,13 +32,9 @@ every: int = 1  # 1 to 1000, only every so manieth data set
 run: str = "runs/reports"  # folder of what the fits leave
 
 # %% Make the fits that are missing
-from IPython.display import display
-
 from equate_srbench.report import panels, shown, trajectories, trajectory_figures
 
-wanted = trajectories.tasks(
-    suite, preset, seeds=seeds, noise=noise, max_time=max_time, every=every
-)
+wanted = trajectories.tasks(suite, preset, seeds=seeds, noise=noise, max_time=max_time, every=every)
 found = trajectories.collect(wanted, run, shown.Line())
 table = trajectories.per_step(found.steps)
 
@@ -52,7 +48,7 @@ shown.words(*trajectories.in_words(found, table), kind="answer")
 shown.picture(
     trajectory_figures.steps(table),
     "Lines are medians over all starts of all fits, bands their quartiles; grey lines are single "
-    "starts. Left: fit R². Right: what the evaluator predicted, and what the decoded formula reached.",
+    "starts. Right: what the evaluator predicted, and what the decoded formula reached.",
 )
 
 # %% [markdown]
@@ -67,8 +63,8 @@ shown.picture(
 # %% Predicted and true change
 shown.picture(
     trajectory_figures.predicted_against_true(table),
-    "Each point is the best proposal of one step, beside its line's start. Points above the horizontal "
-    "line are better than the start; an evaluator that knows has its points along the diagonal.",
+    "Each point is the best proposal of one step, beside its line's start: above the horizontal line "
+    "it is better. An evaluator that knows beforehand has its points along the diagonal.",
 )
 
 # %% [markdown]

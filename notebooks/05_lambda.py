@@ -16,7 +16,8 @@
 # %% [markdown]
 # # The weight of simplicity
 #
-# **What does the weight lambda of simplicity in EQUATE's score cost in accuracy, and what does it save in size?**
+# **What does the weight lambda of simplicity in EQUATE's score cost in accuracy, and what does it
+# save in size?**
 #
 # The evaluator learns the score `clip(R²) + lambda * exp(-length / 50)`; a larger lambda prefers
 # shorter formulas. Each value of the sweep gets the same data sets, splits and seconds.
@@ -33,13 +34,9 @@ run: str = "runs/reports"  # folder of the rows
 jobs: int = 0  # 0 to 1024, fits at the same time; 0: one per processor
 
 # %% Make the fits that are missing
-from IPython.display import display
-
 from equate_srbench.report import running, shown, sweep
 
-wanted = running.plan(
-    suite, [method], seeds=seeds, noise=[noise], max_time=max_time, every=every
-)
+wanted = running.plan(suite, [method], seeds=seeds, noise=[noise], max_time=max_time, every=every)
 rows = running.rows(wanted, run, settings=[{"lam": value} for value in lambdas], jobs=jobs)
 table = sweep.by_setting(rows, "lam")
 

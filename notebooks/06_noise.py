@@ -34,11 +34,9 @@ jobs: int = 0  # 0 to 1024, fits at the same time; 0: one per processor
 # %% Make the fits that are missing
 from IPython.display import display
 
-from equate_srbench.report import compare, compare_figures, running, shown, standing, sweep
+from equate_srbench.report import compare, running, shown, standing, sweep
 
-wanted = running.plan(
-    suite, methods, seeds=seeds, noise=noise, max_time=max_time, every=every
-)
+wanted = running.plan(suite, methods, seeds=seeds, noise=noise, max_time=max_time, every=every)
 rows = running.rows(wanted, run, jobs=jobs)
 blocks = compare.blocks(rows)
 table = sweep.noise_levels(blocks)

@@ -16,7 +16,8 @@
 # %% [markdown]
 # # The entry for SRBench
 #
-# **Does our submission keep SRBench's contract, and where would its results stand among the published ones?**
+# **Does our submission keep SRBench's contract, and where would its results stand among the
+# published ones?**
 #
 # The check runs the contract and the reviewers' list; the standing compares rows made here with the
 # figures that SRBench published, which come from other machines and much longer runs.
@@ -34,16 +35,21 @@ run: str = "runs/reports"  # folder of the rows
 jobs: int = 0  # 0 to 1024, fits at the same time; 0: one per processor
 
 # %% Check the submission
+from pathlib import Path
+
 from IPython.display import display
 
-from equate_srbench.report import entry, running, shown, standing
+from equate_srbench.report import answers, running, shown, standing
+from equate_srbench.srbench.check import check
+from equate_srbench.srbench.submission import find, own
 
-findings = entry.check(submission, checks)
+line, findings = shown.Line(), []
+for finding in check(find(Path(submission)) if submission else own(), checks):
+    findings.append(finding)
+    line(f"{len(findings)} checks made, the last one: {finding.name}")
 
 # %% Make the fits that are missing
-wanted = running.plan(
-    suite, methods, seeds=seeds, noise=[noise], max_time=max_time, every=every
-)
+wanted = running.plan(suite, methods, seeds=seeds, noise=[noise], max_time=max_time, every=every)
 rows = running.rows(wanted, run, jobs=jobs)
 places = standing.standings(rows)
 
@@ -51,20 +57,20 @@ places = standing.standings(rows)
 # ## The answer
 
 # %% The answer in words
-shown.words(entry.in_words(findings), *[place.words for place in places], kind="answer")
+shown.words(answers.checks(findings), *[place.words for place in places], kind="answer")
 
 # %% [markdown]
 # ## The contract
 
 # %% Checks
-entry.table(findings)
+shown.findings(findings)
 
 # %% [markdown]
 # ## Among published results
 
 # %% Standing
 for place in places:
-    display(shown.picture(standing.draw(place), f"{place.group}: filled is measured here, hollow is published."))
+    display(shown.picture(standing.draw(place), place.caption))
 
 # %% Every fit
 shown.fits(rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,6 @@ import pandas as pd
 from equate_srbench.report.compare import Block, summary
 from equate_srbench.report.methods import style
 from equate_srbench.report.shown import joined, percent
-from equate_srbench.report.words import r2_text
 
 #: Two R2 that differ by less are the same on a data set.
 SAME = 1e-3
@@ -121,6 +121,11 @@ def _last_gain(trace: Any) -> float | None:
     return float(points[-1][0]) if points else None
 
 
-def scored(row: pd.Series) -> str:
-    """R2 of a row for a sentence."""
-    return r2_text(float(row["r2_test"])) if row["status"] == "ok" else str(row["status"])
+def checks(findings: Sequence[Any]) -> str:
+    """How a submission did in the checks of the contract, in a sentence."""
+    counts = {ok: sum(f.ok is ok for f in findings) for ok in (True, False, None)}
+    if counts[False]:
+        failed = joined([f.name for f in findings if f.ok is False])
+        return f"{counts[False]} of {len(findings)} checks of the contract fail: {failed}."
+    left = f", {counts[None]} are for a person to decide" if counts[None] else ""
+    return f"The submission passes {counts[True]} of {len(findings)} checks of the contract{left}."

@@ -86,9 +86,7 @@ def rows(
     return frame
 
 
-def _run(
-    tasks: list[Task], store: RowStore, max_time: float, where: Workplace, line: Line
-) -> None:
+def _run(tasks: list[Task], store: RowStore, max_time: float, where: Workplace, line: Line) -> None:
     limits = Limits(default_time_limit(max_time))
     engine = where.engine(store.folder, limits)
     summary = run_tasks(tasks, store, engine, progress=_Progress(line), limits=limits)

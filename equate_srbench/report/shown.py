@@ -6,6 +6,7 @@ Each object has a form that needs no script: what a page without a kernel shows.
 from __future__ import annotations
 
 import io
+import json
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -18,14 +19,19 @@ import pandas as pd
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
+from equate_srbench.bench.provenance import provenance as made_where
 from equate_srbench.report import compare
 from equate_srbench.report.compare import Block
 from equate_srbench.report.compare_figures import STYLE
 from equate_srbench.report.compare_page import conditions
+from equate_srbench.report.figures import standalone
 from equate_srbench.report.methods import style
 from equate_srbench.report.notebooks import PROGRESS, STATIC
-from equate_srbench.report.words import short_formula
+from equate_srbench.report.record import FitRecord, by_source
+from equate_srbench.report.words import r2_text, short_formula
 
+#: Rows of a table of fits, and characters of a formula in one.
+MOST_FITS, MOST_TEXT = 200, 160
 _DPI = 130
 
 
@@ -41,16 +47,18 @@ class Shown:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure as SVG and PNG, and what it shows in words."""
+    """A figure as SVG, perhaps as PNG too, and what it shows in words."""
 
     svg: str
-    png: bytes
+    png: bytes | None
     caption: str
 
     def _ipython_display_(self) -> None:
         from IPython.display import display
 
-        forms = {"image/svg+xml": self.svg, "image/png": self.png, "text/plain": self.caption}
+        forms: dict[str, str | bytes] = {"image/svg+xml": self.svg, "text/plain": self.caption}
+        if self.png is not None:
+            forms["image/png"] = self.png
         display(Shown(forms))
         display(words(self.caption, kind="caption"))
 
@@ -74,6 +82,11 @@ def picture(figure: Figure | None, caption: str) -> Picture | Shown:
     label = escape(caption)
     text = text[text.index("<svg") :].replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
     return Picture(text, png.getvalue(), caption)
+
+
+def drawing(svg: str, caption: str) -> Picture | Shown:
+    """A drawing of ``report.figures`` with its caption, in colours of its own."""
+    return Picture(standalone(svg), None, caption) if svg else words(caption, kind="caption")
 
 
 def words(*paragraphs: str, kind: str = "") -> Shown:
@@ -124,9 +137,15 @@ def score(value: Any) -> str:
     return "-" if pd.isna(value) or not math.isfinite(value) else f"{float(value):.4f}"
 
 
+def formula(text: Any) -> str:
+    """A formula cut to four digits and to what one can read."""
+    short = short_formula("" if pd.isna(text) else str(text), 4)
+    return short if len(short) <= MOST_TEXT else f"{short[:MOST_TEXT]} …"
+
+
 def table(
     rows: pd.DataFrame,
-    columns: Mapping[str, Column],
+    columns: Mapping[Any, Column],
     caption: str = "",
     *,
     most: int = 60,
@@ -153,7 +172,8 @@ def table(
         cells = "".join(
             f'<td class="{c.kind}">{_cell(n, row[n], c)}</td>' for n, c in columns.items()
         )
-        body += f'<tr class="chosen">{cells}</tr>' if chosen and row[chosen] else f"<tr>{cells}</tr>"
+        mark = ' class="chosen"' if chosen and row[chosen] else ""
+        body += f"<tr{mark}>{cells}</tr>"
     title = f"<caption>{escape(caption)}</caption>" if caption else ""
     rest = len(rows) - len(shown)
     more = f'<p class="note">and {rest} more</p>' if rest > 0 else ""
@@ -167,7 +187,7 @@ def table(
     )
 
 
-def _cell(name: str, value: Any, column: Column) -> Markup:
+def _cell(name: Any, value: Any, column: Column) -> Markup:
     if name != "method":
         return escape(column.text(value))
     look = style(str(value))
@@ -181,7 +201,8 @@ def facts(values: Mapping[str, str], title: str = "") -> Shown:
     items = "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in values.items())
     head = f"<h3>{escape(title)}</h3>" if title else ""
     plain = "\n".join(f"{k}: {v}" for k, v in values.items())
-    return Shown({"text/html": f'{head}<div class="card"><dl>{items}</dl></div>', "text/plain": plain})
+    html = f'{head}<div class="card"><dl>{items}</dl></div>'
+    return Shown({"text/html": html, "text/plain": plain})
 
 
 def to_copy(text: str) -> Shown:
@@ -231,7 +252,7 @@ def lost(rows: pd.DataFrame, own: str) -> Shown:
         "own_nodes": Column("nodes", number(), "num"),
         "best_nodes": Column("nodes of the best", number(), "num"),
         "reason": Column(f"why {label} did not"),
-        "model": Column(f"formula of {label}", lambda text: short_formula(text, 4)[:160], "wide"),
+        "model": Column(f"formula of {label}", formula, "wide"),
     }
     return table(rows, columns)
 
@@ -248,6 +269,112 @@ def failures(block: Block) -> Shown:
         "error": Column("reason", kind="wide"),
     }
     return table(rows, columns, "Fits without a result")
+
+
+def fits(rows: pd.DataFrame, setting: str = "") -> Shown:
+    """Every fit, and a setting of its method if one is named."""
+    rows = rows.sort_values(["dataset", "method", "noise", "seed"])
+    columns = {
+        "dataset": Column("data set"),
+        "method": Column("method"),
+        "r2_test": Column("test R²", score, "num"),
+        "complexity": Column("nodes", number(), "num"),
+        "fit_seconds": Column("s", number(3), "num"),
+        "model": Column("formula", formula, "wide"),
+    }
+    if setting:
+        rows = rows.assign(setting=rows["settings"].map(lambda text: json.loads(text)[setting]))
+        rows = rows.sort_values(["dataset", "setting"])
+        first = {"dataset": columns["dataset"], "setting": Column(setting, number())}
+        columns = first | columns
+    elif rows["noise"].nunique() > 1:
+        columns = {"noise": Column("noise", number()), **columns}
+    return table(rows, columns, most=MOST_FITS)
+
+
+def sweep(rows: pd.DataFrame, name: str) -> Shown:
+    """One line per value of a setting; see ``sweep.by_setting``."""
+    columns = {
+        "value": Column(name, number(), "num"),
+        "fits": Column("fits", kind="num"),
+        "failed": Column("failed", kind="num"),
+        "r2_99": Column("R² > .99", percent, "num"),
+        "r2_999": Column("R² > .999", percent, "num"),
+        "r2": Column("median R²", score, "num"),
+        "nodes": Column("median nodes", number(), "num"),
+        "seconds": Column("median s", number(3), "num"),
+    }
+    return table(rows, columns)
+
+
+def trajectories(rows: pd.DataFrame) -> Shown:
+    """Fits of a suite with what their search did; see ``trajectories.collect``."""
+    columns = {
+        "dataset": Column("data set"),
+        "r2_test": Column("test R²", score, "num"),
+        "complexity": Column("nodes", number(), "num"),
+        "source": Column("from"),
+        "n_proposals": Column("proposals of the ascent", number(), "num"),
+        "flip_rate": Column("flip rate", percent, "num"),
+        "validity_rate": Column("valid", percent, "num"),
+        "rank_correlation": Column("rank correlation", number(2), "num"),
+        "fit_seconds": Column("s", number(3), "num"),
+        "equation": Column("formula", formula, "wide"),
+    }
+    return table(rows, columns, most=MOST_FITS)
+
+
+def ranking(record: FitRecord) -> Shown:
+    """The front, with the chosen formula marked; see ``FitRecord.ranking``."""
+    columns = {"complexity": Column("size", kind="num"), "r2": Column("fit R²", r2_text, "num")}
+    if record.test is not None:
+        columns["test_r2"] = Column("test R²", r2_text, "num")
+    columns["equation"] = Column("formula", formula, "wide")
+    return table(record.ranking(), columns, chosen="chosen")
+
+
+def sources(record: FitRecord) -> Shown:
+    """What each source contributed; see ``record.by_source``."""
+    columns = {
+        "source": Column("source"),
+        "tried": Column("formulas", "{:,}".format, "num"),
+        "best_r2": Column("best R²", r2_text, "num"),
+        "records": Column("new bests", kind="num"),
+        "on_front": Column("on the front", kind="num"),
+    }
+    return table(by_source(record), columns)
+
+
+def constants(rows: pd.DataFrame) -> Shown:
+    """Constants of a formula with their errors; see ``own_table.constants``."""
+    if rows.empty:
+        return words("The formula has no constants.")
+    columns = {
+        "value": Column("in the formula", "{:.17g}".format, "num"),
+        "fitted": Column("by least squares", number(8), "num"),
+        "error": Column("standard error", number(3), "num"),
+    }
+    return table(rows, columns)
+
+
+def made(record: FitRecord) -> Shown:
+    """How, where and when a fit was made."""
+    where = made_where().model_dump()
+    named = ("package_version", "commit", "cpu", "cores", "python", "date")
+    rows = {name: f"{len(part)} rows" for name, part in record.parts()}
+    return facts(
+        {"table": record.table, **rows, **record.settings,
+         **{name.replace("_", " "): str(where[name]) for name in named}}
+    )  # fmt: skip
+
+
+def findings(found: Iterable[Any]) -> Shown:
+    """Checks of a submission: what passed, what failed and what to do."""
+    said = {True: "pass", False: "FAIL", None: "to decide"}
+    rows = pd.DataFrame([(said[f.ok], f.name, f.detail) for f in found])
+    return table(
+        rows, {0: Column("result"), 1: Column("check"), 2: Column("detail", kind="wide")}, most=200
+    )
 
 
 def provenance(rows: pd.DataFrame) -> Shown:

@@ -13,7 +13,7 @@ from equate_srbench.baselines.published import LABEL, published
 from equate_srbench.report.compare_figures import STYLE
 from equate_srbench.report.methods import in_order, style
 
-_PUBLISHED_COLOUR = "#8a8f98"
+_PUBLISHED_COLOUR, _INK = "#8a8f98", "#1c2430"
 #: Metric of SRBench -> (our column, factor to a share).
 _GROUND_TRUTH = {
     "accuracy_solution_mean": ("accuracy", 1.0),
@@ -43,6 +43,11 @@ class Standing:
     def ours(self) -> pd.DataFrame:
         """Measured here."""
         return self.table[~self.table["is_published"]]
+
+    @property
+    def caption(self) -> str:
+        """What the figure shows."""
+        return f"{self.group}: filled is measured here, hollow is published for all its data sets."
 
     @property
     def words(self) -> str:
@@ -130,11 +135,12 @@ def draw(standing: Standing) -> Figure:
             ax.set(xlabel=label, xlim=(-0.03, 1.03), ylim=(-0.7, len(table) - 0.3))
         left.set_yticks(range(len(table)), list(table["name"]))
         for tick, hollow in zip(left.get_yticklabels(), table["is_published"], strict=True):
-            tick.set(color="#667085" if hollow else "#1c2430", weight="normal" if hollow else "bold")
+            tick.set(**{"color": "#667085"} if hollow else {"color": _INK, "weight": "bold"})
         marks = [
-            Line2D([], [], marker="o", linestyle="", color="#1c2430", label="our rows, this machine"),
-            Line2D([], [], marker="o", linestyle="", color=_PUBLISHED_COLOUR,
-                   markerfacecolor="white", label=LABEL),
+            Line2D([], [], marker="o", linestyle="", color=colour, markerfacecolor=face, label=label)
+            for colour, face, label in (
+                (_INK, _INK, "our rows, this machine"), (_PUBLISHED_COLOUR, "white", LABEL)
+            )
         ]  # fmt: skip
         fig.legend(handles=marks, loc="outside upper left", ncols=2, fontsize=8.5)
     return fig

@@ -54,8 +54,8 @@ def in_words(table: pd.DataFrame, name: str) -> list[str]:
         said.append("No other value gives shorter formulas.")
     else:
         said.append(
-            f"The shortest formulas come at {name} = {short['value']:g}: {short['nodes']:.0f} nodes, "
-            f"R² > .99 on {100 * short['r2_99']:.1f} %."
+            f"The shortest formulas come at {name} = {short['value']:g}: {short['nodes']:.0f} "
+            f"nodes, R² > .99 on {100 * short['r2_99']:.1f} %."
         )
     spread = table["r2_99"].max() - table["r2_99"].min()
     nodes = table["nodes"].max() - table["nodes"].min()
@@ -136,7 +136,8 @@ def noise_figure(table: pd.DataFrame) -> Figure:
         for ax in (left, right):
             ax.set_xticks(range(len(levels)), [f"{level:g}" for level in levels])
             ax.set_xlabel("noise of the training target (share of its RMS)")
-        fig.legend(*left.get_legend_handles_labels(), loc="outside upper left", ncols=6, fontsize=8.5)
+        handles = left.get_legend_handles_labels()
+        fig.legend(*handles, loc="outside upper left", ncols=6, fontsize=8.5)
     return fig
 
 

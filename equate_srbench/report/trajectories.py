@@ -223,14 +223,16 @@ def in_words(found: Trajectories, table: pd.DataFrame) -> list[str]:
     said = [f"The answers of {n} fits came from: {parts}."]
     if not climbed:
         return [*said, "No fit came to the gradient ascent: what it starts from was good enough."]
+    lines, longest = len(table.groupby(LINE)), int(table["step"].max())
+    monotone = monotone_share(table)
+    flipped = table.loc[table["step"] > 0, "flipped"].mean()
     return [
-        f"{climbed} of {n} fits came to the gradient ascent, with {len(table.groupby(LINE))} lines of "
-        f"up to {int(table['step'].max())} steps.",
-        f"Improvement is {'' if monotone_share(table) > 0.999 else 'not '}monotone: "
-        f"{_percent(monotone_share(table))} of the steps are at least as good as the step before, "
-        f"and {_percent(gained_share(table))} of the lines end better than they began.",
-        f"{_percent(table.loc[table['step'] > 0, 'flipped'].mean())} of the steps decode a skeleton "
-        "that had not been seen before.",
+        f"{climbed} of {n} fits came to the gradient ascent, with {lines} lines of up to {longest} "
+        "steps.",
+        f"Improvement is {'' if monotone > 0.999 else 'not '}monotone: {_percent(monotone)} of the "
+        f"steps are at least as good as the step before, and {_percent(gained_share(table))} of the "
+        "lines end better than they began.",
+        f"{_percent(flipped)} of the steps decode a skeleton that had not been seen before.",
         f"Predicted and true change of the score correlate by {correlation(table):.2f} (Spearman, "
         f"{len(changes(table))} steps).",
         *said,

@@ -135,8 +135,10 @@ def embedding_map(found: Trajectories) -> Figure | None:
         grid = np.atleast_1d(fig.subplots(1, len(maps)))
         for ax, (name, at) in zip(grid, maps.items(), strict=True):
             order = np.argsort(np.nan_to_num(r2, nan=-1.0))
-            ax.scatter(*at[order].T, c=np.clip(r2[order], 0, 1), s=9, cmap="viridis", vmin=0, vmax=1,
-                       linewidths=0, rasterized=True, plotnonfinite=True)  # fmt: skip
+            ax.scatter(
+                *at[order].T, c=np.clip(r2[order], 0, 1), s=9, cmap="viridis", vmin=0, vmax=1,
+                linewidths=0, rasterized=True, plotnonfinite=True,
+            )  # fmt: skip
             ax.set(xlabel=f"{name} 1", ylabel=f"{name} 2", xticks=[], yticks=[])
         bar = ScalarMappable(Normalize(0, 1), "viridis")
         fig.colorbar(bar, ax=list(grid), label="fit R² (below 0 drawn at 0)")
