@@ -63,8 +63,8 @@ shown.picture(
 # %% Predicted and true change
 shown.picture(
     trajectory_figures.predicted_against_true(table),
-    "Each point is the best proposal of one step, beside its line's start: above the horizontal line "
-    "it is better. An evaluator that knows beforehand has its points along the diagonal.",
+    "Each point is the best proposal of one step, beside its line's start: above the horizontal "
+    "line it is better. An evaluator that knows beforehand has its points along the diagonal.",
 )
 
 # %% [markdown]

@@ -137,7 +137,7 @@ def draw(standing: Standing) -> Figure:
         for tick, hollow in zip(left.get_yticklabels(), table["is_published"], strict=True):
             tick.set(**{"color": "#667085"} if hollow else {"color": _INK, "weight": "bold"})
         marks = [
-            Line2D([], [], marker="o", linestyle="", color=colour, markerfacecolor=face, label=label)
+            Line2D([], [], marker="o", linestyle="", color=colour, mfc=face, label=label)
             for colour, face, label in (
                 (_INK, _INK, "our rows, this machine"), (_PUBLISHED_COLOUR, "white", LABEL)
             )

@@ -230,8 +230,8 @@ def in_words(found: Trajectories, table: pd.DataFrame) -> list[str]:
         f"{climbed} of {n} fits came to the gradient ascent, with {lines} lines of up to {longest} "
         "steps.",
         f"Improvement is {'' if monotone > 0.999 else 'not '}monotone: {_percent(monotone)} of the "
-        f"steps are at least as good as the step before, and {_percent(gained_share(table))} of the "
-        "lines end better than they began.",
+        "steps are at least as good as the step before, and "
+        f"{_percent(gained_share(table))} of the lines end better than they began.",
         f"{_percent(flipped)} of the steps decode a skeleton that had not been seen before.",
         f"Predicted and true change of the score correlate by {correlation(table):.2f} (Spearman, "
         f"{len(changes(table))} steps).",
