@@ -17,6 +17,7 @@ from equate_srbench.report.shown import joined, percent
 #: Two R2 that differ by less are the same on a data set.
 SAME = 1e-3
 _STILL_IMPROVING = 0.8  # share of the time after which a gain means that time ran out
+_FIRST_TRIES = 0.3  # share of the time before which the last gain means that search did nothing
 
 
 def subject(block: Block) -> str:
@@ -36,7 +37,7 @@ def headline(block: Block) -> list[str]:
         leaders = [style(str(m)).label for m in rivals.index[rivals["r2_99"] == best]]
         said.append(f"; the best of the others, {joined(leaders)}, on {percent(best)}")
     accuracy = f"On {_sets(n_sets)} of {block.title}, {''.join(said)}."
-    size = _listed(table, own, "nodes", "{:.0f} nodes", "Its formulas have a median of")
+    size = _listed(table, own, "nodes", "{:.0f}", "The median size of its formulas is, in nodes,")
     seconds = _listed(table, own, "seconds", "{:.1f} s", "A fit takes a median of")
     return [accuracy, f"{size} {seconds}", _lost(block, own)]
 
@@ -61,7 +62,7 @@ def _lost(block: Block, own: str) -> str:
     if beaten.empty:
         return f"No other method is more accurate than {label} on any data set (by R² {SAME:g})."
     reasons = beaten["reason"].value_counts()
-    why = joined([f"{count} times {reason}" for reason, count in reasons.items()])
+    why = joined([f"on {count} it {reason}" for reason, count in reasons.items()])
     return f"It loses on {len(beaten)} of {n_sets} data sets: {why}."
 
 
@@ -101,18 +102,20 @@ def losses(block: Block) -> pd.DataFrame:
 def reason(row: pd.Series) -> str:
     """What a row tells about why its fit is not better, in a few words."""
     if row["status"] != "ok":
-        return f"no result ({row['status']})"
+        return f"gave no result ({row['status']})"
     fit, test = float(row["r2_train"]), float(row["r2_test"])
     if fit - test > 0.05:
-        return "fits its rows, not the test rows"
+        return "fits its rows but not the test rows"
     if fit > 0.999:
-        return "almost exact, a rival is closer"
+        return "is almost exact, a rival is closer"
     improved = _last_gain(row["trace"])
-    if improved is not None and improved > _STILL_IMPROVING * float(row["max_time"]):
+    if improved is None:
+        return "is less accurate"
+    if improved > _STILL_IMPROVING * float(row["max_time"]):
         return "was still improving when the time was up"
-    if improved is not None:
-        return "found nothing better after its first tries" if improved < 1.0 else "got stuck"
-    return "less accurate"
+    if improved < _FIRST_TRIES * float(row["fit_seconds"]):
+        return "found nothing better after its first tries"
+    return "got stuck"
 
 
 def _last_gain(trace: Any) -> float | None:

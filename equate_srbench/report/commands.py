@@ -97,7 +97,8 @@ def _of_notebook(name: str, out: Path | None, given: list[str]) -> None:
             typer.echo(f"equate: {' '.join(str(error).split())}", err=True)
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
-            typer.echo("stopped: no report was written; finished fits stay in their folder", err=True)
+            said = "stopped: no report was written; finished fits stay in their folder"
+            typer.echo(said, err=True)
             raise typer.Exit(130) from None
     typer.echo(f"notebook   {page.with_suffix('.ipynb')}\nreport     {page}")
 

@@ -53,7 +53,7 @@ class Notebook:
 
     @cached_property
     def _node(self) -> Any:
-        return nbformat.read(self.path, as_version=4)  # type: ignore[no-untyped-call]
+        return nbformat.read(self.path, as_version=4)
 
     @property
     def title(self) -> str:
@@ -149,7 +149,7 @@ def run(
                 f"the notebook so far is {partial}"
             ) from None
     node.metadata.papermill.update(input_path=made.name, output_path=made.name)
-    text = nbformat.writes(node) + "\n"  # type: ignore[no-untyped-call]
+    text = nbformat.writes(node) + "\n"
     publish(folder, {made.name: text, f"{name}.html": to_html(node, notebook.title)})
     partial.unlink(missing_ok=True)
     return folder / f"{name}.html"

@@ -110,7 +110,8 @@ class Parameter:
         if not text.isprintable():
             raise ParameterError(f"{self.name}={text!r}: no line breaks or control characters")
         if not self.is_list:
-            return self._one(text.strip())
+            value: Value = self._one(text.strip())
+            return value
         values = [self._one(word.strip()) for word in text.split(",") if word.strip()]
         if not values and self.default:
             raise ParameterError(

@@ -251,7 +251,7 @@ def lost(rows: pd.DataFrame, own: str) -> Shown:
         "method": Column("of"),
         "own_nodes": Column("nodes", number(), "num"),
         "best_nodes": Column("nodes of the best", number(), "num"),
-        "reason": Column(f"why {label} did not"),
+        "reason": Column(f"what the row of {label} tells"),
         "model": Column(f"formula of {label}", formula, "wide"),
     }
     return table(rows, columns)

@@ -96,18 +96,19 @@ def _fit(task: Task) -> dict[str, str | bytes]:
         task.method, max_time=task.max_time, random_state=task.seed, **task.settings
     )
     estimator.fit(rows.X_train, rows.y_train)
+    table = estimator.trajectory_
     predicted = [estimator.predict(X) for X in (rows.X_train, rows.X_test)]
     fit = {
         "dataset": task.dataset, "seed": task.seed, "method": task.method,
         "max_time": task.max_time, "noise": task.noise,
         **accuracy(rows.y_train, predicted[0], rows.y_test, predicted[1]),
         "complexity": estimator.equation_.complexity, "equation": str(estimator.equation_),
-        "source": _source(estimator), "fit_seconds": estimator.fit_time_,
+        "source": _source(estimator), "n_proposals": int((table["source"] == "ascent").sum()),
+        "fit_seconds": estimator.fit_time_,
         **{k: _plain(v) for k, v in estimator.diagnostics_.items() if not isinstance(v, dict)},
         **provenance().model_dump(mode="json"),
     }  # fmt: skip
     steps, places = io.BytesIO(), io.BytesIO()
-    table = estimator.trajectory_
     table.to_parquet(steps, index=False)
     found = getattr(estimator, "embeddings_", np.empty((len(table), 0)))
     np.save(places, np.asarray(found, dtype=np.float16), allow_pickle=False)
