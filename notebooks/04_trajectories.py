@@ -96,4 +96,4 @@ shown.trajectories(found.fits)
 shown.provenance(found.fits)
 
 # %% One fit, to be played
-panels.trajectory(wanted)
+panels.trajectory(found.one())

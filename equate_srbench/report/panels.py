@@ -22,7 +22,11 @@ def benchmark(run: str) -> Any:
 
 def front(estimator: Any, record: FitRecord) -> Any:
     """The front and the chosen formula as linked panels."""
-    return _panel(lambda widgets: widgets.FitPanel(estimator, record.train.X, record.train.y))
+    return _panel(
+        lambda widgets: widgets.explore(
+            estimator, record.train.X, record.train.y, target=record.target
+        )
+    )
 
 
 def trajectory(estimator: Any) -> Any:

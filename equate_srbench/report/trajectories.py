@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from equate_srbench.bench.metrics import accuracy
 from equate_srbench.bench.protocol import SEEDS, Task, split
 from equate_srbench.bench.provenance import provenance
 from equate_srbench.bench.suites import load_suite
+from equate_srbench.expr.equation import Equation
 from equate_srbench.report.files import publish
 from equate_srbench.report.record import SOURCES
 
@@ -46,6 +48,16 @@ class Trajectories:
     fits: pd.DataFrame
     steps: pd.DataFrame
     places: NDArray[np.float32]
+
+    def one(self, number: int = 0) -> SimpleNamespace:
+        """What one fit left, under the names of a fitted estimator, for panels that play it."""
+        fit = self.fits.iloc[number]
+        own = (self.steps[FIT] == fit[FIT]).all(axis=1).to_numpy()
+        return SimpleNamespace(
+            equation_=Equation.from_string(fit["equation"], list(fit["features"])),
+            trajectory_=self.steps[own].drop(columns=FIT).reset_index(drop=True),
+            embeddings_=self.places[own],
+        )
 
 
 def tasks(
@@ -103,6 +115,7 @@ def _fit(task: Task) -> dict[str, str | bytes]:
         "max_time": task.max_time, "noise": task.noise,
         **accuracy(rows.y_train, predicted[0], rows.y_test, predicted[1]),
         "complexity": estimator.equation_.complexity, "equation": str(estimator.equation_),
+        "features": [str(name) for name in rows.X_train.columns],
         "source": _source(estimator), "n_proposals": int((table["source"] == "ascent").sum()),
         "fit_seconds": estimator.fit_time_,
         **{k: _plain(v) for k, v in estimator.diagnostics_.items() if not isinstance(v, dict)},
