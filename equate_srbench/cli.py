@@ -26,10 +26,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from equate_srbench.data.reading import Problem
-    from equate_srbench.report.record import FitRecord, Rows
+    from equate_srbench.report.record import FitRecord
 
 PRESETS = ("fast", "default", "paper")
-FEWEST_ROWS_TO_SPLIT = 20
 
 app = typer.Typer(
     help="A table of numbers in, a short formula out.",
@@ -200,27 +199,15 @@ def _read(table: str, target: str, features: str) -> Problem:
     return split_columns(frame, target, chosen)
 
 
-def _split(problem: Problem, settings: Settings) -> tuple[Rows, Rows | None]:
-    """Fit and test rows at random; very small tables are not split."""
-    import numpy as np
-
-    from equate_srbench.report.record import Rows
-
-    y = problem.y.to_numpy(np.float64)
-    n_test = round(settings.test_size * len(y))
-    if len(y) < FEWEST_ROWS_TO_SPLIT or not 2 <= n_test <= len(y) - 2:
-        return Rows(problem.X, y), None
-    order = np.random.default_rng(settings.seed).permutation(len(y))
-    train, test = np.sort(order[n_test:]), np.sort(order[:n_test])
-    return Rows(problem.X.iloc[train], y[train]), Rows(problem.X.iloc[test], y[test])
-
-
 def _search(table: str, problem: Problem, settings: Settings, console: Console) -> FitRecord:
     """Fit with live progress; Ctrl-C ends the fit with the best formula so far."""
     from equate_srbench.report.console import LiveLine, note
+    from equate_srbench.report.own_table import split_rows
     from equate_srbench.report.record import FitRecord
 
-    train, test = _split(problem, settings)
+    train, test = split_rows(
+        problem.X, problem.y.to_numpy("float64"), settings.test_size, settings.seed
+    )
     for line in problem.notes:
         note(console, line)
     if test is None and settings.test_size > 0:

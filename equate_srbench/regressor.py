@@ -20,7 +20,7 @@ from equate_srbench.clock import Deadline
 from equate_srbench.equate import search
 from equate_srbench.equate.archive import Archive
 from equate_srbench.equate.problem import Problem, bad_columns, prepare
-from equate_srbench.equate.trajectory import TrajectoryRow, to_frame
+from equate_srbench.equate.trajectory import TrajectoryRow, embeddings, to_frame
 from equate_srbench.expr.equation import Equation
 from equate_srbench.expr.errors import FormulaError
 from equate_srbench.expr.evaluate import evaluate
@@ -81,6 +81,9 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         Everything refined on all fit rows: source, complexity, loss, r2, score, equation, seconds.
     trajectory_ : DataFrame
         One row per search step and proposal of the gradient ascent and the edits.
+    embeddings_ : ndarray of shape (n_trajectory_rows, width), float32
+        Joint embedding behind each row of ``trajectory_`` (mean over the embedding's rows); NaN
+        where a row has none, width 0 if there was no gradient ascent.
     diagnostics_ : dict
         Formulas tried per source; flip rate, validity rate and rank correlation of predicted and
         true score of the gradient ascent.
@@ -335,7 +338,12 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         """One row per search step and proposal."""
         return self._table("trajectory")
 
-    def _table(self, name: str) -> pd.DataFrame:
+    @property
+    def embeddings_(self) -> NDArray[np.float32]:
+        """Joint embeddings behind the rows of ``trajectory_``."""
+        return self._table("embeddings")
+
+    def _table(self, name: str) -> Any:
         """Tables are made when they are asked for: texts of thousands of formulas take time."""
         check_is_fitted(self, "equation_")
         tables = self.__dict__.setdefault("_tables", {})
@@ -371,6 +379,12 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
             return float(np.float64(loss) * self._problem.y_scale * self._problem.y_scale)
 
     def _make_trajectory(self) -> pd.DataFrame:
+        return to_frame(self._table("rows"))
+
+    def _make_embeddings(self) -> NDArray[np.float32]:
+        return embeddings(self._table("rows"))
+
+    def _make_rows(self) -> list[TrajectoryRow]:
         rows = list(self._proposals)
         best = max((row.score for row in rows if row.score == row.score), default=-np.inf)
         for tree, _, r2, score, source, seconds in self._found:
@@ -378,7 +392,7 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
                 equation = self._equation(tree)
                 rows.append(edit_row(equation, r2, score, seconds, accepted=score > best))
                 best = max(best, score)
-        return to_frame(rows)
+        return rows
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())

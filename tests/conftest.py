@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: the tests share the processors
 
@@ -27,3 +30,37 @@ def _compiled_kernels() -> None:
     from equate_srbench.refine import warm_up
 
     warm_up()
+
+
+class Addresses(HTMLParser):
+    """Collects whatever a page would load or run."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.loaded: list[str] = []
+        self.tags: set[str] = set()
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note addresses and handlers."""
+        self.tags.add(tag)
+        for name, value in attrs:
+            if name in ("src", "srcset", "data", "poster", "action") or name.startswith("on"):
+                self.loaded.append(f"{tag} {name}={(value or '')[:60]}")
+            elif name.endswith("href") and not (value or "").startswith("#"):
+                self.loaded.append(f"{tag} {name}={value}")
+
+
+@pytest.fixture
+def assert_self_contained() -> Callable[[str], None]:
+    """Fails on a page with scripts, or with addresses but of images in the page itself."""
+    return _assert_self_contained
+
+
+def _assert_self_contained(page: str) -> None:
+    found = Addresses(page)
+    assert not [a for a in found.loaded if not a.startswith("img src=data:image/")]
+    assert not found.tags & {"script", "iframe", "link", "object", "embed", "base"}
+    outside = set(re.findall(r"url\(\s*['\"]?(?!#)[^)]*\)|@import[^;]*", page))
+    assert not outside
+    assert "Content-Security-Policy" in page

@@ -19,6 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
+from equate_srbench.report.colours import LIGHT
 from equate_srbench.report.record import SOURCES, Array, FitRecord
 
 P = ParamSpec("P")
@@ -199,6 +200,36 @@ def formula(latex: str) -> str:
     fig = Figure(figsize=(0.1, 0.1))
     fig.text(0, 0, f"${latex}$", fontsize=18, parse_math=True, math_fontfamily="cm")
     return _svg(fig, "The formula", {"svg.fonttype": "path"}, bbox_inches="tight", pad_inches=0.03)
+
+
+@_styled
+def trajectory(steps: pd.DataFrame) -> str:
+    """R2 of each step's proposals in the order they were made, with the best so far as a line.
+
+    Parameters
+    ----------
+    steps : DataFrame
+        Columns ``source`` and ``r2`` (NaN where undefined) of ``trajectory_``.
+    """
+    fig, ax = _canvas(9.2, 3.4)
+    steps = steps.assign(order=np.arange(1.0, len(steps) + 1))
+    height = _r2_axis(ax, steps["r2"])
+    _by_source(ax, steps, "order", height, size=12, alpha=0.55)
+    best = np.fmax.accumulate(steps["r2"].to_numpy(np.float64)) if len(steps) else []
+    ax.step(
+        steps["order"], height(best), where="post", color=_INK["ink"], linewidth=1.2,
+        label="best so far", zorder=4,
+    )  # fmt: skip
+    ax.set_xlabel("proposals in the order they were made")
+    _legend(ax)
+    return _svg(fig, "R2 of the proposals of the search")
+
+
+def standalone(svg: str) -> str:
+    """A figure as a document of its own, for places without the page's colours: light, opaque."""
+    style = f"<style>svg {{ {LIGHT} background: var(--card); }}</style>"
+    end = svg.index(">") + 1
+    return svg[:end] + style + svg[end:]
 
 
 # -- parts -------------------------------------------------------------------------------------

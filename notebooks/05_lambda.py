@@ -1,0 +1,71 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # The weight of simplicity
+#
+# **What does the weight lambda of simplicity in EQUATE's score cost in accuracy, and what does it
+# save in size?**
+#
+# The evaluator learns the score `clip(R²) + lambda * exp(-length / 50)`; a larger lambda prefers
+# shorter formulas. Each value of the sweep gets the same data sets, splits and seconds.
+
+# %% tags=["parameters"]
+suite: str = "strogatz"  # name of a suite, a folder of tables or one table
+lambdas: list[float] = [0.0, 0.1, 0.5, 1.0]  # 0 to 100, values of the sweep
+method: str = "equate-paper"  # one of equate|equate-paper|equate-fast, preset of EQUATE
+seeds: int = 1  # 1 to 10, how many seeds
+noise: float = 0.0  # 0 to 10, noise of the training target, as a share of its RMS
+max_time: float = 10.0  # 0.1 to 86400, seconds for one fit
+every: int = 1  # 1 to 1000, only every so manieth data set
+run: str = "runs/reports"  # folder of the rows
+jobs: int = 0  # 0 to 1024, fits at the same time; 0: one per processor
+
+# %% Make the fits that are missing
+from equate_srbench.report import running, shown, sweep
+
+wanted = running.plan(suite, [method], seeds=seeds, noise=[noise], max_time=max_time, every=every)
+rows = running.rows(wanted, run, settings=[{"lam": value} for value in lambdas], jobs=jobs)
+table = sweep.by_setting(rows, "lam")
+
+# %% [markdown]
+# ## The answer
+
+# %% The answer in words
+shown.words(*sweep.in_words(table, "lambda"), kind="answer")
+
+# %% Accuracy against size
+shown.picture(
+    sweep.curve(table, "λ"),
+    "Each point is one lambda; bars are 95 % bootstrap intervals over the data sets.",
+)
+
+# %% The sweep as a table
+shown.sweep(table, "lambda")
+
+# %% [markdown]
+# ## Data set by data set
+
+# %% Size over lambda
+shown.picture(sweep.per_data_set(rows, "lam"), "Each thin line is the formula of one data set.")
+
+# %% Every fit
+shown.fits(rows, setting="lam")
+
+# %% [markdown]
+# ## Where the figures come from
+
+# %% Provenance
+shown.provenance(rows)
