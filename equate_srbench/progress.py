@@ -27,6 +27,9 @@ except ImportError:  # pragma: no cover - older scikit-learn has no callbacks
         return method
 
 
+FrontPoint = tuple[int, float, str, str]
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """What a progress callback is told.
@@ -44,8 +47,8 @@ class Progress:
     r2 : float
         On the fit rows.
     complexity : int
-    front : tuple of (int, float, str)
-        The front so far: complexity, R2 on the fit rows, and formula, by complexity.
+    front : tuple of (int, float, str, str)
+        The front so far: complexity, R2 on the fit rows, formula, and source, by complexity.
     """
 
     seconds: float
@@ -54,7 +57,7 @@ class Progress:
     equation: str
     r2: float
     complexity: int
-    front: tuple[tuple[int, float, str], ...] = ()
+    front: tuple[FrontPoint, ...] = ()
 
 
 class Reporter:
@@ -85,7 +88,7 @@ class Reporter:
         self._tasks: list[Any] = []  # the fit, and the phase it is in
         self._read = 0  # candidates of the archive that were looked at
         self._of_size: dict[int, Candidate] = {}  # the best of each size among those
-        self._texts: dict[int, tuple[int, float, str]] = {}
+        self._texts: dict[int, FrontPoint] = {}
 
     def begin(self) -> None:
         """Set up scikit-learn's callbacks, if there are any."""
@@ -127,7 +130,7 @@ class Reporter:
             )
         )
 
-    def _front(self) -> tuple[tuple[int, float, str], ...]:
+    def _front(self) -> tuple[FrontPoint, ...]:
         """The archive's front; only what is new since the last time is looked at."""
         candidates = self.run.archive.candidates
         for candidate in candidates[self._read :]:
@@ -135,7 +138,7 @@ class Reporter:
             if best is None or candidate.loss < best.loss:
                 self._of_size[candidate.size] = candidate
         self._read = len(candidates)
-        front: list[tuple[int, float, str]] = []
+        front: list[FrontPoint] = []
         # sizes in the user's units differ from those in the search
         for point in sorted(map(self._point, self._of_size.values())):
             if not front or point[1] > front[-1][1]:
@@ -144,11 +147,11 @@ class Reporter:
                 front.append(point)
         return tuple(front)
 
-    def _point(self, candidate: Candidate) -> tuple[int, float, str]:
+    def _point(self, candidate: Candidate) -> FrontPoint:
         found = self._texts.get(id(candidate))
         if found is None:
             equation = self.est._equation(candidate.tree)
-            found = (complexity(equation.tree), candidate.r2, str(equation))
+            found = (complexity(equation.tree), candidate.r2, str(equation), candidate.source)
             self._texts[id(candidate)] = found
         return found
 

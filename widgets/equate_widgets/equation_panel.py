@@ -24,8 +24,8 @@ EFFECT_ROWS = 200
 #: Columns whose effect is drawn.
 MOST_EFFECTS = 12
 _LABELS = {
-    "add": "+", "sub": "\u2212", "mul": "\u00d7", "div": "÷", "pow": "^", "inv": "1/",
-    "sqrt": "√", "square": "²", "cube": "³", "abs": "|·|",
+    "add": "+", "sub": "\u2212", "mul": "\u00d7", "div": "÷", "pow": "^", "inv": "1/·",
+    "sqrt": "√", "square": "·²", "cube": "·³", "abs": "|·|",
 }  # fmt: skip
 
 

@@ -157,7 +157,10 @@ class LiveFit(View):
     def _show(self, progress: Any) -> None:
         names = self.est._names()
         equation = Equation.from_string(progress.equation, names)
-        points = [(size, r2, Equation.from_string(t, names)) for size, r2, t in progress.front]
+        points = [
+            (size, r2, Equation.from_string(text, names), source)
+            for size, r2, text, source in progress.front
+        ]
         self.state = {
             **self.state,
             "phase": progress.phase,
@@ -188,18 +191,18 @@ class LiveFit(View):
         }
 
 
-def live_front(points: list[tuple[int, float, Equation]]) -> dict[str, Any]:
+def live_front(points: list[tuple[int, float, Equation, str]]) -> dict[str, Any]:
     """The front of a running fit as ``draw_front.js`` wants it."""
     n = len(points)
     return {
         "title": "Front so far",
         "target": "",
         "total": n,
-        "equation": [str(equation) for _, _, equation in points],
-        "latex": [equation.to_latex() for _, _, equation in points],
-        "source": ["edit"] * n,
-        "complexity": [size for size, _, _ in points],
-        "r2": [number(r2) for _, r2, _ in points],
+        "equation": [str(equation) for _, _, equation, _ in points],
+        "latex": [equation.to_latex() for _, _, equation, _ in points],
+        "source": [source for *_, source in points],
+        "complexity": [size for size, *_ in points],
+        "r2": [number(r2) for _, r2, *_ in points],
         "loss": [None] * n,
         "front": list(range(n)),
         "chosen": -1,

@@ -34,7 +34,7 @@ export class EquationView {
     el.append(
       this.head,
       this.alert,
-      html("div", { class: "columns" }, html("div", {}, section("impact of each branch on R²", this.tree, this.hint), html("div", { class: "controls" }, ...this.buttons), section("constants", this.sliders)), html("div", {}, section("fit", this.fit))),
+      html("div", { class: "columns" }, html("div", {}, section("impact of each branch on R²", this.tree, this.hint), html("div", { class: "controls" }, ...this.buttons)), html("div", {}, section("fit", this.fit), section("constants", this.sliders))),
       section("effect of each column, the others as in the rows", this.effects),
       section("copy", this.copies),
     );

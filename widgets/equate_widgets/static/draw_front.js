@@ -30,7 +30,7 @@ export function drawFront(el, data, { selected = "", logLoss = false, onSelect =
 class FrontView {
   constructor(data, logLoss, onSelect, onScale) {
     this.data = data;
-    this.logLoss = logLoss;
+    this.logLoss = logLoss && data.loss.some(isNumber);
     this.onSelect = onSelect;
     this.selected = -1;
     this.details = html("div", { class: "card", "aria-live": "polite" });
@@ -45,10 +45,12 @@ class FrontView {
       },
     });
     const { title, target } = data;
+    const total = data.total > data.equation.length ? `· ${data.equation.length} of ${data.total} formulas` : "";
+    const known = data.loss.some(isNumber); // a running fit tells R² only
     this.root = html(
       "div",
       {},
-      html("div", { class: "heading" }, html("strong", {}, short(title || "Accuracy against size", 80)), html("span", { class: "muted" }, `${short(target ?? "", 60)} ${data.total > data.equation.length ? `· ${data.equation.length} of ${data.total} formulas` : ""}`), html("label", { class: "switch" }, box, "log loss")),
+      html("div", { class: "heading" }, html("strong", {}, short(title || "Accuracy against size", 80)), html("span", { class: "muted" }, `${short(target ?? "", 60)} ${total}`), known ? html("label", { class: "switch" }, box, "log loss") : ""),
       html("div", { class: "columns" }, this.plot, this.table()),
       this.details,
     );
