@@ -72,7 +72,6 @@ def test__front__keyboard__walks_along_the_front(open_view, fit):
 def test__front__hover__shows_the_formula_typeset(open_view, fit):
     """The nearest formula is read below the picture, as mathematics."""
     page = open_view(FrontPanel(fit, selected=""))
-    page.evaluate("equate.set('selected', '')")
     assert page.locator(".card math").count() == 0
     page.locator(".dot").nth(1).hover()
     assert page.locator(".card math").count() == 1
@@ -84,7 +83,7 @@ def test__front__log_loss__switches_the_axis_and_the_trait(open_view, fit):
     page = open_view(FrontPanel(fit))
     page.get_by_label("log loss").check()
     assert page.evaluate("equate.get('log_loss')") is True
-    assert "mean squared error" in page.locator("svg.chart").inner_text()
+    assert "mean squared error" in page.locator("svg.chart").text_content()
 
 
 def test__front__python_selects__marked(open_view, fit):

@@ -42,7 +42,7 @@ class FrontPanel(View):
     def __init__(self, est: Any, *, title: str = "", target: str = "", **kwargs: Any) -> None:
         self._est = est
         data = front_data(est, title=title, target=target)
-        super().__init__(data=data, selected=str(est.equation_), **kwargs)
+        super().__init__(**{"data": data, "selected": str(est.equation_), **kwargs})
 
     @property
     def equation(self) -> Equation | None:
