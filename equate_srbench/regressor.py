@@ -24,6 +24,7 @@ from equate_srbench.equate.trajectory import TrajectoryRow, embeddings, to_frame
 from equate_srbench.expr.equation import Equation
 from equate_srbench.expr.errors import FormulaError
 from equate_srbench.expr.evaluate import evaluate
+from equate_srbench.expr.html import Front, formulas_html
 from equate_srbench.expr.rewrite import rewrite
 from equate_srbench.expr.tree import Tree
 from equate_srbench.progress import CallbackSupportMixin, Progress, Reporter, with_callbacks
@@ -372,7 +373,7 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         for row in rows:
             if not front or row[1] < front[-1][1]:
                 front.append(row)
-        return pd.DataFrame(front, columns=["complexity", "loss", "r2", "equation", "object"])
+        return Front(front, columns=["complexity", "loss", "r2", "equation", "object"])
 
     def _in_user_units(self, loss: float) -> float:
         with np.errstate(over="ignore", under="ignore"):
@@ -393,6 +394,12 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
                 rows.append(edit_row(equation, r2, score, seconds, accepted=score > best))
                 best = max(best, score)
         return rows
+
+    def _html_repr(self) -> str:
+        """scikit-learn's box, the chosen formula below it."""
+        box: str = super()._html_repr()
+        chosen = getattr(self, "equation_", None)
+        return box if chosen is None else box + formulas_html([chosen])
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
