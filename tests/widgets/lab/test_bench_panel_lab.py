@@ -62,8 +62,8 @@ def test__bench_panel__from_the_launcher__start_reload_stop_resume(
     panel.get_by_text("of 24 fits done").wait_for()
     assert run.state == "running"
     page.wait_for_function(
-        "n => Number(/(\\d+) of 24/.exec(document.querySelector('.equate-bench').innerText)[1]) > n",
-        arg=rows,
+        "([node, n]) => Number(/(\\d+) of 24/.exec(node.innerText)[1]) > n",
+        arg=[panel.element_handle(), rows],
     )
 
     panel.get_by_role("button", name="Stop").click()
