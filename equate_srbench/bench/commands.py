@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from equate_srbench.bench.run import Limits
 
 
+#: A file of this name in the folder of a run lets no more fits begin.
+PAUSE = "pause"
+
+
 class BenchError(ValueError):
     """A benchmark that cannot be run as asked; the message is one line for the user."""
 
@@ -120,7 +124,10 @@ def bench(
         typer.Option(help="KEY=VALUE for submitit, such as slurm_partition=short; repeatable."),
     ] = None,
 ) -> None:
-    """Run many fits, each in a process of its own, and keep every result."""
+    """Run many fits, each in a process of its own, and keep every result.
+
+    Ctrl-C ends it at once. A file `pause` in the folder lets the fits that run end first.
+    """
     with needs_extra("bench"):
         from equate_srbench.bench.isolate import GIB, default_time_limit
         from equate_srbench.bench.run import Limits
@@ -244,16 +251,17 @@ def _numbers(option: str, text: str) -> tuple[float, ...]:
 
 
 def _run(tasks: list[Task], out: Path, engine: Executor, limits: Limits) -> int:
-    """Run and show; the exit code is 130 after Ctrl-C, else 0: failed fits are results."""
+    """Run and show; the exit code is 130 if fits are missing, else 0: failed fits are results."""
     from rich.console import Console
 
     from equate_srbench.bench.progress import BenchProgress, duration, summary_table
     from equate_srbench.bench.rows import RowStore
     from equate_srbench.bench.run import run
 
-    store = RowStore(out)
+    store, pause = RowStore(out), out / PAUSE
+    pause.unlink(missing_ok=True)
     with BenchProgress(Console(stderr=True, highlight=False)) as progress:
-        summary = run(tasks, store, engine, progress=progress, limits=limits)
+        summary = run(tasks, store, engine, progress=progress, limits=limits, pause=pause.exists)
     if not summary.interrupted:
         engine.shutdown()
     Console(highlight=False).print(summary_table(store.frame()))

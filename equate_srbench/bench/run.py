@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from concurrent.futures import CancelledError, Executor, Future, as_completed, wait
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +14,7 @@ from equate_srbench.bench.engines import worker_env
 from equate_srbench.bench.protocol import Task
 from equate_srbench.bench.rows import RowStore, failure_row
 
+_LOOK_SECONDS = 0.5  # how often a run asks whether it should pause
 _ENDING_SECONDS = 10.0  # most seconds that an interrupted run waits for its fits to end
 
 
@@ -48,7 +49,7 @@ class Summary:
     seconds : float
         Wall clock.
     interrupted : bool
-        Whether Ctrl-C ended the run; what had finished is kept.
+        Whether Ctrl-C or a pause ended the run; what had finished is kept.
     """
 
     total: int
@@ -81,6 +82,7 @@ def run(
     *,
     progress: Progress | None = None,
     limits: Limits = Limits(),
+    pause: Callable[[], bool] = lambda: False,
 ) -> Summary:
     """Make the fits that have no row yet, or the row of a failure.
 
@@ -94,6 +96,9 @@ def run(
         From ``make_engine``; ended when the run is interrupted, else left open.
     progress : Progress, optional
     limits : Limits
+    pause : callable, optional
+        Asked twice a second; once it says True, no fit begins any more, those that run on this
+        machine come to their end, and the run is over.
 
     Returns
     -------
@@ -120,13 +125,14 @@ def run(
         folder = store.folder.resolve() if getattr(engine, "keeps_rows", False) else None
         for task in missing.values():
             waiting[engine.submit(fit_and_keep, task, limits, folder)] = task
-        for future in as_completed(list(waiting)):
+        for future in _ended(waiting, pause):
             row = _row(future, waiting.pop(future), store)
             store.write(row)
             ok, failed = ok + (row["status"] == "ok"), failed + (row["status"] != "ok")
             if progress is not None:
                 progress.row(row)
-        finished = True
+        interrupted = len(asked) > len(kept) + ok + failed
+        finished = not interrupted
     except KeyboardInterrupt:
         interrupted = True
     finally:
@@ -156,6 +162,20 @@ def fit_and_keep(task: Task, limits: Limits, folder: Path | None) -> dict[str, A
     if folder is not None:
         RowStore(folder).write(row)
     return row
+
+
+def _ended(
+    waiting: dict[Future[dict[str, Any]], Task], pause: Callable[[], bool]
+) -> Iterator[Future[dict[str, Any]]]:
+    """Futures as they end; a pause takes those out of ``waiting`` that have not begun."""
+    left = set(waiting)
+    while left:
+        done, left = wait(left, timeout=_LOOK_SECONDS, return_when=FIRST_COMPLETED)
+        yield from done
+        if left and pause():
+            for future in [future for future in left if future.cancel()]:
+                left.discard(future)
+                del waiting[future]
 
 
 def _row(future: Future[dict[str, Any]], task: Task, store: RowStore) -> dict[str, Any]:

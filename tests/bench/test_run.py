@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from io import StringIO
@@ -112,6 +113,27 @@ def test__run__ctrl_c__rows_kept_and_engine_ended(task: Tasks, tmp_path: Path) -
     assert summary.interrupted
     assert engine.ended
     assert summary.missing == 3 - summary.done
+
+
+def test__run__pause__fits_that_run_end_and_no_other_begins(task: Tasks, tmp_path: Path) -> None:
+    """The fit that had begun is kept, those that waited have no row."""
+    tasks = [task("Fast", seed=seed) for seed in (1, 2, 3)]
+    begun: list[Future] = []
+
+    class OneAtATime(Instant):
+        def submit(self, fn, task, limits, folder):
+            done, future = super().submit(fn, task, limits, folder), Future()
+            if not begun:
+                future.set_running_or_notify_cancel()
+                threading.Timer(2.0, lambda: future.set_result(done.result())).start()
+            begun.append(future)
+            return future
+
+    engine = OneAtATime()
+    summary = run(tasks, store(tmp_path), engine, pause=lambda: bool(begun))
+    assert (summary.done, summary.missing, summary.interrupted) == (1, 2, True)
+    assert engine.ended
+    assert store(tmp_path).keys() == [tasks[0].key]
 
 
 def test__run__disk_full__ends_with_the_file_named(
