@@ -11,6 +11,7 @@ import numpy as np
 from equate_srbench.expr.complexity import complexity
 
 if TYPE_CHECKING:
+    from equate_srbench.equate.archive import Candidate
     from equate_srbench.equate.search import Search
     from equate_srbench.regressor import EquateRegressor
 
@@ -24,6 +25,9 @@ except ImportError:  # pragma: no cover - older scikit-learn has no callbacks
     def with_callbacks(method: Callable[..., Any]) -> Callable[..., Any]:  # type: ignore[no-redef]
         """Leave ``method`` as it is."""
         return method
+
+
+FrontPoint = tuple[int, float, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,8 @@ class Progress:
     r2 : float
         On the fit rows.
     complexity : int
+    front : tuple of (int, float, str, str)
+        The front so far: complexity, R2 on the fit rows, formula, and source, by complexity.
     """
 
     seconds: float
@@ -51,6 +57,7 @@ class Progress:
     equation: str
     r2: float
     complexity: int
+    front: tuple[FrontPoint, ...] = ()
 
 
 class Reporter:
@@ -79,6 +86,9 @@ class Reporter:
         self._last = -np.inf
         self._phase = ""
         self._tasks: list[Any] = []  # the fit, and the phase it is in
+        self._read = 0  # candidates of the archive that were looked at
+        self._of_size: dict[int, Candidate] = {}  # the best of each size among those
+        self._texts: dict[int, FrontPoint] = {}
 
     def begin(self) -> None:
         """Set up scikit-learn's callbacks, if there are any."""
@@ -115,9 +125,35 @@ class Reporter:
                     str(equation),
                     archive.best.r2,
                     complexity(equation.tree),
+                    self._front(),
                 )
             )
         )
+
+    def _front(self) -> tuple[FrontPoint, ...]:
+        """The archive's front; only what is new since the last time is looked at."""
+        candidates = self.run.archive.candidates
+        for candidate in candidates[self._read :]:
+            best = self._of_size.get(candidate.size)
+            if best is None or candidate.loss < best.loss:
+                self._of_size[candidate.size] = candidate
+        self._read = len(candidates)
+        front: list[FrontPoint] = []
+        # sizes in the user's units differ from those in the search
+        for point in sorted(map(self._point, self._of_size.values())):
+            if not front or point[1] > front[-1][1]:
+                if front and front[-1][0] == point[0]:
+                    front.pop()
+                front.append(point)
+        return tuple(front)
+
+    def _point(self, candidate: Candidate) -> FrontPoint:
+        found = self._texts.get(id(candidate))
+        if found is None:
+            equation = self.est._equation(candidate.tree)
+            found = (complexity(equation.tree), candidate.r2, str(equation), candidate.source)
+            self._texts[id(candidate)] = found
+        return found
 
     def _step(self, new_phase: bool) -> bool:
         """One leaf of the task tree; whether a callback wants the fit to end."""

@@ -20,10 +20,11 @@ from equate_srbench.clock import Deadline
 from equate_srbench.equate import search
 from equate_srbench.equate.archive import Archive
 from equate_srbench.equate.problem import Problem, bad_columns, prepare
-from equate_srbench.equate.trajectory import TrajectoryRow, to_frame
+from equate_srbench.equate.trajectory import TrajectoryRow, embeddings, to_frame
 from equate_srbench.expr.equation import Equation
 from equate_srbench.expr.errors import FormulaError
 from equate_srbench.expr.evaluate import evaluate
+from equate_srbench.expr.html import Front, formulas_html
 from equate_srbench.expr.rewrite import rewrite
 from equate_srbench.expr.tree import Tree
 from equate_srbench.progress import CallbackSupportMixin, Progress, Reporter, with_callbacks
@@ -81,6 +82,9 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         Everything refined on all fit rows: source, complexity, loss, r2, score, equation, seconds.
     trajectory_ : DataFrame
         One row per search step and proposal of the gradient ascent and the edits.
+    embeddings_ : ndarray of shape (n_trajectory_rows, width), float32
+        Joint embedding behind each row of ``trajectory_`` (mean over the embedding's rows); NaN
+        where a row has none, width 0 if there was no gradient ascent.
     diagnostics_ : dict
         Formulas tried per source; flip rate, validity rate and rank correlation of predicted and
         true score of the gradient ascent.
@@ -335,7 +339,12 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         """One row per search step and proposal."""
         return self._table("trajectory")
 
-    def _table(self, name: str) -> pd.DataFrame:
+    @property
+    def embeddings_(self) -> NDArray[np.float32]:
+        """Joint embeddings behind the rows of ``trajectory_``."""
+        return self._table("embeddings")
+
+    def _table(self, name: str) -> Any:
         """Tables are made when they are asked for: texts of thousands of formulas take time."""
         check_is_fitted(self, "equation_")
         tables = self.__dict__.setdefault("_tables", {})
@@ -364,13 +373,19 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         for row in rows:
             if not front or row[1] < front[-1][1]:
                 front.append(row)
-        return pd.DataFrame(front, columns=["complexity", "loss", "r2", "equation", "object"])
+        return Front(front, columns=["complexity", "loss", "r2", "equation", "object"])
 
     def _in_user_units(self, loss: float) -> float:
         with np.errstate(over="ignore", under="ignore"):
             return float(np.float64(loss) * self._problem.y_scale * self._problem.y_scale)
 
     def _make_trajectory(self) -> pd.DataFrame:
+        return to_frame(self._table("rows"))
+
+    def _make_embeddings(self) -> NDArray[np.float32]:
+        return embeddings(self._table("rows"))
+
+    def _make_rows(self) -> list[TrajectoryRow]:
         rows = list(self._proposals)
         best = max((row.score for row in rows if row.score == row.score), default=-np.inf)
         for tree, _, r2, score, source, seconds in self._found:
@@ -378,7 +393,13 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
                 equation = self._equation(tree)
                 rows.append(edit_row(equation, r2, score, seconds, accepted=score > best))
                 best = max(best, score)
-        return to_frame(rows)
+        return rows
+
+    def _html_repr(self) -> str:
+        """scikit-learn's box, the chosen formula below it."""
+        box: str = super()._html_repr()
+        chosen = getattr(self, "equation_", None)
+        return box if chosen is None else box + formulas_html([chosen])
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())

@@ -11,7 +11,7 @@ from equate_srbench import EquateRegressor
 from equate_srbench.data import SHIPPED
 from equate_srbench.data.reading import read_table, split_columns
 from equate_srbench.report import figures
-from equate_srbench.report.page import COLOURS
+from equate_srbench.report.colours import COLOURS
 from equate_srbench.report.record import FitRecord, Rows
 
 HERE = Path(__file__).parent

@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from equate_srbench.backbone.views import View
@@ -94,7 +96,9 @@ class Search:
         formulas = Formulas.pack([q.ids for q in starts], backbone.vocabulary, bag.device)
         with torch.no_grad():
             anchors = modules.embed(backbone, memory, mask, formulas)
-        line = _Line(self._n_starts, mask, [q.bag for q in starts], [q.score for q in starts])
+        line = _Line(
+            self._n_starts, anchors, mask, [q.bag for q in starts], [q.score for q in starts]
+        )
         self._n_starts += len(starts)
         steps = ascend(
             lambda embedding, valid: cautious(modules.evaluator(embedding, valid), s.pessimism),
@@ -114,12 +118,17 @@ class Search:
 
     def _propose(self, steps: Sequence[AscentStep], line: _Line) -> None:
         """Decode all rungs greedily, then samples at the best rung of every start and step."""
-        places = [
-            _Place(step.index, step.rungs[k], start, float(step.predicted[start, k]))
-            for step in steps
-            for start in range(len(line.bags))
-            for k in range(len(step.rungs))
-        ]
+        places = []
+        for step in steps:
+            distances, means = line.measure(step.embeddings)
+            places += [
+                _Place(
+                    step.index, step.rungs[k], start, float(step.predicted[start, k]),
+                    float(distances[start, k]), means[start, k],
+                )
+                for start in range(len(line.bags))
+                for k in range(len(step.rungs))
+            ]  # fmt: skip
         embeddings = torch.cat([step.embeddings.flatten(0, 1) for step in steps])
         scores = self._decode(places, embeddings, line, ())
         if not self.settings.best_samples or self._is_over():
@@ -201,6 +210,8 @@ class Search:
                 equation=text,
                 seconds=self.archive.deadline.elapsed(),
                 source="ascent",
+                distance=place.distance,
+                embedding=place.embedding,
             )
         )
         return score
@@ -232,16 +243,31 @@ class _Place:
     rung: float
     start: int
     predicted: float
+    distance: float
+    embedding: NDArray[np.float16]
 
 
 @dataclass(slots=True, eq=False)
 class _Line:
-    """The starts of one round: number of the first, masks, bags, and best scores so far."""
+    """The starts of one round: number of the first, embeddings, bags, and best scores so far."""
 
     first: int
+    anchors: Tensor
     mask: Tensor
     bags: list[int]
     best: list[float]
+
+    def measure(self, embeddings: Tensor) -> tuple[NDArray[np.float32], NDArray[np.float16]]:
+        """Distance from the start (starts, rungs) and mean over valid rows (starts, rungs, width).
+
+        ``embeddings`` have the shape (starts, rungs, rows, width).
+        """
+        valid = self.mask[:, None, :, None]
+        moved = (embeddings - self.anchors[:, None]) * valid
+        means = (embeddings * valid).sum(-2) / valid.sum(-2)
+        distances = torch.linalg.vector_norm(moved, dim=(-2, -1))
+        # half precision: hundreds of these stay with the estimator, and are pickled with it
+        return distances.cpu().numpy(), means.half().cpu().numpy()
 
 
 def backbone_rows(

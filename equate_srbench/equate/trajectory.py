@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,6 +42,12 @@ class TrajectoryRow:
         Since the beginning of the fit.
     source : str
         ``backbone``, ``ascent`` or ``edit``.
+    distance : float, default=NaN
+        How far the joint embedding stands from that of its start (Frobenius norm); NaN where
+        there is no embedding.
+    embedding : ndarray of shape (width,), float16, or None
+        Mean of the joint embedding over its rows; no column of the table. All decodings of one
+        place share one array.
     """
 
     start: int
@@ -55,9 +62,11 @@ class TrajectoryRow:
     equation: str
     seconds: float
     source: str
+    distance: float = float("nan")
+    embedding: NDArray[np.float16] | None = field(default=None, compare=False, repr=False)
 
 
-COLUMNS = tuple(field.name for field in fields(TrajectoryRow))
+COLUMNS = tuple(f.name for f in fields(TrajectoryRow) if f.name != "embedding")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +132,24 @@ def to_frame(rows: Iterable[TrajectoryRow]) -> pd.DataFrame:
     """Rows as a table with the columns of ``TrajectoryRow``, typed even when empty."""
     import pandas as pd
 
-    frame = pd.DataFrame([astuple(row) for row in rows], columns=list(COLUMNS))
+    values = [[getattr(row, name) for name in COLUMNS] for row in rows]
+    frame = pd.DataFrame(values, columns=list(COLUMNS))
     kinds: dict[str, type] = dict.fromkeys(("equation", "source"), str)
     kinds |= {"start": int, "step": int, "complexity": int, "new_skeleton": bool, "accepted": bool}
-    floats = ("rung", "predicted_score", "score", "r2", "seconds")
+    floats = ("rung", "predicted_score", "score", "r2", "seconds", "distance")
     return frame.astype({**kinds, **dict.fromkeys(floats, float)})
+
+
+def embeddings(rows: Iterable[TrajectoryRow]) -> NDArray[np.float32]:
+    """Embeddings of the rows.
+
+    Returns
+    -------
+    ndarray of shape (n_rows, width)
+        NaN in rows without one; width 0 if no row has one.
+    """
+    found = [row.embedding for row in rows]
+    width = max((len(vector) for vector in found if vector is not None), default=0)
+    none = np.full(width, np.nan, dtype=np.float16)
+    out = np.array([none if vector is None else vector for vector in found], dtype=np.float32)
+    return out.reshape(len(found), width)

@@ -19,6 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
+from equate_srbench.report.colours import LIGHT
 from equate_srbench.report.record import SOURCES, Array, FitRecord
 
 P = ParamSpec("P")
@@ -70,25 +71,38 @@ def nines(r2: Any) -> Array:
     return np.asarray(np.abs(np.log10(error)))
 
 
-@_styled
 def front(record: FitRecord) -> str:
     """Accuracy against size: every candidate faintly, the front as steps, the chosen one ringed."""
-    fig, ax = _canvas(9.2, 4.2)
     table = record.ranking()
-    height = _r2_axis(ax, table["r2"])
-    cloud = record.candidates
-    cloud = cloud[cloud["complexity"] <= 1.3 * table["complexity"].max() + 2]
+    return accuracy_size(record.candidates, record.front, table[table["chosen"]].head(1))
+
+
+@_styled
+def accuracy_size(cloud: pd.DataFrame, steps: pd.DataFrame, chosen: pd.DataFrame) -> str:
+    """The same from tables.
+
+    Parameters
+    ----------
+    cloud, steps : DataFrame
+        ``candidates_`` and ``equations_``.
+    chosen : DataFrame
+        Row to ring, with ``complexity`` and ``r2``; may be empty.
+    """
+    fig, ax = _canvas(9.2, 4.2)
+    shown = pd.concat([steps[["complexity", "r2"]], chosen[["complexity", "r2"]]])
+    height = _r2_axis(ax, shown["r2"])
+    cloud = cloud[cloud["complexity"] <= 1.3 * shown["complexity"].max() + 2]
     _by_source(ax, cloud, "complexity", height, size=10, alpha=0.6)
-    steps = record.front.sort_values("complexity")
+    steps = steps.sort_values("complexity")
     ax.step(
         steps["complexity"], height(steps["r2"]), where="post", marker=".", markersize=6,
         color=_INK["ink"], linewidth=1.2, label="front", zorder=4,
     )  # fmt: skip
-    chosen = table[table["chosen"]].head(1)
-    ax.plot(
-        chosen["complexity"], height(chosen["r2"]), "o", markersize=11, markerfacecolor="none",
-        markeredgecolor=_INK["accent"], markeredgewidth=2, label="chosen", zorder=6,
-    )  # fmt: skip
+    if len(chosen):
+        ax.plot(
+            chosen["complexity"], height(chosen["r2"]), "o", markersize=11, markerfacecolor="none",
+            markeredgecolor=_INK["accent"], markeredgewidth=2, label="chosen", zorder=6,
+        )  # fmt: skip
     ax.set_xlabel("size (nodes)")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     _legend(ax)
@@ -201,6 +215,36 @@ def formula(latex: str) -> str:
     return _svg(fig, "The formula", {"svg.fonttype": "path"}, bbox_inches="tight", pad_inches=0.03)
 
 
+@_styled
+def trajectory(steps: pd.DataFrame) -> str:
+    """R2 of each step's proposals in the order they were made, with the best so far as a line.
+
+    Parameters
+    ----------
+    steps : DataFrame
+        Columns ``source`` and ``r2`` (NaN where undefined) of ``trajectory_``.
+    """
+    fig, ax = _canvas(9.2, 3.4)
+    steps = steps.assign(order=np.arange(1.0, len(steps) + 1))
+    height = _r2_axis(ax, steps["r2"])
+    _by_source(ax, steps, "order", height, size=12, alpha=0.55)
+    best = np.fmax.accumulate(steps["r2"].to_numpy(np.float64)) if len(steps) else []
+    ax.step(
+        steps["order"], height(best), where="post", color=_INK["ink"], linewidth=1.2,
+        label="best so far", zorder=4,
+    )  # fmt: skip
+    ax.set_xlabel("proposals in the order they were made")
+    _legend(ax)
+    return _svg(fig, "R2 of the proposals of the search")
+
+
+def standalone(svg: str) -> str:
+    """A figure as a document of its own, for places without the page's colours: light, opaque."""
+    style = f"<style>svg {{ {LIGHT} background: var(--card); }}</style>"
+    end = svg.index(">") + 1
+    return svg[:end] + style + svg[end:]
+
+
 # -- parts -------------------------------------------------------------------------------------
 
 
@@ -248,7 +292,7 @@ def _by_source(
     ax: Axes, rows: pd.DataFrame, across: str, height: Height, *, size: float, alpha: float
 ) -> None:
     """Formulas as dots, R2 over the column ``across``, one colour and marker per source."""
-    rows = _thin(rows.astype({"r2": np.float64, across: np.float64}), across)
+    rows = thinned(rows.astype({"r2": np.float64, across: np.float64}), across)
     for source in (*SOURCES, *sorted(set(rows["source"]) - set(SOURCES))):
         part = rows[rows["source"] == source]
         if len(part):
@@ -259,7 +303,7 @@ def _by_source(
             )  # fmt: skip
 
 
-def _thin(rows: pd.DataFrame, across: str) -> pd.DataFrame:
+def thinned(rows: pd.DataFrame, across: str) -> pd.DataFrame:
     """Rows of which no two fall on the same spot of the figure; the best of each spot stays."""
     rows = rows[np.isfinite(rows["r2"])].sort_values("r2", ascending=False, kind="stable")
     x = np.floor(100 * rows[across] / max(float(rows[across].max()) if len(rows) else 0.0, 1e-9))

@@ -6,26 +6,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from equate_srbench.report import figures
+from equate_srbench.report.colours import COLOURS
 from equate_srbench.report.record import FitRecord, by_source, milestones, score
 from equate_srbench.report.words import r2_text, short_formula
 
-#: CSS variables that the figures and the page are drawn with, light and dark.
-COLOURS = """\
-:root {
-  --paper: #fbfaf7; --card: #ffffff; --ink: #1c2430; --muted: #667085; --grid: #e6e4de;
-  --accent: #c2410c; --train: #2f6fdb; --test: #b4369b;
-  --backbone: #2f6fdb; --ascent: #d97706; --edit: #0f8a6d; --shorten: #8b4fd6;
-  --constant: #8a8f98;
-}
-@media (prefers-color-scheme: dark) {
-  :root {
-    --paper: #14171c; --card: #1c2027; --ink: #e8eaee; --muted: #98a2b3; --grid: #2d333d;
-    --accent: #fb8c4e; --train: #74a7ff; --test: #ef86d9;
-    --backbone: #74a7ff; --ascent: #f5b254; --edit: #46cfa8; --shorten: #bd96f5;
-    --constant: #8a919d;
-  }
-}
-"""
 _MOST_ROWS = 40  # of a table on the page; the files hold all of them
 
 

@@ -3,9 +3,10 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from equate_srbench.equate.trajectory import COLUMNS, TrajectoryRow, diagnose, to_frame
+from equate_srbench.equate.trajectory import COLUMNS, TrajectoryRow, diagnose, embeddings, to_frame
 
 ROW = TrajectoryRow(
     start=0,
@@ -70,3 +71,16 @@ def test__to_frame__rows__stand_in_order():
     frame = to_frame([ROW, replace(ROW, step=2)])
     assert frame["step"].tolist() == [1, 2]
     assert frame["equation"].tolist() == ["a*b"] * 2
+
+
+def test__embeddings__rows_with_and_without__nan_where_there_is_none():
+    """One row per row of the trajectory, whatever it came from."""
+    found = embeddings([ROW, replace(ROW, embedding=np.ones(3, np.float16))])
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, [[np.nan] * 3, [1.0] * 3])
+
+
+def test__embeddings__none_at_all__width_zero():
+    """A fit without ascent has no embeddings, but its rows."""
+    assert embeddings([ROW, ROW]).shape == (2, 0)
+    assert embeddings([]).shape == (0, 0)

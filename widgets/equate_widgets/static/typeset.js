@@ -134,7 +134,7 @@ function brackets(reader) {
     made.setAttribute("stretchy", "true");
     return made;
   };
-  return node("mrow", "", [fence(open, "prefix"), ...inner, fence(close, "postfix")]);
+  return node("mrow", "", [fence(open, "prefix"), group(inner), fence(close, "postfix")]);
 }
 
 /** A column's name: the escapes of the printer taken back. */

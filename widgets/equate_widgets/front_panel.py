@@ -1,0 +1,87 @@
+"""The accuracy-complexity front of a fit, from which a reader picks a formula."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import traitlets
+
+from equate_srbench.expr.equation import Equation
+from equate_srbench.report import figures
+from equate_widgets.view import View, numbers
+
+#: Most candidates drawn: those that would cover others are left out.
+MOST_CANDIDATES = 1500
+
+
+class FrontPanel(View):
+    """Accuracy against size: every candidate faintly, the front as steps; click to select.
+
+    Parameters
+    ----------
+    est : EquateRegressor
+        Fitted, or anything with its ``equation_``, ``equations_`` and ``candidates_``.
+    title, target : str, default=""
+        Heading, and name of what was predicted.
+
+    Attributes
+    ----------
+    selected : str
+        Text of the selected formula; link it with ``EquationPanel.formula``.
+    log_loss : bool
+        Whether the height is the loss on a logarithmic scale instead of R2.
+    """
+
+    _module = "front_panel.js"
+    data = traitlets.Dict().tag(sync=True)
+    selected = traitlets.Unicode("").tag(sync=True)
+    log_loss = traitlets.Bool(False).tag(sync=True)
+
+    def __init__(self, est: Any, *, title: str = "", target: str = "", **kwargs: Any) -> None:
+        self._est = est
+        data = front_data(est, title=title, target=target)
+        super().__init__(**{"data": data, "selected": str(est.equation_), **kwargs})
+
+    @property
+    def equation(self) -> Equation | None:
+        """The selected formula, or None."""
+        if not self.selected:
+            return None
+        return Equation.from_string(self.selected, self._est.equation_.feature_names)
+
+    def still(self) -> str:
+        """Figure of the front."""
+        est = self._est
+        chosen = est.equations_[est.equations_["equation"] == self.selected]
+        return figures.accuracy_size(est.candidates_, est.equations_, chosen.head(1))
+
+
+def front_data(est: Any, *, title: str = "", target: str = "") -> dict[str, Any]:
+    """What ``draw_front.js`` draws: one entry per candidate, places of the front among them."""
+    names = est.equation_.feature_names
+    front, answer = est.equations_, str(est.equation_)
+    cloud = est.candidates_
+    cloud = cloud[np.isfinite(cloud["r2"])]
+    wanted = set(front["equation"]) | {answer}
+    kept = pd.concat(
+        [
+            cloud[cloud["equation"].isin(wanted)].sort_values("loss").drop_duplicates("equation"),
+            figures.thinned(cloud[~cloud["equation"].isin(wanted)], "complexity"),
+        ]
+    ).head(MOST_CANDIDATES)
+    place = {text: i for i, text in reversed(list(enumerate(kept["equation"])))}
+    return {
+        "title": title,
+        "target": target,
+        "total": len(cloud),
+        "equation": kept["equation"].tolist(),
+        "latex": [Equation.from_string(text, names).to_latex() for text in kept["equation"]],
+        "source": kept["source"].tolist(),
+        "complexity": kept["complexity"].astype(int).tolist(),
+        "r2": numbers(kept["r2"]),
+        "loss": numbers(kept["loss"]),
+        "front": [place[text] for text in front["equation"] if text in place],
+        "chosen": place.get(answer, -1),
+    }

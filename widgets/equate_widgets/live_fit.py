@@ -1,0 +1,209 @@
+"""A fit that is watched while it runs, and can be stopped without losing what it found."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from html import escape
+from typing import Any
+
+import ipywidgets
+import traitlets
+from numpy.typing import ArrayLike
+
+from equate_srbench.expr.equation import Equation
+from equate_srbench.report import figures
+from equate_widgets.explore import explore
+from equate_widgets.front_panel import front_data
+from equate_widgets.view import View, number
+
+_IDLE: dict[str, Any] = {
+    "running": False, "ending": "not started", "phase": "", "seconds": 0.0, "limit": 1.0,
+    "candidates": 0, "equation": "", "latex": "", "r2": None, "complexity": 0, "error": "",
+    "front": {},
+}  # fmt: skip
+
+
+class LiveFit(View):
+    """Fit in the background and show the best formula and the front meanwhile.
+
+    ``fit`` returns at once: the kernel stays free, and its interrupt too. The Stop button, or
+    ``stop()``, ends the fit with the best formula so far.
+
+    Parameters
+    ----------
+    est : EquateRegressor
+        Unfitted; it is fitted in place. Its own ``on_progress`` is called as well.
+
+    Attributes
+    ----------
+    state : dict
+        What is shown: ``running``, ``phase``, ``seconds``, ``candidates``, ``equation``, ``r2``,
+        ``complexity``, ``front``, ``error``.
+
+    Examples
+    --------
+    >>> live = LiveFit(EquateRegressor(max_time=30)).fit(X, y)  # doctest: +SKIP
+    >>> live.result().equation_  # doctest: +SKIP
+    """
+
+    _module = "live_fit.js"
+    state = traitlets.Dict(_IDLE).tag(sync=True)
+
+    def __init__(self, est: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.est = est
+        self._asked: threading.Event = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
+        self.on_msg(lambda _, content, buffers: content.get("do") == "stop" and self.stop())
+
+    def fit(self, X: Any, y: ArrayLike, **fit_params: Any) -> LiveFit:
+        """Start the fit.
+
+        Raises
+        ------
+        RuntimeError
+            If the last one is still running.
+        """
+        if self.running:
+            raise RuntimeError("this fit is still running: stop() it first, or wait for result()")
+        self._asked.clear()
+        self._error = None
+        self._X, self._y = X, y
+        self.state = {**_IDLE, "running": True, "limit": float(self.est.max_time)}
+        self._thread = threading.Thread(
+            target=self._run, args=(X, y), kwargs=fit_params, name="equate-fit", daemon=True
+        )
+        self._thread.start()
+        return self
+
+    @property
+    def running(self) -> bool:
+        """Whether a fit is under way."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def stop(self) -> None:
+        """Ask the fit to end with what it has; it does so within a moment."""
+        self._asked.set()
+
+    def result(self, timeout: float | None = None) -> Any:
+        """The fitted estimator, once the fit has ended.
+
+        A kernel interrupt while waiting stops the fit and returns what it found.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds to wait. Default: as long as it takes.
+
+        Raises
+        ------
+        RuntimeError
+            If no fit was started.
+        TimeoutError
+            If the fit is still running after ``timeout``.
+        Exception
+            What the fit raised.
+        """
+        if self._thread is None:
+            raise RuntimeError("no fit was started: call fit(X, y)")
+        try:
+            self._thread.join(timeout)
+        except KeyboardInterrupt:
+            self.stop()
+            self._thread.join()
+        if self._thread.is_alive():
+            raise TimeoutError(f"the fit is still running after {timeout} s: wait, or stop() it")
+        if self._error is not None:
+            raise self._error
+        return self.est
+
+    def explore(self, *, target: str = "y") -> ipywidgets.VBox:
+        """Panels of the finished fit, on its rows; waits for it."""
+        return explore(self.result(), self._X, self._y, target=target)
+
+    def still(self) -> str:
+        """The best formula."""
+        state = self.state
+        formula = figures.formula(state["latex"]) or escape(state["equation"])
+        return f"{formula or 'no formula yet'}<p>{escape(state['ending'])}</p>"
+
+    # -- in the thread ------------------------------------------------------------------------
+
+    def _run(self, X: Any, y: ArrayLike, **fit_params: Any) -> None:
+        own = self.est.on_progress
+        self.est.on_progress = self._told_by(own)
+        try:
+            self.est.fit(X, y, **fit_params)
+        except BaseException as error:  # a thread's error: shown, raised again by result()
+            self._error = error
+            self.state = {
+                **self.state, "running": False, "ending": "failed",
+                "error": f"{type(error).__name__}: {error}",
+            }  # fmt: skip
+        else:
+            self._finish()
+        finally:
+            self.est.on_progress = own
+
+    def _told_by(self, own: Callable[[Any], bool | None] | None) -> Callable[[Any], bool]:
+        def told(progress: Any) -> bool:
+            self._show(progress)
+            return bool(own is not None and own(progress)) or self._asked.is_set()
+
+        return told
+
+    def _show(self, progress: Any) -> None:
+        names = self.est._names()
+        equation = Equation.from_string(progress.equation, names)
+        points = [
+            (size, r2, Equation.from_string(text, names), source)
+            for size, r2, text, source in progress.front
+        ]
+        self.state = {
+            **self.state,
+            "phase": progress.phase,
+            "seconds": progress.seconds,
+            "candidates": progress.candidates,
+            "equation": progress.equation,
+            "latex": equation.to_latex(),
+            "r2": number(progress.r2),
+            "complexity": progress.complexity,
+            "front": live_front(points),
+        }
+
+    def _finish(self) -> None:
+        est = self.est
+        chosen = est.equation_
+        rows = est.candidates_
+        r2 = rows.loc[rows["equation"] == str(chosen), "r2"].max()
+        self.state = {
+            **self.state,
+            "running": False,
+            "ending": "stopped, best so far kept" if self._asked.is_set() else "finished",
+            "seconds": est.fit_time_,
+            "equation": str(chosen),
+            "latex": chosen.to_latex(),
+            "r2": number(r2),
+            "complexity": chosen.complexity,
+            "front": front_data(est),
+        }
+
+
+def live_front(points: list[tuple[int, float, Equation, str]]) -> dict[str, Any]:
+    """The front of a running fit as ``draw_front.js`` wants it."""
+    n = len(points)
+    return {
+        "title": "Front so far",
+        "target": "",
+        "total": n,
+        "equation": [str(equation) for _, _, equation, _ in points],
+        "latex": [equation.to_latex() for _, _, equation, _ in points],
+        "source": [source for *_, source in points],
+        "complexity": [size for size, *_ in points],
+        "r2": [number(r2) for _, r2, *_ in points],
+        "loss": [None] * n,
+        "front": list(range(n)),
+        "chosen": -1,
+    }

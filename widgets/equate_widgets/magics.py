@@ -1,0 +1,148 @@
+"""``%equate y ~ df --time 30``: a live fit of a table in the notebook."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import numpy as np
+import pandas as pd
+from IPython.core.error import UsageError
+from IPython.core.magic import Magics, line_cell_magic, magics_class
+
+from equate_widgets.live_fit import LiveFit
+
+_USAGE = """%equate TARGET ~ TABLE [--time SECONDS] [--preset NAME] [--seed N] [--columns A,B]
+TARGET: a column of TABLE (`in backticks` if it is no plain name), or a variable
+TABLE: a variable that holds a DataFrame"""
+_NAME = r"[^\W\d]\w*"
+_FORMULA = re.compile(rf"\s*(?:`([^`]+)`|({_NAME}))\s*~\s*({_NAME})(?=\s|$)(.*)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a line of the magic asks for.
+
+    Attributes
+    ----------
+    target, table : str
+        Name of the target (a column, or a variable), and of the variable with the table.
+    seconds : float, default=60
+    preset : {"default", "paper", "fast"}
+    seed : int or None
+    columns : tuple of str
+        Columns to use; empty for all.
+    """
+
+    target: str
+    table: str
+    seconds: float = 60.0
+    preset: str = "default"
+    seed: int | None = None
+    columns: tuple[str, ...] = ()
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"%equate: {message}\n{_USAGE}")
+
+
+def parse(line: str) -> Wish:
+    """Read a line such as ``y ~ df --time 30``.
+
+    Raises
+    ------
+    UsageError
+        Says what is wrong and how it is written.
+    """
+    match = _FORMULA.fullmatch(line.strip())
+    if match is None:
+        raise UsageError(f"%equate: cannot read {line.strip()!r}\n{_USAGE}")
+    parser = _Parser(add_help=False, allow_abbrev=False, prog="%equate")
+    parser.add_argument("--time", type=_seconds, default=60.0)
+    parser.add_argument("--preset", choices=("default", "paper", "fast"), default="default")
+    parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--columns", type=_columns, default=())
+    try:
+        words = shlex.split(match[4])
+    except ValueError as error:  # an open quotation mark
+        raise UsageError(f"%equate: {error} in {match[4].strip()!r}\n{_USAGE}") from None
+    options = parser.parse_args(words)
+    return Wish(
+        match[1] or match[2], match[3], options.time, options.preset, options.seed, options.columns
+    )
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0.0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no time: give seconds above 0")
+    return value
+
+
+def _columns(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def table_of(wish: Wish, names: dict[str, Any]) -> tuple[pd.DataFrame, Any]:
+    """The feature columns and the target that a wish means.
+
+    Parameters
+    ----------
+    wish : Wish
+    names : dict
+        Variables of the notebook; nothing is evaluated.
+
+    Raises
+    ------
+    UsageError
+        If a name is not there, or is not what it has to be.
+    """
+    table = names.get(wish.table)
+    if not isinstance(table, pd.DataFrame):
+        what = "is not defined" if wish.table not in names else f"is a {type(table).__name__}"
+        raise UsageError(f"%equate: {wish.table} {what}, it has to be a DataFrame\n{_USAGE}")
+    if wish.target in table.columns:
+        target: Any = table[wish.target]
+    elif wish.target in names:
+        target = np.asarray(names[wish.target])
+        if target.shape != (len(table),):
+            raise UsageError(
+                f"%equate: {wish.target} has the shape {target.shape}, {wish.table} has "
+                f"{len(table)} rows"
+            )
+    else:
+        raise UsageError(
+            f"%equate: {wish.target} is neither a column of {wish.table} "
+            f"({', '.join(map(str, table.columns[:20]))}) nor a variable"
+        )
+    missing = [name for name in wish.columns if name not in table.columns]
+    if missing:
+        raise UsageError(f"%equate: {wish.table} has no column {', '.join(missing)}")
+    columns = [c for c in (wish.columns or table.columns) if c != wish.target]
+    if not columns:
+        raise UsageError(f"%equate: {wish.table} has no column but the target {wish.target}")
+    return table[columns], target
+
+
+@magics_class
+class EquateMagics(Magics):
+    """The magics of ``%load_ext equate_widgets``."""
+
+    @line_cell_magic
+    def equate(self, line: str, cell: str | None = None) -> LiveFit:
+        """Fit a formula and show the fit while it runs.
+
+        ``%equate TARGET ~ TABLE [--time SECONDS] [--preset NAME] [--seed N] [--columns A,B]``;
+        as a cell magic, options may follow in the first line and the formula stands below.
+        The value is a ``LiveFit``: ``live = %equate y ~ df``, then ``live.result()``.
+        """
+        from equate_srbench import EquateRegressor
+
+        wish = parse(line if cell is None else f"{' '.join(cell.split())} {line}")
+        X, y = table_of(wish, self.shell.user_ns)
+        est = EquateRegressor(max_time=wish.seconds, preset=wish.preset, random_state=wish.seed)
+        return LiveFit(est).fit(X, y)

@@ -1,0 +1,48 @@
+"""How the formula was found, step by step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import traitlets
+
+from equate_srbench.report import figures
+from equate_srbench.report.trajectory import payload, steps_table
+from equate_widgets.view import View
+
+
+class TrajectoryPanel(View):
+    """The steps of the search: R2 of every proposal, one start step by step, the embeddings.
+
+    Parameters
+    ----------
+    est : EquateRegressor
+        Fitted.
+    title, target : str, default=""
+
+    Attributes
+    ----------
+    row : int
+        Row of ``data["steps"]`` that is shown; -1 before anything was chosen.
+    equation : str
+        Text of the formula shown; link it with ``EquationPanel.formula``.
+    """
+
+    _module = "trajectory_panel.js"
+    data = traitlets.Dict().tag(sync=True)
+    row = traitlets.Int(-1).tag(sync=True)
+    equation = traitlets.Unicode("").tag(sync=True)
+
+    def __init__(self, est: Any, *, title: str = "", target: str = "", **kwargs: Any) -> None:
+        super().__init__(data=payload(est, title, target=target), **kwargs)
+
+    @traitlets.validate("row")
+    def _row_exists(self, proposal: Any) -> int:
+        n = len(self.data["steps"]["start"])
+        if not -1 <= proposal["value"] < n:
+            raise traitlets.TraitError(f"row {proposal['value']}: there are rows 0 .. {n - 1}")
+        return int(proposal["value"])
+
+    def still(self) -> str:
+        """Figure of the proposals."""
+        return figures.trajectory(steps_table(self.data))
