@@ -5,7 +5,8 @@
 
 ``run`` calls ``equate bench`` and can be stopped and started again at any time: rows that are there
 are not made again. ``FOLDER`` holds tables of PMLB and UCI in PMLB's layout (``NAME/NAME.tsv.gz``).
-``publish`` writes ``docs/results/comparison.md``, its pictures, and the rows as Parquet.
+``publish`` writes ``docs/results/comparison.md``, its pictures, the rows as Parquet, and the table
+and the picture of the README.
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ import pandas as pd
 from equate_srbench.report import compare, compare_figures
 from equate_srbench.report.compare_page import CAPTIONS, conditions, draw_images, read_rows
 from equate_srbench.report.files import publish as publish_files
-from equate_srbench.report.methods import style
+from equate_srbench.report.methods import in_order, style
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "results"
 RIVALS = "e2e,tpsr,itea,operon"
+MARKS = ("<!-- comparison: made by benchmarks/comparison.py -->\n", "<!-- end -->")
 PICTURES = ("triple", "trade_off", "profile", "ranks", "data_sets")
 
 
@@ -78,6 +80,39 @@ def publish(out: Path) -> None:
     publish_files(RESULTS / "comparison", files)
     frame.drop(columns=["trace"]).to_parquet(RESULTS / "comparison_rows.parquet", index=False)
     (RESULTS / "comparison.md").write_text("\n".join(lines), encoding="utf-8")
+
+    headline(compare.blocks(frame), frame)
+
+
+def headline(blocks: list[compare.Block], frame: pd.DataFrame) -> None:
+    """The table and the picture of the README."""
+    chosen = [block for block in blocks if block.pairs and not block.noise]
+    chosen.sort(key=lambda block: -block.rows["dataset"].nunique())
+    picture = draw_images(compare_figures.headline(chosen))[0]
+    (ROOT / "docs" / "pictures" / "comparison.svg").write_text(picture, encoding="utf-8")
+    methods = in_order({m for block in chosen for m in block.methods})
+    head = [f"{block.title} ({block.rows['dataset'].nunique()})" for block in chosen]
+    lines = ["| method | " + " | ".join(head) + " |", "| --- |" + " --- |" * len(head)]
+    for method in methods:
+        cells = [_cell(compare.summary(block), method) for block in chosen]
+        lines.append(f"| {style(method).label} | " + " | ".join(cells) + " |")
+    commits = ", ".join(sorted(set(frame["commit"])))
+    lines += ["", f"One seed; {frame['date'].max()[:10]}; commits {commits}."]
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    before, rest = text.split(MARKS[0])
+    after = rest.split(MARKS[1], 1)[1]
+    whole = before + MARKS[0] + "\n".join(lines) + "\n" + MARKS[1] + after
+    (ROOT / "README.md").write_text(whole, encoding="utf-8")
+
+
+def _cell(table: pd.DataFrame, method: str) -> str:
+    """Accuracy and size of one method in one block."""
+    if method not in table.index:
+        return "-"
+    row = table.loc[method]
+    laws = table["r2_99"].max() >= compare_figures.LAWS
+    accuracy = f"{100 * row['r2_999']:.1f} %" if laws else f"{row['r2']:.3f}"
+    return accuracy if pd.isna(row["nodes"]) else f"{accuracy}, {row['nodes']:.0f}"
 
 
 def _conditions(frame: pd.DataFrame) -> list[str]:

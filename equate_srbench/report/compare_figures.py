@@ -112,6 +112,30 @@ def trade_off(block: Block) -> Figure:
     return fig
 
 
+def headline(blocks: list[Block]) -> Figure:
+    """Accuracy against size, a panel for each block; up and left is better."""
+    with mpl.rc_context(STYLE):
+        fig = Figure(figsize=(3.1 * len(blocks), 3.0), layout="constrained")
+        for ax, block in zip(np.atleast_1d(fig.subplots(1, len(blocks))), blocks, strict=True):
+            laws = _has_laws(block)
+            table = summary(block).dropna(subset="nodes")
+            for method, row in table.iterrows():
+                look, y = style(str(method)), row["r2_999" if laws else "r2"]
+                ax.plot(row["nodes"], y, look.marker, color=look.colour, markersize=8)
+                ax.annotate(
+                    look.label, (row["nodes"], y), textcoords="offset points", xytext=(6, 4),
+                    fontsize=8,
+                )  # fmt: skip
+            ax.set(
+                xlabel="size (nodes), median",
+                xlim=(0.0, 1.3 * table["nodes"].max()),
+                ylabel="share of R² > .999" if laws else "test R², median",
+                ylim=(-0.03, 1.06),
+                title=_caption(block),
+            )
+        return fig
+
+
 def undominated(points: pd.DataFrame) -> list[Any]:
     """Labels of the rows that no other row beats in all columns (less is better), by the last."""
     values = points.to_numpy(float)

@@ -14,7 +14,27 @@ from equate_widgets.front_panel import FrontPanel
 from equate_widgets.live_fit import LiveFit
 from equate_widgets.trajectory_panel import TrajectoryPanel
 
-__all__ = ["EquationPanel", "FrontPanel", "LiveFit", "TrajectoryPanel", "explore"]
+__all__ = [
+    "BenchmarkPanel",
+    "EquationPanel",
+    "FrontPanel",
+    "LiveFit",
+    "TrajectoryPanel",
+    "explore",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """The benchmark panel, which alone needs the extra ``bench``."""
+    if name != "BenchmarkPanel":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        from equate_widgets.bench_panel import BenchmarkPanel
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"BenchmarkPanel needs {error.name}: pip install 'equate-srbench[bench]'"
+        ) from None
+    return BenchmarkPanel
 
 
 def load_ipython_extension(ipython: Any) -> None:

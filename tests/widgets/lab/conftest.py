@@ -25,7 +25,7 @@ pytest.importorskip("jupyterlab", reason="needs JupyterLab")
 ROOT = Path(__file__).resolve().parents[3]
 PREBUILT = ROOT / "widgets" / "labextension" / "prebuilt"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-SECONDS = 180.0  # most seconds to wait for anything: a busy machine is not a bug
+SECONDS = 600.0  # most seconds to wait for anything: a busy machine is not a bug
 _FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -81,7 +81,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     command = [
         sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1",
         "--ServerApp.port=0", f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={folder}",
-        "--LabApp.news_url=None", "--LabApp.expose_app_in_browser=True",
+        "--LabApp.news_url=None", "--ServerApp.shutdown_no_activity_timeout=1800",
+        "--LabApp.expose_app_in_browser=True",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     ]  # fmt: skip
     log = home / "log.txt"

@@ -11,7 +11,7 @@ import pytest
 
 from equate_widgets.bench_run import BenchRun
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(3600)]
 
 PATIENT = '''
 import time

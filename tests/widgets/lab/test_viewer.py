@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(3600)]
 
 MIME = "application/vnd.equate.trajectory+json"
 HOSTILE = "<img src=x onerror=alert(1)>"
