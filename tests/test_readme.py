@@ -34,7 +34,7 @@ MODULES = [
 def test__blocks__all__are_of_a_kind_that_is_tested() -> None:
     """No block escapes the tests below."""
     assert {kind for kind, _ in BLOCKS} == {"bash", "python"}
-    assert [c.split()[0] for c in COMMANDS] == ["pip", "pip", "equate", "pip"]
+    assert [c.split()[0] for c in COMMANDS] == ["pip", "pip", "equate", "pip", "pip"]
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=range(len(SCRIPTS)))
