@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from html import escape
 
 import pandas as pd
@@ -10,15 +10,16 @@ import pandas as pd
 from equate_srbench.expr.equation import Equation
 
 
-class Front(pd.DataFrame):
+class Front(pd.DataFrame):  # type: ignore[misc] - pandas has no types here
     """A table of formulas that shows them typeset; its slices and copies are plain tables.
 
     Columns ``complexity``, ``loss``, ``r2``, ``equation`` (text) and ``object`` (``Equation``).
     """
 
     @property
-    def _constructor(self) -> Callable[..., pd.DataFrame]:
-        return pd.DataFrame
+    def _constructor(self) -> type[pd.DataFrame]:
+        plain: type[pd.DataFrame] = pd.DataFrame
+        return plain
 
     def _repr_html_(self) -> str:
         return formulas_html(

@@ -228,7 +228,7 @@ def trajectory(steps: pd.DataFrame) -> str:
     steps = steps.assign(order=np.arange(1.0, len(steps) + 1))
     height = _r2_axis(ax, steps["r2"])
     _by_source(ax, steps, "order", height, size=12, alpha=0.55)
-    best = np.fmax.accumulate(steps["r2"].to_numpy(np.float64)) if len(steps) else []
+    best = np.fmax.accumulate(steps["r2"].to_numpy(np.float64))
     ax.step(
         steps["order"], height(best), where="post", color=_INK["ink"], linewidth=1.2,
         label="best so far", zorder=4,
