@@ -10,7 +10,7 @@ import pandas as pd
 from equate_srbench.expr.equation import Equation
 
 
-class Front(pd.DataFrame):  # type: ignore[misc] - pandas has no types here
+class Front(pd.DataFrame):  # type: ignore[misc]
     """A table of formulas that shows them typeset; its slices and copies are plain tables.
 
     Columns ``complexity``, ``loss``, ``r2``, ``equation`` (text) and ``object`` (``Equation``).
