@@ -237,6 +237,21 @@ def test__panel__pause_stop_resume__rows_decide(
     assert "1 of 1 fits done" in one._status.value
 
 
+def test__panel__nothing_new__nothing_sent(
+    panel: Callable[..., BenchmarkPanel], tmp_path: Path, table: str, monkeypatch: Any
+) -> None:
+    """A panel that nobody uses does not keep the page busy."""
+    monkeypatch.setenv("EQUATE_ENVIRONMENTS", str(tmp_path))  # with rivals that are not installed
+    one = panel(tmp_path / "run", suite=table, methods=("linear",))
+    until(lambda: one.glance.asked == 1 and "1 fits" in one._status.value)
+    changes: list[Any] = []
+    for widget in [one._status, one._results, one._bar, one._start, *one._form._all()]:
+        widget.observe(changes.append)
+    for _ in range(3):
+        one._look((one.run.folder, one.run.version(), one._form.settings()))
+    assert changes == []
+
+
 def test__panel__mistakes__are_text(panel: Callable[..., BenchmarkPanel], tmp_path: Path) -> None:
     """A wrong suite, folder or number never raises in a button."""
     (tmp_path / "notes.txt").write_text("mine")

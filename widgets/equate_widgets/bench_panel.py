@@ -219,7 +219,12 @@ class _Form:
             continuous_update=False, placeholder="name, folder or file",
         )  # fmt: skip
         self.max_time = widgets.BoundedFloatText(
-            default.max_time, min=0.1, max=86400.0, description="seconds a fit", layout=narrow
+            default.max_time,
+            min=0.1,
+            max=86400.0,
+            description="seconds a fit",
+            layout=narrow,
+            style={"description_width": "90px"},
         )
         self.n_seeds = number(1, min=1, max=len(SEEDS), description="seeds", layout=narrow)
         self.every = number(1, min=1, max=10_000, description="every k-th", layout=narrow)
@@ -227,6 +232,7 @@ class _Form:
         self.noise = widgets.Text("0", description="noise", continuous_update=False, layout=narrow)
         self.engine = widgets.Dropdown(options=ENGINES, description="engine", layout=narrow)
         self.methods = {key: _method_box(key) for key in METHODS}
+        self._missing = [box for key, box in self.methods.items() if not _is_installed(key)]
         self.other = widgets.Text(
             description="other", continuous_update=False, placeholder="package.module:Class, ..."
         )
@@ -275,9 +281,7 @@ class _Form:
     def disable(self, off: bool) -> None:
         """Lock the form, or give it back."""
         for widget in self._all():
-            widget.disabled = off
-        for key, box in self.methods.items():
-            box.disabled = off or not _is_installed(key)
+            widget.disabled = off or widget in self._missing
 
     def _all(self) -> list[widgets.Widget]:
         return [
