@@ -200,8 +200,10 @@ def slow_report(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]
     )
     command = [sys.executable, "-c", code, "report", "01_slow", "--out", str(out)]
     process = subprocess.Popen(
-        command, cwd=tmp_path, stderr=subprocess.PIPE, start_new_session=True
-    )
+        command, cwd=tmp_path, stderr=subprocess.PIPE, start_new_session=True,
+        # a test run in the background of a shell hands on that Ctrl-C is to be ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     deadline = time.monotonic() + 120
     while not (tmp_path / "begun").exists() and process.poll() is None:
         assert time.monotonic() < deadline, "the notebook did not begin"
