@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from equate_srbench.bench.protocol import Task
     from equate_srbench.bench.run import Limits
+    from equate_srbench.bench.suites import Suite
 
 
 #: A file of this name in the folder of a run lets no more fits begin.
@@ -66,9 +68,11 @@ class Plan:
         ValueError
             Unknown suites and methods, and values out of range.
         """
+        from pydantic import ValidationError
+
         from equate_srbench.baselines import registry
         from equate_srbench.bench.protocol import SEEDS, Task
-        from equate_srbench.bench.suites import load_suite
+        from equate_srbench.bench.suites import SUITES, load_suite
 
         if not 1 <= self.n_seeds <= len(SEEDS):
             raise BenchError(f"--seeds {self.n_seeds}: give a number from 1 to {len(SEEDS)}")
@@ -77,16 +81,32 @@ class Plan:
         methods = list(dict.fromkeys(registry.resolve(name) for name in self.methods))
         if not methods:
             raise BenchError("which methods? Give --methods such as equate,e2e")
-        return [
-            Task(
-                suite=self.suite, dataset=dataset, method=method, seed=seed, noise=noise,
-                max_time=self.max_time, scale=self.scale, max_train=self.max_train,
-            )
-            for dataset in load_suite(self.suite).datasets[:: self.every]
-            for noise in self.noise
-            for seed in SEEDS[: self.n_seeds]
-            for method in methods
-        ]  # fmt: skip
+        suite = load_suite(self.suite)
+        if self.suite not in SUITES:  # a user's own table is read once before any fit
+            self._read(suite)
+        try:
+            return [
+                Task(
+                    suite=self.suite, dataset=dataset, method=method, seed=seed, noise=noise,
+                    max_time=self.max_time, scale=self.scale, max_train=self.max_train,
+                )
+                for dataset in suite.datasets[:: self.every]
+                for noise in self.noise
+                for seed in SEEDS[: self.n_seeds]
+                for method in methods
+            ]  # fmt: skip
+        except ValidationError as error:
+            wrong = error.errors()[0]
+            option = str(wrong["loc"][0]).replace("_", "-")
+            raise BenchError(f"--{option} {wrong['input']!r}: {wrong['msg']}") from None
+
+    def _read(self, suite: Suite) -> None:
+        """Refuse a table that no fit could use."""
+        try:
+            suite.load(suite.datasets[0])
+        except ValueError as error:
+            other = "" if "#" in self.suite else f"; to predict another column: {self.suite}#COLUMN"
+            raise BenchError(f"{suite.datasets[0]}: {error}{other}") from None
 
 
 def bench(
@@ -129,13 +149,14 @@ def bench(
     Ctrl-C ends it at once. A file `pause` in the folder lets the fits that run end first.
     """
     with needs_extra("bench"):
+        from equate_srbench.bench.engines import EngineError
         from equate_srbench.bench.isolate import GIB, default_time_limit
         from equate_srbench.bench.run import Limits
 
-    with errors_in_one_line(BenchError, OSError):
+    with errors_in_one_line(BenchError, EngineError, OSError):
         _check_folder(out, resume)
-        if time_limit < 0 or max_train < 0 or jobs < 0 or not memory > 0:
-            raise BenchError("--time-limit, --max-train, --jobs, --memory: nothing below 0")
+        if time_limit < 0 or max_train < 0 or jobs < 0 or not 0 < memory < math.inf:
+            raise BenchError("--time-limit, --max-train, --jobs, --memory: nothing below 0 or inf")
         names = tuple(name for name in methods.split(",") if name.strip())
         levels = _numbers("--noise", noise)
         plan = Plan(suite, names, seeds, levels, max_time, every, scale, max_train or None)

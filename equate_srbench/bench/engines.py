@@ -317,7 +317,7 @@ class SlurmEngine(Executor):
             time.sleep(self.poll_seconds)
             calls = [self._waiting.get() for _ in range(self._waiting.qsize())]
             if calls:
-                self._send(calls)
+                self._send_or_fail(calls)
             self._collect()
             if self._drained.is_set() and not self._submitted and self._waiting.empty():
                 return
@@ -327,6 +327,17 @@ class SlurmEngine(Executor):
                 call.future.cancel()
         while not self._waiting.empty():
             self._waiting.get().future.cancel()
+
+    def _send_or_fail(self, calls: list[_Call]) -> None:
+        """Send calls; if SLURM does not take them, each of them says why."""
+        try:
+            self._send(calls)
+        except (RuntimeError, OSError) as error:  # submitit's own errors are RuntimeErrors
+            said = " ".join(str(error).split())
+            refusal = EngineError(f"SLURM does not take the jobs: {said}; see --slurm")
+            for call in calls:
+                if not call.future.done():
+                    call.future.set_exception(refusal)
 
     def _send(self, calls: list[_Call]) -> None:
         """Calls of one moment as arrays: as many jobs as may run at once, or more and shorter."""

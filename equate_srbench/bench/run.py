@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from equate_srbench.bench import isolate
-from equate_srbench.bench.engines import worker_env
+from equate_srbench.bench.engines import EngineError, worker_env
 from equate_srbench.bench.protocol import Task
 from equate_srbench.bench.rows import RowStore, failure_row
 
@@ -107,6 +107,8 @@ def run(
 
     Raises
     ------
+    EngineError
+        If the engine takes no fits as it was asked to.
     OSError
         If a row cannot be written (disk full); running fits are ended, rows so far are whole.
     """
@@ -182,6 +184,8 @@ def _row(future: Future[dict[str, Any]], task: Task, store: RowStore) -> dict[st
     """The row of a finished call; if the engine lost it, what the worker kept, or a failure."""
     try:
         return future.result()
+    except EngineError:
+        raise  # what was asked for is wrong, and so it is for every other fit
     except CancelledError:
         message = "the engine gave this fit up"
     except Exception as error:  # whatever an engine raises for a lost worker

@@ -61,8 +61,8 @@ def _of_folder(run: Path, out: Path | None, parameters: list[str]) -> None:
 
 def _say_both(name: str) -> None:
     """A folder may be called like a notebook; the folder is older than our names."""
-    with needs_extra("report"):
-        from equate_srbench.report.notebooks import notebooks
+    from equate_srbench.report.notebooks import notebooks
+
     if name in notebooks():
         typer.echo(
             f"{name!r} is a folder here and a notebook too: reporting on the folder; "
@@ -106,8 +106,9 @@ def _of_notebook(name: str, out: Path | None, given: list[str]) -> None:
 def _list() -> None:
     with needs_extra("report"):
         from equate_srbench.report.notebooks import notebooks
-    for notebook in notebooks().values():
-        _describe(notebook)
+
+        for notebook in notebooks().values():
+            _describe(notebook)
 
 
 def _describe(notebook: Notebook) -> None:

@@ -12,8 +12,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-import nbformat
-
 from equate_srbench.data.reading import did_you_mean
 from equate_srbench.report.files import publish
 from equate_srbench.report.parameters import Parameter, Value, declared
@@ -53,6 +51,8 @@ class Notebook:
 
     @cached_property
     def _node(self) -> Any:
+        import nbformat  # of the extra `report`; names of notebooks are known without it
+
         return nbformat.read(self.path, as_version=4)
 
     @property
@@ -149,6 +149,8 @@ def run(
                 f"the notebook so far is {partial}"
             ) from None
     node.metadata.papermill.update(input_path=made.name, output_path=made.name)
+    import nbformat
+
     text = nbformat.writes(node) + "\n"
     publish(folder, {made.name: text, f"{name}.html": to_html(node, notebook.title)})
     partial.unlink(missing_ok=True)

@@ -101,6 +101,21 @@ def test__slurm__no_sbatch__clear_error(monkeypatch: pytest.MonkeyPatch, tmp_pat
         make_engine("slurm", folder=tmp_path)
 
 
+def test__slurm__refused_jobs__end_the_run_with_the_reason(
+    task: Tasks, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A partition that is not there ends the run; nothing waits for jobs that will never be."""
+    pytest.importorskip("submitit", reason="the extra slurm is not installed")
+    for name in ("sbatch", "srun"):
+        program = tmp_path / name
+        program.write_text("#!/bin/sh\necho 'invalid partition specified' >&2\nexit 1\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    engine = make_engine("slurm", folder=tmp_path / "jobs")
+    with pytest.raises(EngineError, match=r"SLURM does not take the jobs: .*invalid partition"):
+        run([task("Fast", seed=s) for s in range(3)], RowStore(tmp_path / "run"), engine)
+
+
 def test__slurm__submitit_local__jobs_write_their_rows(task: Tasks, tmp_path: Path) -> None:
     """Jobs of several fits each, on submitit's stand-in for SLURM."""
     pytest.importorskip("submitit", reason="the extra slurm is not installed")

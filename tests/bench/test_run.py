@@ -223,13 +223,16 @@ def test__bench__then_resume__same_rows(task: Tasks, tmp_path: Path) -> None:
         (["--every", "0"], "--every 0"),
         (["--noise", "some"], "--noise 'some'"),
         (["--noise", "-1"], "noise"),
-        (["--max-time", "0"], "max_time"),
         (["--memory", "0"], "--memory"),
         (["--engine", "grid"], "unknown engine 'grid'"),
         (["--device", "tpu"], "unknown device 'tpu'"),
         (["--device", "cuda:0,0"], "unknown device 'cuda:0,0'"),
         (["--device", "cuda:0,1", "--jobs", "3"], "one worker per device"),
         (["--engine", "slurm", "--slurm", "partition"], "KEY=VALUE"),
+        (["--memory", "inf"], "--memory"),
+        (["--noise", "-1"], "--noise -1.0: Input should be greater"),
+        (["--max-time", "0"], "--max-time 0.0: Input should be greater"),
+        (["--max-train", "1"], "--max-train 1: Input should be greater"),
     ],
 )
 def test__bench__bad_option__one_line(
@@ -240,6 +243,18 @@ def test__bench__bad_option__one_line(
     assert result.exit_code == 2, result.output
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test__bench__table_without_target__one_line_before_any_fit(tmp_path: Path) -> None:
+    """A table of one's own is read before the fits, and the way out is named."""
+    table = tmp_path / "mine.csv"
+    table.write_text("a,b\n1,2\n3,4\n", encoding="utf-8")
+    out = tmp_path / "out"
+    result = CliRunner().invoke(app, ["bench", str(table), "--out", str(out)])
+    assert result.exit_code == 2
+    assert "no column 'target'" in result.stderr
+    assert "#COLUMN" in result.stderr
+    assert not out.exists()
 
 
 def test__bench__unknown_suite__one_line(tmp_path: Path) -> None:

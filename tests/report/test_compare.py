@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -135,6 +136,19 @@ class Links(HTMLParser):
         self.scripts += tag == "script"
         addresses = [v for k, v in attrs if k in ("src", "href", "xlink:href")]
         self.found += [address for address in addresses if address[:1] != "#"]
+
+
+def test__report__without_the_extra_for_notebooks__works(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The report on a run needs the extra `bench` only."""
+    for name in ("nbformat", "nbclient", "nbconvert", "papermill", "jupytext", "ipykernel"):
+        monkeypatch.setitem(sys.modules, name, None)
+    for name in [m for m in sys.modules if m.startswith("equate_srbench.report.notebooks")]:
+        monkeypatch.delitem(sys.modules, name)
+    done = CliRunner().invoke(app, ["report", str(run)])
+    assert done.exit_code == 0, done.output
+    assert (run / "report" / "report.html").exists()
 
 
 def test__report__folder_of_rows__page_pictures_tables(run):
