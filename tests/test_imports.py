@@ -19,6 +19,7 @@ FLOORS = {
     "clock": 0,
     "threads": 0,
     "terminal": 0,
+    "live": 0,
     "data": 0,
     "expr": 1,
     "refine": 2,

@@ -249,6 +249,9 @@ def _run(command: list[str], failure: str) -> str:
 
 
 def clean_environment() -> dict[str, str]:
-    """Our environment without what would lead another interpreter to our packages."""
-    own = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
+    """Our environment without what names our packages to another interpreter.
+
+    A Jupyter kernel sets ``MPLBACKEND`` to a module of its own.
+    """
+    own = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__", "MPLBACKEND")
     return {k: v for k, v in os.environ.items() if k not in own}

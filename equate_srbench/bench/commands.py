@@ -275,9 +275,10 @@ def _run(tasks: list[Task], out: Path, engine: Executor, limits: Limits) -> int:
     """Run and show; the exit code is 130 if fits are missing, else 0: failed fits are results."""
     from rich.console import Console
 
-    from equate_srbench.bench.progress import BenchProgress, duration, summary_table
+    from equate_srbench.bench.progress import BenchProgress, summary_table
     from equate_srbench.bench.rows import RowStore
     from equate_srbench.bench.run import run
+    from equate_srbench.live import duration
 
     store, pause = RowStore(out), out / PAUSE
     pause.unlink(missing_ok=True)

@@ -7,14 +7,15 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import pandas as pd
 from rich.console import Console, Group
-from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
+
+from equate_srbench.live import LiveView, duration
 
 #: More failures than this are counted, not listed.
 MOST_LISTED = 20
@@ -28,7 +29,7 @@ class _Tally:
     good: int = 0
 
 
-class BenchProgress:
+class BenchProgress(LiveView):
     """Shows how a run goes: done, failed, running, time left, best method so far.
 
     Parameters
@@ -44,23 +45,12 @@ class BenchProgress:
     """
 
     def __init__(self, console: Console, interval: float = 10.0) -> None:
-        self._console, self._interval = console, interval
+        super().__init__(console, interval)
         self._total = self._done = self._failed = self._before = self._listed = 0
         self._running: Callable[[], int] = lambda: 0
-        self._start = self._printed = time.monotonic()
+        self._start = time.monotonic()
         self._tallies: dict[str, _Tally] = defaultdict(_Tally)
         self._last = ""
-        self._live = (
-            Live(console=console, get_renderable=self._view, transient=True, refresh_per_second=4)
-            if console.is_terminal
-            else None
-        )
-
-    def __enter__(self) -> Self:
-        """Take the lines."""
-        if self._live:
-            self._live.start()
-        return self
 
     def __exit__(
         self,
@@ -69,8 +59,7 @@ class BenchProgress:
         trace: TracebackType | None,
     ) -> None:
         """Give the lines back; the last state stays to be read."""
-        if self._live:
-            self._live.stop()
+        super().__exit__(kind, error, trace)
         self._console.print(self._line(), soft_wrap=True)
 
     def begin(self, total: int, kept: list[dict[str, Any]], running: Callable[[], int]) -> None:
@@ -93,9 +82,8 @@ class BenchProgress:
         else:
             self._failed += 1
             self._list_failure(row)
-        if not self._live and time.monotonic() - self._printed >= self._interval:
-            self._printed = time.monotonic()
-            self._console.print(self._line(), soft_wrap=True)
+        if self._done + self._failed < self._total:  # the end prints the last line
+            self._print_line()
 
     def best(self) -> str:
         """The method with the largest share of fits above R2 .99 on the test rows."""
@@ -189,10 +177,3 @@ def _method_lines(
 def short_method(name: str) -> str:
     """A method's name without the module it comes from."""
     return name.rpartition(":")[2]
-
-
-def duration(seconds: float) -> str:
-    """Seconds as ``h:mm:ss``."""
-    minutes, s = divmod(round(seconds), 60)
-    hours, m = divmod(minutes, 60)
-    return f"{hours}:{m:02d}:{s:02d}"

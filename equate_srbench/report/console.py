@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
 from rich.console import Console
-from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from equate_srbench.live import LiveView
 from equate_srbench.report.record import FitRecord, score
 from equate_srbench.report.words import r2_text, short_formula
 
@@ -43,7 +41,7 @@ class Progress(Protocol):
         """What the fit is doing."""
 
 
-class LiveLine:
+class LiveLine(LiveView):
     """Shows progress: one line that changes in a terminal, plain lines now and then elsewhere.
 
     Parameters
@@ -61,44 +59,20 @@ class LiveLine:
     """
 
     def __init__(self, console: Console, target: str, interval: float = 5.0) -> None:
-        self._console = console
+        super().__init__(console, interval)
         self._target = target
-        self._interval = interval
-        self._printed = float("-inf")
-        self._live = (
-            Live(console=console, transient=True, auto_refresh=False)
-            if console.is_terminal
-            else None
-        )
-
-    def __enter__(self) -> Self:
-        """Take the line."""
-        if self._live:
-            self._live.start()
-            self._live.update(Text("getting ready ...", "dim"), refresh=True)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Give the line back, whatever happened."""
-        if self._live:
-            self._live.stop()
+        self._state: Progress | None = None
 
     def __call__(self, progress: Progress) -> bool:
         """Show one state; never asks the fit to stop."""
-        line = self._line(progress)
-        if self._live:
-            self._live.update(line, refresh=True)
-        elif time.monotonic() - self._printed >= self._interval:
-            self._printed = time.monotonic()
-            self._console.print(line, soft_wrap=True)
+        self._state = progress
+        self._print_line()
         return False
 
-    def _line(self, progress: Progress) -> Text:
+    def _line(self) -> Text:
+        progress = self._state
+        if progress is None:
+            return Text("getting ready ...", "dim")
         line = Text(no_wrap=True, overflow="ellipsis")
         line.append(f"{progress.seconds:5.1f} s  ", "bold")
         line.append(f"{progress.phase:<10s} ", "dim")

@@ -13,11 +13,11 @@ import pandas as pd
 from equate_srbench.baselines import environments, registry
 from equate_srbench.bench.commands import Plan, Workplace
 from equate_srbench.bench.isolate import default_time_limit
-from equate_srbench.bench.progress import duration
 from equate_srbench.bench.protocol import Task
 from equate_srbench.bench.rows import RowStore
 from equate_srbench.bench.run import Limits
 from equate_srbench.bench.run import run as run_tasks
+from equate_srbench.live import duration
 from equate_srbench.report.shown import Line
 
 _EVERY_SECONDS = 0.5  # between two states of the line

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from rich.console import Console, Group
-from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
-from equate_srbench.bench.progress import duration
+from equate_srbench.live import LiveView, duration
 
 
-class ReportProgress:
+class ReportProgress(LiveView):
     """Shows how a notebook runs: live in a terminal, a line per cell elsewhere.
 
     Parameters
@@ -24,32 +21,11 @@ class ReportProgress:
     """
 
     def __init__(self, console: Console) -> None:
-        self._console = console
+        super().__init__(console)
         self._titles: list[str] = []
         self._note: Path | None = None
         self._at = -1
         self._start = time.monotonic()
-        self._live = (
-            Live(console=console, get_renderable=self._view, transient=True, refresh_per_second=4)
-            if console.is_terminal
-            else None
-        )
-
-    def __enter__(self) -> Self:
-        """Take the lines."""
-        if self._live:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Give the lines back."""
-        if self._live:
-            self._live.stop()
 
     def begin(self, titles: list[str], note: Path) -> None:
         """Learn the titles of the cells; see ``notebooks.Watcher``."""
@@ -59,8 +35,7 @@ class ReportProgress:
     def cell(self, number: int) -> None:
         """Show the cell that begins."""
         self._at = number
-        if not self._live:
-            self._console.print(self._line())
+        self._print_line()
 
     def _view(self) -> Group:
         bar = ProgressBar(total=max(1, len(self._titles)), completed=max(0, self._at), width=40)

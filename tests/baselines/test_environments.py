@@ -143,8 +143,10 @@ def test__folder__other_pins__another_environment(monkeypatch):
 
 def test__clean_environment__our_packages__not_seen(monkeypatch):
     """Another interpreter must not find what is installed for this one."""
-    monkeypatch.setenv("PYTHONPATH", "somewhere")
-    assert "PYTHONPATH" not in environments.clean_environment()
+    ours = {"PYTHONPATH": "somewhere", "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+    for name, value in ours.items():
+        monkeypatch.setenv(name, value)
+    assert not ours.keys() & environments.clean_environment().keys()
 
 
 def test__commands__install_and_list__say_what_is_there(commands_run):

@@ -14,9 +14,9 @@ from traitlets import Unicode
 from equate_srbench.baselines.environments import PACKAGES
 from equate_srbench.baselines.registry import METHODS
 from equate_srbench.bench.engines import ENGINES
-from equate_srbench.bench.progress import duration
 from equate_srbench.bench.protocol import SEEDS
 from equate_srbench.bench.suites import SUITES
+from equate_srbench.live import duration
 from equate_srbench.report.methods import style
 from equate_widgets import bench_view
 from equate_widgets.bench_glance import Glance, Looker

@@ -1,0 +1,70 @@
+"""Work on the screen: a view that changes in a terminal, plain lines now and then elsewhere."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+
+class LiveView:
+    """What every kind of progress shares; a subclass says what there is to see.
+
+    Parameters
+    ----------
+    console : Console
+    interval : float, default=0
+        Least seconds between plain lines, where the console is no terminal.
+    """
+
+    def __init__(self, console: Console, interval: float = 0.0) -> None:
+        self._console, self._interval = console, interval
+        self._printed = float("-inf")
+        self._live: Live | None = None
+
+    def __enter__(self) -> Self:
+        """Take the lines."""
+        if self._console.is_terminal:
+            self._live = Live(
+                console=self._console,
+                get_renderable=self._view,
+                transient=True,
+                refresh_per_second=4,
+            )
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Give the lines back, whatever happened."""
+        if self._live:
+            self._live.stop()
+
+    def _view(self) -> RenderableType:
+        """What a terminal shows now."""
+        return self._line()
+
+    def _line(self) -> Text:
+        """The state in one line."""
+        raise NotImplementedError
+
+    def _print_line(self) -> None:
+        """Print the state where nothing is live, unless it was printed a moment ago."""
+        if not self._live and time.monotonic() - self._printed >= self._interval:
+            self._printed = time.monotonic()
+            self._console.print(self._line(), soft_wrap=True)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as ``h:mm:ss``."""
+    minutes, s = divmod(round(seconds), 60)
+    hours, m = divmod(minutes, 60)
+    return f"{hours}:{m:02d}:{s:02d}"
