@@ -187,7 +187,9 @@ def install(
         inside = _python_in(build)
         report(f"{name}: installing {' '.join(wanted.pins)}")
         pip = [str(inside), "-m", "pip", "--disable-pip-version-check", "--no-input"]
-        _run([*pip, "install", "--quiet", *wanted.pins], f"pip could not install {name}")
+        # most modules are never imported: the trial below compiles those that are
+        install = [*pip, "install", "--quiet", "--no-compile"]
+        _run([*install, *wanted.pins], f"pip could not install {name}")
         report(f"{name}: trying it")
         _run([str(inside), str(wanted.worker), "--check"], f"{name} was installed but fails")
         frozen = _run([*pip, "freeze"], "pip freeze fails").splitlines()
@@ -251,7 +253,11 @@ def _run(command: list[str], failure: str) -> str:
 def clean_environment() -> dict[str, str]:
     """Our environment without what names our packages to another interpreter.
 
-    A Jupyter kernel sets ``MPLBACKEND`` to a module of its own.
+    A Jupyter kernel sets ``MPLBACKEND`` to a module of its own. Byte code may be written whatever
+    the rule is elsewhere: the environment is ours, and each fit would compile its package again.
     """
-    own = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__", "MPLBACKEND")
+    own = (
+        "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__", "MPLBACKEND",
+        "PYTHONDONTWRITEBYTECODE",
+    )  # fmt: skip
     return {k: v for k, v in os.environ.items() if k not in own}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
 from equate_srbench.bench import stats
 from equate_srbench.report.compare import EXACT, Block, interval, scores, summary
@@ -308,8 +309,17 @@ class _Scale:
 
 
 def _plain_decades(ax: Axes) -> None:
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.xaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))
+    """Plain numbers on a logarithmic axis, and at least two of them, however short it is."""
+    low, high = ax.get_xlim()
+    for digits in ((1,), (1, 2, 5), range(1, 10), np.arange(1.0, 10.0, 0.1)):
+        decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+        ticks = [float(d) * 10.0**k for k in decades for d in digits]
+        ticks = [t for t in ticks if low <= t <= high]
+        if len(ticks) > 1:
+            break
+    ax.xaxis.set_major_locator(FixedLocator(ticks, nbins=8))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _legend(ax: Axes) -> None:

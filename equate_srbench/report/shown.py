@@ -113,8 +113,8 @@ class Column:
     title : str
     text : callable
         Value -> text.
-    kind : {"", "num", "wide"}
-        Numbers stand right, long texts may wrap.
+    kind : {"", "num", "text", "wide"}
+        Numbers stand right, texts and still longer ones may wrap.
     """
 
     title: str
@@ -251,7 +251,7 @@ def lost(rows: pd.DataFrame, own: str) -> Shown:
         "method": Column("of"),
         "own_nodes": Column("nodes", number(), "num"),
         "best_nodes": Column("nodes of the best", number(), "num"),
-        "reason": Column(f"what the row of {label} tells"),
+        "reason": Column(f"what the row of {label} tells", kind="text"),
         "model": Column(f"formula of {label}", formula, "wide"),
     }
     return table(rows, columns)

@@ -51,11 +51,11 @@ class Standing:
 
     @property
     def words(self) -> str:
-        """Where our best method would stand, in a sentence."""
-        lines = self.ours.sort_values("accuracy")
+        """Where our best method would stand, in a sentence; of equals, the first that was named."""
+        lines = self.ours
         if lines.empty:
             return ""
-        best = lines.iloc[-1]
+        best = lines.loc[lines["accuracy"].idxmax()]
         others = self.table[self.table["is_published"]]
         ahead = int((others["accuracy"] > best["accuracy"]).sum())
         most = int(others["n_datasets"].max())

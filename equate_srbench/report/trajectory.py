@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from equate_srbench.expr.equation import Equation
 from equate_srbench.report import figures
@@ -169,13 +170,18 @@ def _size(data: dict[str, Any]) -> int:
 
 
 def _thinned(table: pd.DataFrame, most: int) -> list[int]:
-    """Places of at most ``most`` rows: all accepted ones, and the others evenly."""
-    accepted = np.flatnonzero(table["accepted"].to_numpy(dtype=bool))
-    others = np.flatnonzero(~table["accepted"].to_numpy(dtype=bool))
-    free = max(min(most - len(accepted), len(others)), 0)
-    even = others[np.linspace(0, len(others) - 1, free).astype(int)] if free else others[:0]
-    kept: list[int] = np.sort(np.concatenate([accepted, even])).tolist()
+    """Places of at most ``most`` rows, and of the accepted ones in any case, each kind evenly."""
+    accepted = table["accepted"].to_numpy(dtype=bool)
+    first = _evenly(np.flatnonzero(accepted), MOST_ROWS)
+    kept: list[int] = sorted(first + _evenly(np.flatnonzero(~accepted), most - len(first)))
     return kept
+
+
+def _evenly(places: NDArray[np.intp], most: int) -> list[int]:
+    """At most so many of ``places``, the first and the last among them."""
+    chosen = np.linspace(0, len(places) - 1, min(max(most, 0), len(places))).astype(int)
+    out: list[int] = places[chosen].tolist()
+    return out
 
 
 def _path(est: Any, kept: Sequence[int]) -> dict[str, list[float | None]] | None:

@@ -143,7 +143,8 @@ def test__folder__other_pins__another_environment(monkeypatch):
 
 def test__clean_environment__our_packages__not_seen(monkeypatch):
     """Another interpreter must not find what is installed for this one."""
-    ours = {"PYTHONPATH": "somewhere", "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+    ours = {"PYTHONPATH": "somewhere", "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+            "PYTHONDONTWRITEBYTECODE": "1"}  # fmt: skip
     for name, value in ours.items():
         monkeypatch.setenv(name, value)
     assert not ours.keys() & environments.clean_environment().keys()
