@@ -1,4 +1,4 @@
-"""Screenshots of every view, light and dark: ``python docs/screenshots.py``.
+"""Screenshots of all views, light and dark, and of the kept reports.
 
 Needs the extras ``widgets`` and ``browser`` and a Chromium (``CHROMIUM`` or on the path).
 """
@@ -18,6 +18,7 @@ from equate_srbench import EquateRegressor
 from equate_widgets import EquationPanel, FrontPanel, LiveFit, TrajectoryPanel
 
 FOLDER = Path(__file__).parent / "screenshots"
+REPORTS = Path(__file__).parent / "results"
 
 
 def views() -> dict[str, FrontPanel | EquationPanel | TrajectoryPanel | LiveFit]:
@@ -52,6 +53,10 @@ def main() -> None:
                 page.set_content(view.to_html(name))
                 page.wait_for_function("globalThis.equate?.painted !== undefined")
                 page.screenshot(path=FOLDER / f"{name}_{scheme}.png", full_page=True)
+        for report in sorted(REPORTS.glob("*.html")):
+            page = browser.new_page(viewport={"width": 1000, "height": 1280}, device_scale_factor=1)
+            page.goto(report.resolve().as_uri())
+            page.screenshot(path=FOLDER / f"{report.stem}.png")
         browser.close()
 
 

@@ -34,7 +34,7 @@ MODULES = [
 def test__blocks__all__are_of_a_kind_that_is_tested() -> None:
     """No block escapes the tests below."""
     assert {kind for kind, _ in BLOCKS} == {"bash", "python"}
-    assert [c.split()[0] for c in COMMANDS] == ["pip", "pip", "equate", "pip", "pip"]
+    assert [c.split()[0] for c in COMMANDS] == ["pip", "pip", "pip", "equate", "pip"]
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=range(len(SCRIPTS)))
@@ -59,7 +59,7 @@ def test__fit_commands__as_written__find_a_formula(
     monkeypatch.chdir(tmp_path)
     x = pd.Series(range(1, 31), dtype=float)
     pd.DataFrame({"volume": 1 / x, "pressure": 8.314 * x}).to_csv("measurements.csv", index=False)
-    for command in (COMMANDS[0].split(" && ")[1], COMMANDS[2]):
+    for command in (COMMANDS[0].split(" && ")[1], COMMANDS[3]):
         program, *words = shlex.split(command)
         assert program == "equate"
         run = CliRunner().invoke(app, words)
@@ -68,9 +68,22 @@ def test__fit_commands__as_written__find_a_formula(
     assert (tmp_path / "equate-measurements" / "report.html").exists()
 
 
+def test__report_command__as_written__is_accepted() -> None:
+    """Its notebook is there, and its parameters pass the check that comes before a kernel."""
+    from equate_srbench.report import notebooks
+    from equate_srbench.report.parameters import checked
+
+    install, report = COMMANDS[1].split(" && ")
+    assert install == 'pip install -c constraints.txt ".[all]"'
+    program, command, name, *words = shlex.split(report)
+    assert (program, command, set(words[::2])) == ("equate", "report", {"-p"})
+    values = checked(notebooks.find(name).parameters, words[1::2])
+    assert values["methods"] == ["equate", "e2e", "tfs", "itea"]
+
+
 def test__test_command__is_this_suite_and_what_ci_runs() -> None:
     """Installing uses the constraints and the extra; CI takes the command from the README."""
-    install, test = COMMANDS[1].split(" && ")
+    install, test = COMMANDS[2].split(" && ")
     assert install == 'pip install -c constraints.txt ".[test]"'
     assert test.startswith("pytest")
     assert (ROOT / "constraints.txt").exists()

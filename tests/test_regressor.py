@@ -20,6 +20,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, train_test_split
 
 from equate_srbench.backbone.checkpoint import CheckpointError
+from equate_srbench.data import SHIPPED
 from equate_srbench.regressor import EquateRegressor, model
 
 SEED = 7
@@ -41,6 +42,21 @@ def noisy_table(n: int = 18) -> tuple[np.ndarray, np.ndarray]:
 def quick(**params: object) -> EquateRegressor:
     """An estimator with a seed."""
     return EquateRegressor(**{"random_state": SEED, **params})
+
+
+# -- formulas -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test__fit__six_planets__keplers_law_and_nothing_more(seed: int) -> None:
+    """Six rows of real data with their errors: longer formulas fit them better, and are not it."""
+    planets = pd.read_csv(SHIPPED["kepler"].path)
+    est = quick(random_state=seed).fit(planets[["distance"]], planets["period"])
+    assert str(est.equation_) == "sqrt(distance)**3"
+    assert (
+        est.equations_["r2"].max()
+        > est.candidates_["r2"][est.candidates_["equation"] == str(est.equation_)].max()
+    )
 
 
 # -- tables ---------------------------------------------------------------------------------

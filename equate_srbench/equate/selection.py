@@ -12,6 +12,9 @@ from equate_srbench.expr.tree import Tree
 #: count has more nodes than a formula has choices (``x - y`` is five). On validation rows of
 #: fourteen PMLB tables that are not in our comparison, one was better than two or three.
 NODE_COST = 1.0
+#: Rows at which a node costs twice as much: with few rows, one of the thousands of formulas that
+#: were tried fits their noise by luck.
+FEW_ROWS = 20.0
 #: Nats for every fitted number of a formula that has as many of them as there are rows.
 HOPELESS = 1e6
 
@@ -20,7 +23,7 @@ def description_length(tree: Tree, loss: float, variance: float, n_rows: float) 
     """Nats to write the formula down plus nats to write the residuals down.
 
     Gaussian residuals of unknown width cost ``n/2 log(loss)``; a node (of ``expr.complexity``,
-    the size that users see) costs ``NODE_COST``; a constant costs ``log(n)/2`` (the precision
+    the size that users see) costs ``NODE_COST * (1 + FEW_ROWS / n)``; a constant costs ``log(n)/2`` (the precision
     that ``n`` rows support; Rissanen 1978), a small whole number less. Below a relative error
     of ``EXACT`` formulas fit alike. On few rows the residuals of fitted constants are too small;
     ``k (k + 1) / (n - k - 1)`` corrects that for ``k`` of them (Hurvich & Tsai 1989), and a
@@ -43,7 +46,7 @@ def description_length(tree: Tree, loss: float, variance: float, n_rows: float) 
     constants = k * precision + sum(min(1.0 + math.log1p(abs(c)), precision) for c in whole)
     return (
         0.5 * n_rows * math.log(error)
-        + NODE_COST * complexity(tree)
+        + NODE_COST * (1.0 + FEW_ROWS / max(n_rows, 1.0)) * complexity(tree)
         + constants
         + _few_rows(k + 1, n_rows)
     )

@@ -27,7 +27,7 @@ def test__live_fit__then_explore__click_slide_and_play(
     lab.notebook("kepler.ipynb", FIT, EXPLORE)
     open_lab("kepler.ipynb")
     run_all()
-    views = page.locator(".jp-OutputArea .equate-view")
+    views = page.locator(".jp-Cell").nth(1).locator(".jp-OutputArea .equate-view")
     page.wait_for_function("document.querySelectorAll('.jp-OutputArea .equate-view').length >= 4")
     tree = page.locator("[data-node]")
     tree.first.wait_for()
