@@ -73,8 +73,9 @@ shown.picture(
 # %% Sources
 shown.picture(
     trajectory_figures.sources(found),
-    "Backbone: sampled from the pretrained network. Ascent: decoded after gradient steps. Edit: a "
-    "neighbour of a good formula. Shorten: a good formula made simpler.",
+    "Who first was as accurate as the answer. Backbone: sampled from the pretrained network. "
+    "Ascent: decoded after gradient steps. Edit: a neighbour of a good formula. Shorten: none of "
+    "them, only what was made shorter at the end.",
 )
 
 # %% The map of formulas
@@ -90,10 +91,13 @@ shown.picture(
 shown.trajectories(found.fits)
 
 # %% [markdown]
+# ## One fit, to be played
+
+# %% One fit
+panels.trajectory(found.one())
+
+# %% [markdown]
 # ## Where the figures come from
 
 # %% Provenance
 shown.provenance(found.fits)
-
-# %% One fit, to be played
-panels.trajectory(found.one())

@@ -59,7 +59,8 @@ def assert_self_contained() -> Callable[[str], None]:
 
 def _assert_self_contained(page: str) -> None:
     found = Addresses(page)
-    assert not [a for a in found.loaded if not a.startswith("img src=data:image/")]
+    inside = ("img src=data:image/", "image xlink:href=data:image/")
+    assert not [a for a in found.loaded if not a.startswith(inside)]
     assert not found.tags & {"script", "iframe", "link", "object", "embed", "base"}
     outside = set(re.findall(r"url\(\s*['\"]?(?!#)[^)]*\)|@import[^;]*", page))
     assert not outside

@@ -13,6 +13,7 @@ from typing import Any
 
 from equate_srbench.report.record import FitRecord
 from equate_srbench.report.shown import Shown, is_live, words
+from equate_srbench.report.trajectory import Trajectory
 
 
 def benchmark(run: str) -> Any:
@@ -30,7 +31,9 @@ def front(estimator: Any, record: FitRecord) -> Any:
 
 
 def trajectory(estimator: Any) -> Any:
-    """The search of one fit, to be played."""
+    """The search of one fit, to be played; in a report, for JupyterLab's viewer or as a picture."""
+    if not is_live():
+        return Trajectory(estimator)
     return _panel(lambda widgets: widgets.TrajectoryPanel(estimator))
 
 

@@ -313,7 +313,7 @@ def trajectories(rows: pd.DataFrame) -> Shown:
         "dataset": Column("data set"),
         "r2_test": Column("test R²", score, "num"),
         "complexity": Column("nodes", number(), "num"),
-        "source": Column("from"),
+        "source": Column("reached by"),
         "n_proposals": Column("proposals of the ascent", number(), "num"),
         "flip_rate": Column("flip rate", percent, "num"),
         "validity_rate": Column("valid", percent, "num"),

@@ -36,7 +36,7 @@ class Trajectories:
     Attributes
     ----------
     fits : DataFrame
-        One row per fit: dataset, seed, r2_test, r2_fit, complexity, equation, source (what the
+        One row per fit: dataset, seed, r2_test, r2_fit, complexity, equation, source (who
         answer came from), flip_rate, validity_rate, rank_correlation, seconds, and provenance.
     steps : DataFrame
         ``trajectory_`` of all fits, with dataset and seed.
@@ -130,10 +130,12 @@ def _fit(task: Task) -> dict[str, str | bytes]:
 
 
 def _source(estimator: Any) -> str:
-    """What the answer came from."""
+    """Who first was as accurate as the answer; shortening comes last and adds no accuracy."""
     tried = estimator.candidates_
-    same = tried.loc[tried["equation"] == str(estimator.equation_), "source"]
-    return str(same.iloc[0]) if len(same) else "shorten"
+    answer = tried.loc[tried["equation"] == str(estimator.equation_), "r2"]
+    error = 1.0 - float(answer.max()) if len(answer) else 0.0
+    reached = tried[(1.0 - tried["r2"] <= 1.05 * error + 1e-9) & (tried["source"] != "shorten")]
+    return str(reached.loc[reached["seconds"].idxmin(), "source"]) if len(reached) else "shorten"
 
 
 def _plain(value: float) -> float | None:
@@ -210,7 +212,7 @@ def gained_share(table: pd.DataFrame) -> float:
 
 
 def shares(fits: pd.DataFrame) -> pd.DataFrame:
-    """How many answers came from each source: columns ``source``, ``fits``, ``share``."""
+    """How many answers each source reached first: columns ``source``, ``fits``, ``share``."""
     counts = fits["source"].value_counts()
     names = [s for s in SOURCES if s in counts] + sorted(set(counts.index) - set(SOURCES))
     return pd.DataFrame(
@@ -234,7 +236,7 @@ def in_words(found: Trajectories, table: pd.DataFrame) -> list[str]:
     fits, n = found.fits, len(found.fits)
     climbed = len(table[FIT].drop_duplicates())
     parts = ", ".join(f"{r['source']} {r['fits']}" for _, r in shares(fits).iterrows())
-    said = [f"The answers of {n} fits came from: {parts}."]
+    said = [f"In {n} fits, the accuracy of the answer was first reached by: {parts}."]
     if not climbed:
         return [*said, "No fit came to the gradient ascent: what it starts from was good enough."]
     lines, longest = len(table.groupby(LINE)), int(table["step"].max())

@@ -78,7 +78,7 @@ def flips(table: pd.DataFrame) -> Figure | None:
 
 
 def sources(found: Trajectories) -> Figure:
-    """From which source the answers came, data set by data set in one bar."""
+    """Which source first reached the accuracy of the answers, in one bar."""
     table = shares(found.fits)
     with mpl.rc_context(STYLE):
         fig = Figure(figsize=(9.2, 1.5), layout="constrained")

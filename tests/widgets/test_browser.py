@@ -122,6 +122,25 @@ def test__equation__slider__sends_the_constants_once_at_a_time(open_view, fit, t
     assert page.evaluate("equate.get('constants')")[0] > first[0]
 
 
+def test__equation__new_formula__its_own_size(open_view, fit, table):
+    """Scores may arrive before the formula that they belong to."""
+    page = open_view(EquationPanel(fit, *table))
+    page.evaluate("equate.set('view', {...equate.get('view'), complexity: 99})")
+    assert page.inner_text("[data-fact=size]") == "99"
+
+
+def test__views__keys__are_not_jupyterlabs(open_view, fit, table):
+    """Keys pressed in a view stay in it; those with Ctrl go on to whoever saves or closes."""
+    for view in views_of(fit, *table):
+        page = open_view(view)
+        note = "() => { document.onkeydown = (e) => { (globalThis.keys ??= []).push(e.key); }; }"
+        page.evaluate(note)
+        page.locator(".equate-view").locator("button, input, [tabindex]").first.focus()
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("Control+s")
+        assert page.evaluate("globalThis.keys") == ["Control", "s"]
+
+
 def test__equation__refit_and_undo__sent(open_view, fit, table):
     """Buttons ask Python."""
     page = open_view(EquationPanel(fit, *table))

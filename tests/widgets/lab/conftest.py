@@ -25,7 +25,7 @@ pytest.importorskip("jupyterlab", reason="needs JupyterLab")
 ROOT = Path(__file__).resolve().parents[3]
 PREBUILT = ROOT / "widgets" / "labextension" / "prebuilt"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-SECONDS = 600.0  # most seconds to wait for anything: a busy machine is not a bug
+SECONDS = 240.0  # most seconds to wait for anything: a busy machine is not a bug
 _FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",

@@ -10,11 +10,12 @@ import pytest
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(3600)]
 
 FIT = """
-import pandas as pd
-from equate_srbench.data import SHIPPED
+import numpy as np, pandas as pd
 %load_ext equate_widgets
-planets = pd.read_csv(SHIPPED["kepler"].path)
-live = %equate period ~ planets --time 20 --seed 0 --columns distance
+rng = np.random.default_rng(0)
+table = pd.DataFrame(rng.uniform(1, 5, (150, 2)), columns=["mass", "radius"])
+table["force"] = 6.7 * np.sin(table.mass) / table.radius**2 + 0.05 * rng.normal(size=150)
+live = %equate force ~ table --time 10 --seed 0
 live
 """
 EXPLORE = "live.result(); live.explore()"
@@ -55,9 +56,8 @@ def test__live_fit__then_explore__click_slide_and_play(
     )
     shot("equation_panel")
 
-    steps = views.filter(has=page.get_by_label("play"))
-    steps.get_by_label("play").click()
-    steps.get_by_label("pause").wait_for()
-    steps.get_by_label("play").wait_for()
-    steps.scroll_into_view_if_needed()
+    page.get_by_label("play", exact=True).click()
+    page.get_by_label("pause", exact=True).wait_for()
+    page.get_by_label("play", exact=True).wait_for()
+    page.get_by_label("play", exact=True).scroll_into_view_if_needed()
     shot("trajectory_panel")

@@ -28,6 +28,18 @@ function filled(made, attributes, children) {
   return made;
 }
 
+/**
+ * Make an element the root of a view. JupyterLab has shortcuts on arrows and letters; inside a view
+ * those keys are the view's, and JupyterLab, which listens on the document, does not see them.
+ */
+export function begin(el) {
+  el.replaceChildren();
+  el.classList.add("equate-view");
+  el.onkeydown = (event) => {
+    if (!event.ctrlKey && !event.metaKey && !event.altKey) event.stopPropagation();
+  };
+}
+
 export const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
 
 export function colour(source) {

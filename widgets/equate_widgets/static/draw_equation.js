@@ -1,7 +1,7 @@
 // One formula to understand: its tree with the impact of each branch, sliders for its constants,
 // what it predicts, the effect of each column, and its text to copy.
 
-import { chart, extent, html, isNumber, number, r2Text, short, svg, ticks } from "./chart.js";
+import { begin, chart, extent, html, isNumber, number, r2Text, short, svg, ticks } from "./chart.js";
 import { formula } from "./typeset.js";
 
 const LEVEL = 62; // pixels from a node to its arguments
@@ -18,8 +18,7 @@ export class EquationView {
   constructor(el, actions) {
     this.actions = actions;
     this.node = -1;
-    el.replaceChildren();
-    el.classList.add("equate-view");
+    begin(el);
     this.alert = html("p", { role: "alert" });
     this.head = html("div", { class: "card" });
     this.tree = html("div", { class: "tree scroll" });

@@ -1,6 +1,6 @@
 // Accuracy against size: all candidates faintly, the front as steps, one formula selected.
 
-import { chart, colour, extent, html, isNumber, legend, marker, nearest, number, r2Axis, r2Text, short, svg, ticks } from "./chart.js";
+import { begin, chart, colour, extent, html, isNumber, legend, marker, nearest, number, r2Axis, r2Text, short, svg, ticks } from "./chart.js";
 import { formula } from "./typeset.js";
 
 const HEIGHT = 300;
@@ -15,8 +15,7 @@ const HEIGHT = 300;
  * @returns {{select: (equation: string) => void}}
  */
 export function drawFront(el, data, { selected = "", logLoss = false, onSelect = () => {}, onScale = () => {} } = {}) {
-  el.replaceChildren();
-  el.classList.add("equate-view");
+  begin(el);
   if (!data.equation?.length) {
     el.append(html("p", { class: "note", role: "note" }, "no formulas yet"));
     return { select: () => {} };

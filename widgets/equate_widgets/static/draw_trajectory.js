@@ -1,7 +1,7 @@
 // How the formula was found: R2 of every proposal, the steps of one start, and the way through the
 // embeddings. Works without a kernel; the page brings views.css.
 
-import { chart, colour, extent, html, isNumber, legend, marker, nearest, number, r2Axis, r2Text, short, svg, ticks } from "./chart.js";
+import { begin, chart, colour, extent, html, isNumber, legend, marker, nearest, number, r2Axis, r2Text, short, svg, ticks } from "./chart.js";
 import { complaint, firstLine, linesOf, places } from "./trajectory_data.js";
 import { formula } from "./typeset.js";
 
@@ -16,8 +16,7 @@ const MOST_RUNGS = 12; // rows of the table under a step
  * @returns {{destroy: () => void, show: (row: number) => void}}
  */
 export function drawTrajectory(el, payload, { onStep = () => {} } = {}) {
-  el.replaceChildren();
-  el.classList.add("equate-view");
+  begin(el);
   const wrong = complaint(payload);
   if (wrong || !payload.steps.start.length) {
     el.append(html("p", { class: "note", role: wrong ? "alert" : "note" }, wrong || "no steps: the fit ended before its search began"));

@@ -20,6 +20,7 @@ function render({ model, el }) {
   const onView = () => {
     waiting = null;
     view.formula(model.get("view"));
+    view.live(model.get("live")); // its size may have been drawn before the new one was known
   };
   const onLive = () => {
     busy = false;
@@ -33,7 +34,6 @@ function render({ model, el }) {
   const handlers = { "change:view": onView, "change:live": onLive, "change:message": onMessage };
   for (const [name, handler] of Object.entries(handlers)) model.on(name, handler);
   onView();
-  onLive();
   onMessage();
   return () => {
     for (const [name, handler] of Object.entries(handlers)) model.off(name, handler);

@@ -1,4 +1,4 @@
-import { html, number, r2Text, short } from "./chart.js";
+import { begin, html, number, r2Text, short } from "./chart.js";
 import { drawFront } from "./draw_front.js";
 import { formula } from "./typeset.js";
 
@@ -8,8 +8,7 @@ const PHASES = {
 };
 
 function render({ model, el }) {
-  el.replaceChildren();
-  el.classList.add("equate-view");
+  begin(el);
   const head = html("div", { class: "controls" });
   const status = html("span", { "aria-live": "polite" });
   const stop = html("button", { type: "button", onclick: () => model.send({ do: "stop" }) }, "■ stop, keep the best");
