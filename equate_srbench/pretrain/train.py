@@ -80,7 +80,8 @@ class Progress:
 
     ``pool`` and ``batch`` are where the next step begins: index of the first pool of its group,
     and of the batch in each of them. ``began`` is the step at which the optimiser began: not 0
-    where a run started from a checkpoint.
+    where a run started from a checkpoint. ``deepened`` names when a run got more layers, and how
+    many of encoder and decoder it has since (``deepen``).
     """
 
     step: int = 0
@@ -94,6 +95,7 @@ class Progress:
     loss: float = float("nan")
     counts: Counts = field(default_factory=Counts)
     devices: list[str] = field(default_factory=list)
+    deepened: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
     def from_dict(cls, d: dict[str, Any]) -> Progress:

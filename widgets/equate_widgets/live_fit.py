@@ -119,9 +119,17 @@ class LiveFit(View):
             raise self._error
         return self.est
 
-    def explore(self, *, target: str = "y") -> ipywidgets.VBox:
-        """Panels of the finished fit, on its rows; waits for it."""
-        return explore(self.result(), self._X, self._y, target=target)
+    def explore(self, *, target: str = "") -> ipywidgets.VBox:
+        """Panels of the finished fit, on its rows; waits for it.
+
+        Parameters
+        ----------
+        target : str, optional
+            What was predicted; default: the name of ``y`` if it has one.
+        """
+        est = self.result()
+        name = target or str(getattr(self._y, "name", None) or "y")
+        return explore(est, self._X, self._y, target=name)
 
     def still(self) -> str:
         """The best formula."""

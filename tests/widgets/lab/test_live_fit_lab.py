@@ -35,7 +35,7 @@ def test__live_fit__then_explore__click_slide_and_play(
     shot("live_fit")
 
     before = tree.all_text_contents()
-    other = views.locator("tr[aria-selected=false]").first
+    other = views.locator("tr[aria-selected=false]").nth(3)
     other.scroll_into_view_if_needed()
     other.click()
     page.wait_for_function(
