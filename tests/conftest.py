@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: the tests share the processors
 
@@ -30,6 +32,21 @@ def _compiled_kernels() -> None:
     from equate_srbench.refine import warm_up
 
     warm_up()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """Debian's Chromium, or a skipped test."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if not found:
+        pytest.skip("no Chromium: apt-get install chromium, or set CHROMIUM to its path")
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking",
+             "--disable-component-update", "--disable-sync", "--no-first-run"]  # fmt: skip
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=flags)
+        yield browser
+        browser.close()
 
 
 class Addresses(HTMLParser):

@@ -1,9 +1,7 @@
-"""A made-up fit, and a Chromium that reaches nothing but the page it is given."""
+"""A made-up fit, and pages that reach nothing but themselves."""
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,21 +25,6 @@ def table() -> tuple[pd.DataFrame, np.ndarray]:
     X = pd.DataFrame(np.random.default_rng(2).uniform(1, 3, (60, 2)), columns=["mass", "radius"])
     y = X["mass"] * np.sin(X["radius"]) / X["radius"] ** 2
     return X, y.to_numpy()
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
-    """Debian's Chromium, or a skipped test."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    if not found:
-        pytest.skip("no Chromium: apt-get install chromium, or set CHROMIUM to its path")
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking",
-             "--disable-component-update", "--disable-sync", "--no-first-run"]  # fmt: skip
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=flags)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
