@@ -1,4 +1,4 @@
-"""``python -m equate_srbench.pretrain``: train the compact backbone.
+"""``python -m equate_srbench.pretrain``: train a backbone.
 
 Needs torch, numpy, numba and safetensors only, so that it runs on machines with a fixed set of
 packages; ``torchrun -m equate_srbench.pretrain`` trains with several processes.
@@ -12,13 +12,14 @@ from pathlib import Path
 
 import torch
 
-from equate_srbench.pretrain.train import TrainConfig, pretrain
+from equate_srbench.backbone.checkpoint import CheckpointError
+from equate_srbench.pretrain.train import SIZES, SizeError, TrainConfig, pretrain
 
 
 def make_parser(prog: str) -> argparse.ArgumentParser:
     """The options; see ``train.pretrain`` for what they mean."""
     parser = argparse.ArgumentParser(
-        prog=prog, description="Train the compact backbone on the synthetic corpus."
+        prog=prog, description="Train a backbone on the synthetic corpus."
     )
     add = parser.add_argument
     add("--minutes", type=float, required=True, help="wall clock of this call")
@@ -31,6 +32,8 @@ def make_parser(prog: str) -> argparse.ArgumentParser:
         help="go on from the state in the run's folder, or in DIR, which then is the run's folder",
     )
     add("--device", default="auto", help="auto, cpu or cuda (default: auto)")
+    add("--size", choices=sorted(SIZES, reverse=True),
+        help="network of a new run (default: compact)")  # fmt: skip
     add("--start", metavar="CHECKPOINT", help="a new run starts from this one, such as compact")
     add("--export", type=Path, help="where the checkpoint goes (default: the run's folder)")
     add("--workers", type=int, default=1, help="processes that write the corpus (default: 1)")
@@ -44,7 +47,7 @@ def make_parser(prog: str) -> argparse.ArgumentParser:
     )
     add("--lr", type=float, default=TrainConfig.lr, help="peak rate of a new run")
     add("--shard-mib", type=float, default=float("inf"),
-        help="largest file of the state (default: no limit)")  # fmt: skip
+        help="largest file of the state, which then is slim too (default: no limit)")  # fmt: skip
     return parser
 
 
@@ -69,7 +72,7 @@ def main(
         pretrain(
             args.minutes,
             directory,
-            config=TrainConfig(lr=args.lr),
+            config=TrainConfig(backbone=SIZES[args.size or "compact"], lr=args.lr),
             resume=args.resume is not None,
             device=args.device,
             start=args.start,
@@ -78,9 +81,10 @@ def main(
             shard_mib=args.shard_mib,
             decay=args.decay,
             export=args.export,
+            size=args.size,
             report=lambda line: print(line, flush=True),
         )
-    except OSError as error:
+    except (OSError, CheckpointError, SizeError) as error:
         parser.error(str(error))
 
 
