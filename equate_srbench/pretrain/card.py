@@ -26,10 +26,11 @@ from equate_srbench.pretrain.scores import (
     SYNTHETIC,
     Interval,
     Score,
+    bootstrap,
     clipped,
-    difference,
     groups_of,
     mean_of,
+    paired,
     read_rows,
     solved,
     table,
@@ -243,20 +244,21 @@ def _scores(s: Subject) -> str:
 
 def _comparison(new: Subject, old: Subject) -> str:
     a, b = new.on_suites, old.on_suites
-    pairs = len({r.key[1:] for r in a} & {r.key[1:] for r in b})
     found = {
-        "R2 > .99, share": difference(a, b, solved),
-        "mean R2, negative as 0": difference(a, b, clipped),
+        "R2 > .99, share": paired(a, b, solved),
+        "mean R2, negative as 0": paired(a, b, clipped),
     }
+    n_sets, n_seeds = found["R2 > .99, share"].shape
     lines = [
         f"Differences to the checkpoint before (SHA-256 `{old.sha256[:16]}`..., "
         f"{old.progress.examples:,} examples, {old.n_parameters / 1e6:.2f} M parameters), paired "
-        f"over {pairs} fits with the same set and seed:",
+        f"over {n_sets} sets x {n_seeds} seeds:",
         "",
         "| measure | difference | |",
         "| --- | --- | --- |",
     ]
-    for what, i in found.items():
+    for what, values in found.items():
+        i = bootstrap(values)
         verdict = "better" if i.low > 0 else "worse" if i.high < 0 else "within the interval"
         lines.append(f"| {what} | {_number(i, '+')} | {verdict} |")
     return "\n".join(lines)
@@ -264,8 +266,8 @@ def _comparison(new: Subject, old: Subject) -> str:
 
 def _on_the_way(subjects: Sequence[Subject]) -> str:
     lines = [
-        "Before its last row the rate had not fallen: those scores are lower than what the same "
-        "examples would give with a fall at their end.",
+        "The rows before the last are states on the way, at a high learning rate: lower than what "
+        "as many examples with a fall of the rate at their end would give.",
         "",
         "| examples seen | sets x seeds | R2 > .99 | mean R2, negative as 0 |",
         "| --- | --- | --- | --- |",
@@ -353,7 +355,8 @@ def write_card(
     loss_picture = score_picture = None
     if run is not None:
         loss_picture = weights.with_suffix(".svg")
-        draw_loss(read_log(run), loss_picture)
+        deepened = [d["examples"] for d in subject.progress.deepened]
+        draw_loss(read_log(run), loss_picture, deepened)
     if len(found) > 1:
         score_picture = weights.with_name(f"{weights.stem}-scores.svg")
         examples = [s.progress.examples for s in found]

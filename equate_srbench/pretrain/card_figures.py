@@ -30,12 +30,18 @@ def _axes(path: Path) -> Iterator[Axes]:
         figure.savefig(path, format="svg", metadata={"Date": None})
 
 
-def draw_loss(log: Mapping[str, Sequence[float]], path: Path) -> None:
-    """Loss per token against examples, from the columns of ``log.csv``."""
+def draw_loss(log: Mapping[str, Sequence[float]], path: Path, deepened: Sequence[int] = ()) -> None:
+    """Loss per token against examples, from the columns of ``log.csv``.
+
+    ``deepened`` are the examples seen when the network got more layers.
+    """
     with _axes(path) as axes:
         examples = log["examples"]
         axes.plot(examples, log["loss"], color=_LIGHT, linewidth=0.8, label="mean of 10 s")
         axes.plot(examples, log["loss_smooth"], color=_DARK, label="running mean")
+        for i, n in enumerate(deepened):
+            label = "deepened" if i == 0 else None
+            axes.axvline(n, color="#b5651d", linestyle=":", linewidth=1.2, label=label)
         axes.set(xscale="log", xlabel="examples", ylabel="loss per token (nats)")
         axes.set_ylim(top=min(5.0, max(log["loss"])))
         axes.legend(frameon=False)

@@ -187,19 +187,19 @@ def mean_of(scores: Iterable[Score], value: Callable[[Score], float]) -> Interva
     return bootstrap(table(scores, value)[2])
 
 
-def difference(
+def paired(
     new: Sequence[Score], old: Sequence[Score], value: Callable[[Score], float]
-) -> Interval:
-    """``bootstrap`` of new minus old, paired over the sets and seeds that both have.
+) -> NDArray[np.float64]:
+    """Values of ``new`` minus those of ``old`` over the sets and seeds that both have.
 
-    Raises
-    ------
-    ValueError
-        If they have none in common.
+    Returns
+    -------
+    ndarray of shape (n_sets, n_seeds)
+        For ``bootstrap``.
     """
     shared = {s.key[1:] for s in new} & {s.key[1:] for s in old}
-    a, b = (table([s for s in scores if s.key[1:] in shared], value)[2] for scores in (new, old))
-    return bootstrap(a - b)
+    a, b = (table([s for s in part if s.key[1:] in shared], value)[2] for part in (new, old))
+    return a - b
 
 
 def groups_of(scores: Iterable[Score]) -> dict[str, dict[str, list[Score]]]:

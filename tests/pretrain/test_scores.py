@@ -68,16 +68,16 @@ def test__bootstrap__many_draws__covers_the_mean_of_the_population() -> None:
     assert 88 <= hits <= 100
 
 
-def test__difference__same_fits__paired() -> None:
+def test__paired__same_fits__differences_of_what_both_have() -> None:
     """What both solve or miss widens nothing; what only one has is left out."""
     old = [row(f"d{i}", seed, r2=float(i % 2)) for i in range(30) for seed in range(3)]
-    assert scores.difference(old, old, scores.solved) == scores.Interval(0.0, 0.0, 0.0)
+    same = scores.bootstrap(scores.paired(old, old, scores.solved))
+    assert same == scores.Interval(0.0, 0.0, 0.0)
     new = [row(s.name, s.seed, r2=1.0, sha256="e" * 64) for s in old] + [row("extra", 0)]
-    gain = scores.difference(new, old, scores.solved)
+    gain = scores.bootstrap(scores.paired(new, old, scores.solved))
     assert gain.mean == 0.5
     assert 0.3 < gain.low < 0.5 < gain.high < 0.7
-    with pytest.raises(ValueError, match="no seed"):
-        scores.difference([row("other")], old, scores.solved)
+    assert scores.paired([row("other")], old, scores.solved).size == 0
 
 
 def test__clipped_and_solved__undefined__zero() -> None:
