@@ -158,7 +158,7 @@ def fit(job: Job) -> Score:
 
 
 def find_checkpoints(paths: Iterable[Path]) -> list[Path]:
-    """The files, and those in folders, by examples seen.
+    """Files by path or name, and those in folders, by examples seen.
 
     Raises
     ------
@@ -167,8 +167,8 @@ def find_checkpoints(paths: Iterable[Path]) -> list[Path]:
     """
     found: list[Path] = []
     for path in paths:
-        inside = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
-        if not inside or not inside[0].is_file():
+        inside = sorted(path.glob("*.safetensors")) if path.is_dir() else [checkpoint.locate(path)]
+        if not inside:
             raise FileNotFoundError(f"no checkpoint at {path}")
         found += inside
     return sorted(found, key=_examples)
@@ -213,7 +213,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         prog="python -m equate_srbench.bench.zeroshot", description=main.__doc__
     )
     add = parser.add_argument
-    add("checkpoints", type=Path, nargs="+", help="files, or folders with them")
+    add("checkpoints", type=Path, nargs="+", help="files, folders, or names")
     add("--data", type=Path, required=True, help="folder with feynman.csv and strogatz.csv")
     add("--rows", type=Path, required=True, help="CSV with the rows so far; new ones go there")
     add("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from equate_srbench.backbone import checkpoint
+from equate_srbench.backbone import checkpoint, registry
 from equate_srbench.pretrain import corpus, generators
 from equate_srbench.pretrain.card_figures import draw_loss, draw_scores
 from equate_srbench.pretrain.decontaminate import FILE, MAX_COMMON_NODES
@@ -74,6 +74,8 @@ class Subject:
         """From the file, and those of ``scores`` that were made with it."""
         header = checkpoint.describe(path)
         card: dict[str, Any] = header["card"]
+        if not {"config", "training"} <= card.keys():
+            raise checkpoint.CheckpointError(f"{path} does not say how it was trained")
         return cls(
             path,
             header["sha256"],
@@ -361,12 +363,11 @@ def write_card(
         score_picture = weights.with_name(f"{weights.stem}-scores.svg")
         examples = [s.progress.examples for s in found]
         draw_scores(examples, [mean_of(s.on_suites, solved) for s in found], score_picture)
-    forbidden = json.loads(files("equate_srbench.pretrain").joinpath(FILE).read_text())
     card = weights.with_suffix(".md")
     card.write_text(
         render(
             subject,
-            n_forbidden=len(forbidden["keys"]),
+            n_forbidden=_n_forbidden(),
             loss_picture=loss_picture.name if loss_picture else None,
             against=other,
             on_the_way=found,
@@ -374,6 +375,15 @@ def write_card(
         )
     )
     return card
+
+
+def text_of(weights: Path) -> str:
+    """The card of a checkpoint as Markdown, from its header alone."""
+    return render(Subject.read(weights, []), n_forbidden=_n_forbidden())
+
+
+def _n_forbidden() -> int:
+    return len(json.loads(files("equate_srbench.pretrain").joinpath(FILE).read_text())["keys"])
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -387,8 +397,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     add("--rows", type=Path, help="scores made by equate_srbench.bench.zeroshot")
     add("--against", type=Path, metavar="OLD", help="compare with this checkpoint's scores")
     add("--checkpoints", type=Path, help="folder with earlier checkpoints of the run")
+    add("--record", metavar="NAME", help="also note the file's size and SHA-256 in models.json")
     args = parser.parse_args(argv)
     try:
+        if args.record:
+            n = sum(p.numel() for p in checkpoint.load(args.weights).parameters())
+            registry.record(args.record, args.weights, n)
         card = write_card(
             args.weights, run=args.run, rows=args.rows, against=args.against,
             checkpoints=args.checkpoints,
