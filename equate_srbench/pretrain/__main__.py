@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from equate_srbench.backbone.checkpoint import CheckpointError
+from equate_srbench.pretrain.corpus import CorpusConfig
 from equate_srbench.pretrain.train import SIZES, SizeError, TrainConfig, pretrain
 
 
@@ -45,6 +46,9 @@ def make_parser(prog: str) -> argparse.ArgumentParser:
         default=0.15,
         help="last share of the call in which the rate falls to zero (default: 0.15)",
     )
+    add("--tables", type=int,
+        help="tables for each formula of a new run, drawn on the device if more than 1 (default: "
+        "1 on a CPU, 4 on a GPU)")  # fmt: skip
     add("--lr", type=float, default=TrainConfig.lr, help="peak rate of a new run")
     add("--shard-mib", type=float, default=float("inf"),
         help="largest file of the state, which then is slim too (default: no limit)")  # fmt: skip
@@ -66,13 +70,21 @@ def main(
     directory = args.dir if args.resume in (None, True) else Path(args.resume)
     if args.dir not in (None, directory):
         parser.error(f"--dir {args.dir} and --resume {args.resume}: give the folder once")
+    if args.tables is None:
+        args.tables = 4 if args.device != "cpu" and torch.cuda.is_available() else 1
+    if args.tables < 1:
+        parser.error(f"--tables {args.tables}: give 1 or more")
     if args.threads:
         torch.set_num_threads(args.threads)
     try:
         pretrain(
             args.minutes,
             directory,
-            config=TrainConfig(backbone=SIZES[args.size or "compact"], lr=args.lr),
+            config=TrainConfig(
+                backbone=SIZES[args.size or "compact"],
+                corpus=CorpusConfig(tables=args.tables),
+                lr=args.lr,
+            ),
             resume=args.resume is not None,
             device=args.device,
             start=args.start,

@@ -151,12 +151,12 @@ def render(
 def _facts(s: Subject) -> str:
     b, p, c = s.config.backbone, s.progress, s.config
     only = p.devices == ["cpu"]
+    times = "each once" if c.corpus.tables == 1 else f"{c.corpus.tables} for each formula"
     facts = {
         "file": f"`{s.path.name}`, half precision, SHA-256 of contents `{s.sha256[:16]}`...",
         "network": f"{s.n_parameters / 1e6:.2f} M parameters; encoder {b.encoder_layers} x "
         f"{b.encoder_dim}, decoder {b.decoder_layers} x {b.dim}, {b.n_words} tokens",
-        "seen": f"{p.examples:,} examples ({p.tokens:,} target tokens), each once; "
-        f"{p.step:,} steps",
+        "seen": f"{p.examples:,} examples ({p.tokens:,} target tokens), {times}; {p.step:,} steps",
         "effort": f"{p.wall_seconds / 3600:.2f} h of wall clock, "
         f"{p.cpu_seconds / 3600:.2f} core-hours (corpus included), "
         + ("**on CPU only**" if only else f"on {', '.join(p.devices)}"),

@@ -14,6 +14,7 @@ from random import Random
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from equate_srbench.backbone.features import point_features
 from equate_srbench.backbone.views import Kind, View
@@ -66,12 +67,12 @@ class Batch:
 
     Attributes
     ----------
-    points : float16 ndarray of shape (B, N, n_features)
+    points : float16 ndarray or Tensor of shape (B, N, n_features)
     tokens : int16 ndarray of shape (B, L + 2)
         Start token, target, end token; filled with the pad token.
     """
 
-    points: NDArray[np.float16]
+    points: NDArray[np.float16] | Tensor
     tokens: NDArray[np.int16]
 
 

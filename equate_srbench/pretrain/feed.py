@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
 
+import torch
+
+from equate_srbench.pretrain.batched import Templates, draw_batches, templates
 from equate_srbench.pretrain.corpus import Batch, CorpusConfig, Counts, pool
 from equate_srbench.pretrain.decontaminate import Filter
 
@@ -44,20 +47,35 @@ class Order:
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """A finished pool, and the processor seconds that its worker had used until then."""
+    """A finished pool, and the processor seconds that its worker had used until then.
+
+    ``made`` are its batches, or the formulas whose tables the device draws that trains.
+    """
 
     index: int
-    batches: list[Batch]
+    made: list[Batch] | Templates
     counts: Counts
     worker: int
     cpu_seconds: float
+
+    def batches(self, config: CorpusConfig, device: torch.device) -> list[Batch]:
+        """The batches, drawn on ``device`` if there are only formulas so far."""
+        if isinstance(self.made, Templates):
+            return draw_batches(config, self.index, self.made, device)
+        return self.made
+
+
+def _make(
+    config: CorpusConfig, index: int, banned: Filter
+) -> tuple[list[Batch] | Templates, Counts]:
+    return (templates if config.tables > 1 else pool)(config, index, banned)
 
 
 def _work(config: CorpusConfig, order: Order, worker: int, workers: int, out, parent: int) -> None:  # noqa: ANN001
     banned, i = Filter.shipped(), worker
     while os.getppid() == parent:  # a killed trainer leaves no workers behind
         index = order(i)
-        done = Pool(index, *pool(config, index, banned), worker, time.process_time())
+        done = Pool(index, *_make(config, index, banned), worker, time.process_time())
         while os.getppid() == parent:
             try:
                 out.put(done, timeout=5.0)
@@ -97,7 +115,7 @@ class Feed:
         for i in count():
             if banned is not None:
                 index = self._order(i)
-                yield Pool(index, *pool(self._config, index, banned), 0, 0.0)
+                yield Pool(index, *_make(self._config, index, banned), 0, 0.0)
             else:
                 yield self._take(i % self._workers)
 

@@ -229,7 +229,8 @@ class Run:
                 for pool in group:
                     self._news[0] += pool.cpu_seconds - busy.get(pool.worker, 0.0)
                     busy[pool.worker] = pool.cpu_seconds
-                for batches in list(zip(*(pool.batches for pool in group), strict=True))[p.batch :]:
+                drawn = [pool.batches(self.config.corpus, self.device) for pool in group]
+                for batches in list(zip(*drawn, strict=True))[p.batch :]:
                     p.batch += 1
                     yield list(batches)
                 p.pool, p.batch = p.pool + self.accumulate * world.size, 0
@@ -258,7 +259,7 @@ class Run:
         self._cpu, self._news = now, [0.0] * len(self._news)
         total = torch.zeros((), device=self.device)
         for batch in batches:
-            points = torch.from_numpy(batch.points).to(self.device, torch.float32)
+            points = torch.as_tensor(batch.points).to(self.device, torch.float32)
             tokens = torch.from_numpy(batch.tokens.astype(np.int64)).to(self.device)
             loss = self.trainee.loss(points, tokens)
             (loss / all_tokens).backward()
