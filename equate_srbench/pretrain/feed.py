@@ -9,12 +9,15 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
+from typing import TYPE_CHECKING
 
-import torch
-
-from equate_srbench.pretrain.batched import Templates, draw_batches, templates
 from equate_srbench.pretrain.corpus import Batch, CorpusConfig, Counts, pool
 from equate_srbench.pretrain.decontaminate import Filter
+
+if TYPE_CHECKING:
+    import torch
+
+    from equate_srbench.pretrain.batched import Templates
 
 
 @dataclass(frozen=True)
@@ -60,15 +63,21 @@ class Pool:
 
     def batches(self, config: CorpusConfig, device: torch.device) -> list[Batch]:
         """The batches, drawn on ``device`` if there are only formulas so far."""
-        if isinstance(self.made, Templates):
-            return draw_batches(config, self.index, self.made, device)
-        return self.made
+        if isinstance(self.made, list):
+            return self.made
+        from equate_srbench.pretrain.batched import draw_batches  # brings the compiled kernel along
+
+        return draw_batches(config, self.index, self.made, device)
 
 
 def _make(
     config: CorpusConfig, index: int, banned: Filter
 ) -> tuple[list[Batch] | Templates, Counts]:
-    return (templates if config.tables > 1 else pool)(config, index, banned)
+    if config.tables == 1:
+        return pool(config, index, banned)
+    from equate_srbench.pretrain.batched import templates
+
+    return templates(config, index, banned)
 
 
 def _work(config: CorpusConfig, order: Order, worker: int, workers: int, out, parent: int) -> None:  # noqa: ANN001
