@@ -18,6 +18,7 @@ import typer
 
 from equate_srbench.baselines import commands as baselines
 from equate_srbench.bench.commands import bench
+from equate_srbench.pretrain import commands as models
 from equate_srbench.report.commands import report
 from equate_srbench.srbench import commands as srbench
 from equate_srbench.terminal import errors_in_one_line
@@ -39,6 +40,7 @@ app = typer.Typer(
 app.command()(bench)
 app.command()(report)
 app.add_typer(baselines.app, name="baselines")
+app.add_typer(models.app, name="models")
 app.add_typer(srbench.app, name="srbench")
 
 

@@ -21,11 +21,12 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from equate_srbench.backbone import registry
 from equate_srbench.backbone.config import BackboneConfig
 from equate_srbench.backbone.network import Backbone
 
 #: Checkpoints that come with the package, by name.
-SHIPPED = {"compact": Path(__file__).parent.parent / "weights" / "compact.safetensors"}
+SHIPPED = {"compact": registry.WEIGHTS / "compact.safetensors"}
 
 _FORMAT = "equate-srbench backbone 1"
 _DTYPES = {"F16", "BF16", "F32"}
@@ -100,17 +101,17 @@ def load(path_or_name: str | Path, device: str | torch.device = "cpu") -> Backbo
     Parameters
     ----------
     path_or_name : path-like
-        A file written by ``save``, or the name of a shipped one: "compact".
+        A file written by ``save``, or a name that ``equate models list`` shows: "compact".
     device : str or torch.device, default="cpu"
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If there is no such file; ``registry.ModelError`` for a name that was not fetched.
     CheckpointError
         If the file is damaged, changed, or not a backbone of this package.
     """
-    path = _locate(path_or_name)
+    path = locate(path_or_name)
     stat = path.stat()
     with _lock:
         return _load(path, stat.st_mtime_ns, stat.st_size, torch.device(device))
@@ -118,7 +119,7 @@ def load(path_or_name: str | Path, device: str | torch.device = "cpu") -> Backbo
 
 def describe(path_or_name: str | Path) -> dict[str, Any]:
     """What the header says: ``config``, ``words``, ``card`` and ``sha256``; raises as ``load``."""
-    path = _locate(path_or_name)
+    path = locate(path_or_name)
     try:
         with safe_open(path, framework="pt") as file:
             return _read_header(path, file.metadata())
@@ -126,10 +127,14 @@ def describe(path_or_name: str | Path) -> dict[str, Any]:
         raise CheckpointError(f"{path}: not a safetensors file ({error})") from error
 
 
-def _locate(path_or_name: str | Path) -> Path:
-    path = SHIPPED.get(str(path_or_name), Path(path_or_name)).resolve()
+def locate(path_or_name: str | Path) -> Path:
+    """The file of a checkpoint, or of a name; raises FileNotFoundError as ``load``."""
+    name = str(path_or_name)
+    path = SHIPPED.get(name, Path(path_or_name)).resolve()
+    if name not in SHIPPED and name in registry.known() and not path.exists():
+        path = registry.find(name)
     if not path.is_file():
-        known = ", ".join(SHIPPED)
+        known = ", ".join(registry.known())
         raise FileNotFoundError(f"no checkpoint at {path}; give a file or one of: {known}")
     return path
 

@@ -250,6 +250,8 @@ def _beautified(
             shift = float(f"{math.log(coefficient):.15g}")
             if math.exp(shift) == coefficient and len(repr(shift)) < 8:
                 inner = ("f", "exp", algebra.add((base[2], 1.0), (shift, 1.0)))
+        elif not 1e-150 < coefficient < 1e150:
+            continue  # its square is no double
         elif e == 0.5 or (e == -0.5 and any(d > 0.0 for _, d in factors)):
             square = float(f"{coefficient ** (1.0 / e):.15g}")
             root = math.sqrt(square)

@@ -1,4 +1,4 @@
-"""``python -m equate_srbench.pretrain``: train the compact backbone.
+"""``python -m equate_srbench.pretrain``: train a backbone.
 
 Needs torch, numpy, numba and safetensors only, so that it runs on machines with a fixed set of
 packages; ``torchrun -m equate_srbench.pretrain`` trains with several processes.
@@ -12,13 +12,15 @@ from pathlib import Path
 
 import torch
 
-from equate_srbench.pretrain.train import TrainConfig, pretrain
+from equate_srbench.backbone.checkpoint import CheckpointError
+from equate_srbench.pretrain.corpus import CorpusConfig
+from equate_srbench.pretrain.train import SIZES, SizeError, TrainConfig, pretrain
 
 
 def make_parser(prog: str) -> argparse.ArgumentParser:
     """The options; see ``train.pretrain`` for what they mean."""
     parser = argparse.ArgumentParser(
-        prog=prog, description="Train the compact backbone on the synthetic corpus."
+        prog=prog, description="Train a backbone on the synthetic corpus."
     )
     add = parser.add_argument
     add("--minutes", type=float, required=True, help="wall clock of this call")
@@ -31,6 +33,8 @@ def make_parser(prog: str) -> argparse.ArgumentParser:
         help="go on from the state in the run's folder, or in DIR, which then is the run's folder",
     )
     add("--device", default="auto", help="auto, cpu or cuda (default: auto)")
+    add("--size", choices=sorted(SIZES, reverse=True),
+        help="network of a new run (default: compact)")  # fmt: skip
     add("--start", metavar="CHECKPOINT", help="a new run starts from this one, such as compact")
     add("--export", type=Path, help="where the checkpoint goes (default: the run's folder)")
     add("--workers", type=int, default=1, help="processes that write the corpus (default: 1)")
@@ -42,9 +46,12 @@ def make_parser(prog: str) -> argparse.ArgumentParser:
         default=0.15,
         help="last share of the call in which the rate falls to zero (default: 0.15)",
     )
+    add("--tables", type=int,
+        help="tables for each formula of a new run, drawn on the device if more than 1 (default: "
+        "1 on a CPU, 4 on a GPU)")  # fmt: skip
     add("--lr", type=float, default=TrainConfig.lr, help="peak rate of a new run")
     add("--shard-mib", type=float, default=float("inf"),
-        help="largest file of the state (default: no limit)")  # fmt: skip
+        help="largest file of the state, which then is slim too (default: no limit)")  # fmt: skip
     return parser
 
 
@@ -63,13 +70,21 @@ def main(
     directory = args.dir if args.resume in (None, True) else Path(args.resume)
     if args.dir not in (None, directory):
         parser.error(f"--dir {args.dir} and --resume {args.resume}: give the folder once")
+    if args.tables is None:
+        args.tables = 4 if args.device != "cpu" and torch.cuda.is_available() else 1
+    if args.tables < 1:
+        parser.error(f"--tables {args.tables}: give 1 or more")
     if args.threads:
         torch.set_num_threads(args.threads)
     try:
         pretrain(
             args.minutes,
             directory,
-            config=TrainConfig(lr=args.lr),
+            config=TrainConfig(
+                backbone=SIZES[args.size or "compact"],
+                corpus=CorpusConfig(tables=args.tables),
+                lr=args.lr,
+            ),
             resume=args.resume is not None,
             device=args.device,
             start=args.start,
@@ -78,9 +93,10 @@ def main(
             shard_mib=args.shard_mib,
             decay=args.decay,
             export=args.export,
+            size=args.size,
             report=lambda line: print(line, flush=True),
         )
-    except OSError as error:
+    except (OSError, CheckpointError, SizeError) as error:
         parser.error(str(error))
 
 

@@ -1,7 +1,7 @@
-"""The model card of the compact backbone, written from a run's state, its log and fresh scores.
+"""The model card of a backbone, written from its header, the run's log and rows of scores.
 
-``python -m equate_srbench.pretrain.card --run DIR --data DIR_OF_SUITES`` writes ``compact.md`` and
-``compact.svg`` beside the shipped weights.
+``python -m equate_srbench.pretrain.card --weights FILE --run DIR --rows CSV`` writes ``FILE.md``
+and its pictures beside the weights. ``equate_srbench.bench.zeroshot`` makes the rows.
 """
 
 from __future__ import annotations
@@ -9,18 +9,87 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-from collections.abc import Sequence
-from functools import partial
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from equate_srbench.backbone import checkpoint
+from equate_srbench.backbone import checkpoint, registry
 from equate_srbench.pretrain import corpus, generators
+from equate_srbench.pretrain.card_figures import draw_loss, draw_scores
 from equate_srbench.pretrain.decontaminate import FILE, MAX_COMMON_NODES
-from equate_srbench.pretrain.scores import Score, read_suite, score, share, zero_shot
-from equate_srbench.pretrain.train import LOG, Progress, TrainConfig
+from equate_srbench.pretrain.scores import (
+    SYNTHETIC,
+    Interval,
+    Score,
+    bootstrap,
+    clipped,
+    groups_of,
+    mean_of,
+    paired,
+    read_rows,
+    solved,
+    table,
+)
+from equate_srbench.pretrain.train import LOG, SIZES, Progress, TrainConfig
+
+HOW_SCORED = (
+    "`E2ERegressor` with 2 bags, 32 samples per bag and view at temperature 1 (128 samples) beside "
+    "the greedy formulas, all refined; no adaptation, no search, no edits. R2 on held-out quarters "
+    "of at most 1000 rows; in brackets 95 % bootstrap intervals (sets drawn anew, and the seeds "
+    "of split, bags and samples within each set)."
+)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A checkpoint with the scores that belong to it.
+
+    Attributes
+    ----------
+    path : Path
+    sha256 : str
+    n_parameters : int
+    config : TrainConfig
+    progress : Progress
+    averaged : bool
+        Whether the weights are a running average (``train.write_export``).
+    scores : list of Score
+    """
+
+    path: Path
+    sha256: str
+    n_parameters: int
+    config: TrainConfig
+    progress: Progress
+    averaged: bool
+    scores: list[Score]
+
+    @classmethod
+    def read(cls, path: Path, scores: Iterable[Score]) -> Subject:
+        """From the file, and those of ``scores`` that were made with it."""
+        header = checkpoint.describe(path)
+        card: dict[str, Any] = header["card"]
+        if not {"config", "training"} <= card.keys():
+            raise checkpoint.CheckpointError(f"{path} does not say how it was trained")
+        return cls(
+            path,
+            header["sha256"],
+            sum(p.numel() for p in checkpoint.load(path).parameters()),
+            TrainConfig.from_dict(card["config"]),
+            Progress.from_dict(card["training"]),
+            card.get("averaged", False),
+            [s for s in scores if s.sha256 == header["sha256"]],
+        )
+
+    @property
+    def on_suites(self) -> list[Score]:
+        """Scores on the benchmark suites."""
+        return [s for s in self.scores if s.suite != SYNTHETIC]
 
 
 def read_log(directory: Path) -> dict[str, list[float]]:
@@ -30,66 +99,80 @@ def read_log(directory: Path) -> dict[str, list[float]]:
     return {name: [float(row[name]) for row in rows] for name in rows[0]} if rows else {}
 
 
+# -- the text ---------------------------------------------------------------------------------
+
+
 def render(
-    config: TrainConfig,
-    progress: Progress,
-    scores: dict[str, Sequence[Score]],
+    subject: Subject,
     *,
-    sha256: str,
-    n_parameters: int,
     n_forbidden: int,
-    how_scored: str,
-    curve: str | None = None,
+    loss_picture: str | None = None,
+    against: Subject | None = None,
+    on_the_way: Sequence[Subject] = (),
+    score_picture: str | None = None,
 ) -> str:
     """The card as Markdown.
 
     Parameters
     ----------
-    config, progress
-        Of the run that made the weights.
-    scores : dict
-        Suite to its zero-shot scores.
-    sha256 : str
-        Of the checkpoint, as its header records it.
-    n_parameters : int
+    subject : Subject
     n_forbidden : int
         Fingerprints in the decontamination list.
-    how_scored : str
-        Bags, samples, and seeds behind ``scores``.
-    curve : str, optional
-        File name of the loss curve's picture.
+    loss_picture, score_picture : str, optional
+        File names.
+    against : Subject, optional
+        The checkpoint that this one replaces.
+    on_the_way : sequence of Subject
+        Earlier checkpoints of the run that have scores, and this one.
     """
     parts = [
-        "# compact: what the shipped backbone was trained on",
-        _facts(config, progress, sha256, n_parameters),
-        f"![loss per token against examples]({curve})" if curve else "",
+        f"# {subject.path.stem}: what this backbone was trained on, and how well it does",
+        _facts(subject),
+        f"![loss per token against examples]({loss_picture})" if loss_picture else "",
         "## Corpus",
-        _corpus(config),
+        _corpus(subject.config),
         "## Decontamination",
-        _decontamination(progress, n_forbidden),
+        _decontamination(subject.progress, n_forbidden),
         "## Zero-shot scores",
-        f"Best of the samples after refining constants, no adaptation and no search; {how_scored}. "
-        "R2 on held-out quarters of the rows.",
-        _score_table(scores),
+        _scores(subject),
     ]
+    if against is not None:
+        parts += ["## Against the checkpoint before", _comparison(subject, against)]
+    if len(on_the_way) > 1:
+        parts += [
+            "## Scores against examples seen",
+            f"![score against examples seen]({score_picture})" if score_picture else "",
+            _on_the_way(on_the_way),
+        ]
+    parts += ["## Licence, and how to reproduce", _reproduce(subject)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _facts(config: TrainConfig, p: Progress, sha256: str, n_parameters: int) -> str:
-    b = config.backbone
+def _facts(s: Subject) -> str:
+    b, p, c = s.config.backbone, s.progress, s.config
+    only = p.devices == ["cpu"]
+    times = "each once" if c.corpus.tables == 1 else f"{c.corpus.tables} for each formula"
     facts = {
-        "file": f"`compact.safetensors`, half precision, SHA-256 of contents `{sha256[:16]}`...",
-        "network": f"{n_parameters / 1e6:.2f} M parameters; encoder {b.encoder_layers} x "
+        "file": f"`{s.path.name}`, half precision, SHA-256 of contents `{s.sha256[:16]}`...",
+        "network": f"{s.n_parameters / 1e6:.2f} M parameters; encoder {b.encoder_layers} x "
         f"{b.encoder_dim}, decoder {b.decoder_layers} x {b.dim}, {b.n_words} tokens",
-        "seen": f"{p.examples:,} examples ({p.tokens:,} target tokens), each once; "
-        f"{p.step:,} steps",
+        "seen": f"{p.examples:,} examples ({p.tokens:,} target tokens), {times}; {p.step:,} steps",
         "effort": f"{p.wall_seconds / 3600:.2f} h of wall clock, "
-        f"{p.cpu_seconds / 3600:.2f} core-hours (corpus included), on {', '.join(p.devices)}",
+        f"{p.cpu_seconds / 3600:.2f} core-hours (corpus included), "
+        + ("**on CPU only**" if only else f"on {', '.join(p.devices)}"),
         "loss": f"{p.loss:.3f} nats per token at the end (running mean)",
-        "optimiser": f"AdamW, peak {config.lr:g}, {config.warm_up} steps of warm-up, constant, "
-        f"then a linear fall to zero; gradient norm <= {config.clip:g}",
-        "seeds": f"corpus {config.corpus.seed}, weights {config.seed}",
+        "weights": "running average over the last steps, at a high rate still"
+        if s.averaged
+        else "as the optimiser left them",
+        "optimiser": f"AdamW, peak {c.lr:g}, {c.warm_up} steps of warm-up, constant, "
+        f"then a linear fall to zero; gradient norm <= {c.clip:g}",
+        "seeds": f"corpus {c.corpus.seed}, weights {c.seed}",
     }
+    if p.deepened:
+        facts["deepened"] = "; ".join(
+            f"at {d['examples']:,} examples to {d['layers'][0]} + {d['layers'][1]} layers"
+            for d in p.deepened
+        )
     return "\n".join(["| | |", "| --- | --- |", *(f"| {k} | {v} |" for k, v in facts.items())])
 
 
@@ -120,97 +203,187 @@ def _decontamination(p: Progress, n_forbidden: int) -> str:
     )
 
 
-def _score_table(scores: dict[str, Sequence[Score]]) -> str:
+def _share(i: Interval) -> str:
+    return f"{i.mean:.1%} [{i.low:.1%}, {i.high:.1%}]"
+
+
+def _number(i: Interval, sign: str = "") -> str:
+    return f"{i.mean:{sign}.3f} [{i.low:{sign}.3f}, {i.high:{sign}.3f}]"
+
+
+def _scores(s: Subject) -> str:
+    if not s.on_suites:
+        return "Not scored."
     lines = [
-        "| suite | fits | R2 > .99 | R2 > .999 | median R2 | median nodes |",
+        "| suite | sets x seeds | R2 > .99 | mean R2, negative as 0 | median nodes | median s |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    for suite, rows in scores.items():
-        r2, nodes = np.median([s.r2 for s in rows]), np.median([s.nodes for s in rows])
+    suites = sorted({row.suite for row in s.on_suites})
+    parts = {name: [row for row in s.on_suites if row.suite == name] for name in suites}
+    for name, rows in (parts | {"**together**": s.on_suites}).items():
+        sets, seeds, _ = table(rows, solved)
+        nodes, seconds = np.median([(row.nodes, row.seconds) for row in rows], axis=0)
         lines.append(
-            f"| {suite} | {len(rows)} | {share(rows, 0.99):.1%} | {share(rows, 0.999):.1%} "
-            f"| {r2:.3f} | {nodes:.0f} |"
+            f"| {name} | {len(sets)} x {len(seeds)} | {_share(mean_of(rows, solved))} "
+            f"| {_number(mean_of(rows, clipped))} | {nodes:.0f} | {seconds:.1f} |"
+        )
+    groups = groups_of(s.scores)
+    if groups["nodes"]:
+        lines += [
+            "",
+            "Formulas drawn from the corpus's generators with a seed of their own, on tables of "
+            "their own and without noise (a skeleton may have occurred in training):",
+            "",
+            "| true formula | formulas | R2 > .99 |",
+            "| --- | --- | --- |",
+        ]
+        for what, part in groups.items():
+            for label, rows in part.items():
+                share = _share(mean_of(rows, solved))
+                lines.append(f"| {what} {label} | {len({r.name for r in rows})} | {share} |")
+    return f"{HOW_SCORED}\n\n" + "\n".join(lines)
+
+
+def _comparison(new: Subject, old: Subject) -> str:
+    a, b = new.on_suites, old.on_suites
+    found = {
+        "R2 > .99, share": paired(a, b, solved),
+        "mean R2, negative as 0": paired(a, b, clipped),
+    }
+    n_sets, n_seeds = found["R2 > .99, share"].shape
+    lines = [
+        f"Differences to the checkpoint before (SHA-256 `{old.sha256[:16]}`..., "
+        f"{old.progress.examples:,} examples, {old.n_parameters / 1e6:.2f} M parameters), paired "
+        f"over {n_sets} sets x {n_seeds} seeds:",
+        "",
+        "| measure | difference | |",
+        "| --- | --- | --- |",
+    ]
+    for what, values in found.items():
+        i = bootstrap(values)
+        verdict = "better" if i.low > 0 else "worse" if i.high < 0 else "within the interval"
+        lines.append(f"| {what} | {_number(i, '+')} | {verdict} |")
+    return "\n".join(lines)
+
+
+def _on_the_way(subjects: Sequence[Subject]) -> str:
+    lines = [
+        "The rows before the last are states on the way, at a high learning rate: lower than what "
+        "as many examples with a fall of the rate at their end would give.",
+        "",
+        "| examples seen | sets x seeds | R2 > .99 | mean R2, negative as 0 |",
+        "| --- | --- | --- | --- |",
+    ]
+    for s in subjects:
+        sets, seeds, _ = table(s.on_suites, solved)
+        lines.append(
+            f"| {s.progress.examples:,} | {len(sets)} x {len(seeds)} "
+            f"| {_share(mean_of(s.on_suites, solved))} | {_number(mean_of(s.on_suites, clipped))} |"
         )
     return "\n".join(lines)
 
 
-def draw_curve(log: dict[str, list[float]], path: Path) -> None:
-    """Loss per token against examples, as a small SVG."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
+def _reproduce(s: Subject) -> str:
+    p, c = s.progress, s.config
+    size = next((name for name, shape in SIZES.items() if shape == c.backbone), None)
+    option = f" --size {size}" if size else ""
+    deepened = (
+        "; on the way `python -m equate_srbench.pretrain.deepen` gave it its upper layers"
+        if p.deepened
+        else ""
+    )
+    return (
+        "BSD-3-Clause, as the package. "
+        f"`equate pretrain{option} --minutes {math.ceil(p.wall_seconds / 60)} --dir DIR`, in as "
+        f"many calls as one likes (`--resume`, `--decay 0` in all but the last){deepened}. Which "
+        "examples are seen depends on the seed alone; how many, on the machine. Scores and this "
+        "card: `python -m equate_srbench.bench.zeroshot`, `python -m equate_srbench.pretrain.card`."
+    )
 
-    with mpl.rc_context({"svg.hashsalt": "equate", "svg.fonttype": "none", "font.size": 9}):
-        figure = Figure(figsize=(6.0, 2.6), layout="constrained")
-        axes = figure.subplots()
-        axes.plot(
-            log["examples"], log["loss"], color="#c8d4e3", linewidth=0.8, label="mean of 10 s"
-        )
-        axes.plot(log["examples"], log["loss_smooth"], color="#1f4e79", label="running mean")
-        axes.set(xscale="log", xlabel="examples", ylabel="loss per token (nats)")
-        axes.set_ylim(top=min(5.0, max(log["loss"])))
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False)
-        figure.savefig(path, format="svg", metadata={"Date": None})
+
+# -- writing it -------------------------------------------------------------------------------
 
 
 def write_card(
     weights: Path,
-    run: Path | None,
-    data: Path | None,
     *,
-    every: int = 4,
-    seeds: Sequence[int] = (0, 1),
-    n_bags: int = 2,
-    n_samples: int = 64,
+    run: Path | None = None,
+    rows: Path | None = None,
+    against: Path | None = None,
+    checkpoints: Path | None = None,
 ) -> Path:
-    """Score a checkpoint and write its card.
+    """Write the card of a checkpoint, and its pictures, beside it.
 
     Parameters
     ----------
     weights : Path
-        Checkpoint; its header says how it was made. The card goes beside it.
+        Checkpoint; its header says how it was made.
     run : Path, optional
-        Directory with the run's ``log.csv``, for the curve.
-    data : Path, optional
-        Folder with ``feynman.csv`` and ``strogatz.csv`` (``scores.read_suite``); no scores
-        without it.
-    every : int, default=4
-        Take every n-th Feynman set.
-    seeds : sequence of int, default=(0, 1)
-        Seeds of split, bags and samples.
-    n_bags, n_samples : int
-        Bags per view, and samples per bag.
+        Directory with the run's ``log.csv``, for the curve of the loss.
+    rows : Path, optional
+        Scores (``equate_srbench.bench.zeroshot``).
+    against : Path, optional
+        Checkpoint that this one is compared with; has to have scores.
+    checkpoints : Path, optional
+        Folder with earlier checkpoints of the run, for the curve of the scores; those without
+        scores are left out.
 
     Returns
     -------
     Path
         The card.
+
+    Raises
+    ------
+    FileNotFoundError
+        If ``rows`` is not there.
+    ValueError
+        If the checkpoint, or the one to compare with, has no complete scores in ``rows``.
     """
-    header, backbone = checkpoint.describe(weights), checkpoint.load(weights)
-    fit = partial(zero_shot, backbone, n_bags=n_bags, n_samples=n_samples)
-    scores: dict[str, Sequence[Score]] = {}
-    for suite, step in (("feynman", every), ("strogatz", 1)) if data else ():
-        label = suite if step == 1 else f"{suite} (every {step}th)"
-        scores[label] = score(fit, read_suite(data / f"{suite}.csv", every=step), seeds)
-    curve = None
+    if rows is not None and not rows.is_file():
+        raise FileNotFoundError(f"no rows at {rows}: make them with equate_srbench.bench.zeroshot")
+    scores = read_rows(rows) if rows else []
+    subject = Subject.read(weights, scores)
+    other = Subject.read(against, scores) if against else None
+    for s in (subject, other):
+        if s is not None and rows is not None and not s.on_suites:
+            raise ValueError(f"{rows} has no scores of {s.path}")
+    found = [subject]
+    for path in sorted(checkpoints.glob("*.safetensors")) if checkpoints else ():
+        earlier = Subject.read(path, scores)
+        if earlier.on_suites and earlier.sha256 not in {s.sha256 for s in found}:
+            found.append(earlier)
+    found.sort(key=lambda s: s.progress.examples)
+    loss_picture = score_picture = None
     if run is not None:
-        curve = weights.with_suffix(".svg")
-        draw_curve(read_log(run), curve)
+        loss_picture = weights.with_suffix(".svg")
+        deepened = [d["examples"] for d in subject.progress.deepened]
+        draw_loss(read_log(run), loss_picture, deepened)
+    if len(found) > 1:
+        score_picture = weights.with_name(f"{weights.stem}-scores.svg")
+        examples = [s.progress.examples for s in found]
+        draw_scores(examples, [mean_of(s.on_suites, solved) for s in found], score_picture)
     card = weights.with_suffix(".md")
-    forbidden = json.loads(files("equate_srbench.pretrain").joinpath(FILE).read_text())
-    text = render(
-        TrainConfig.from_dict(header["card"]["config"]),
-        Progress.from_dict(header["card"]["training"]),
-        scores,
-        sha256=header["sha256"],
-        n_parameters=sum(p.numel() for p in backbone.parameters()),
-        n_forbidden=len(forbidden["keys"]),
-        how_scored=f"{n_bags} bags in each of the 2 views, {n_samples} samples per bag at "
-        f"temperature 1, seeds {', '.join(map(str, seeds))}",
-        curve=curve.name if curve else None,
+    card.write_text(
+        render(
+            subject,
+            n_forbidden=_n_forbidden(),
+            loss_picture=loss_picture.name if loss_picture else None,
+            against=other,
+            on_the_way=found,
+            score_picture=score_picture.name if score_picture else None,
+        )
     )
-    card.write_text(text)
     return card
+
+
+def text_of(weights: Path) -> str:
+    """The card of a checkpoint as Markdown, from its header alone."""
+    return render(Subject.read(weights, []), n_forbidden=_n_forbidden())
+
+
+def _n_forbidden() -> int:
+    return len(json.loads(files("equate_srbench.pretrain").joinpath(FILE).read_text())["keys"])
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -218,13 +391,25 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m equate_srbench.pretrain.card", description=main.__doc__
     )
-    parser.add_argument("--weights", type=Path, default=checkpoint.SHIPPED["compact"])
-    parser.add_argument("--run", type=Path, help="the run's directory, for the loss curve")
-    parser.add_argument("--data", type=Path, help="folder with feynman.csv and strogatz.csv")
-    parser.add_argument("--every", type=int, default=4, help="take every n-th Feynman set")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    add = parser.add_argument
+    add("--weights", type=Path, default=checkpoint.SHIPPED["compact"])
+    add("--run", type=Path, help="the run's directory, for the curve of the loss")
+    add("--rows", type=Path, help="scores made by equate_srbench.bench.zeroshot")
+    add("--against", type=Path, metavar="OLD", help="compare with this checkpoint's scores")
+    add("--checkpoints", type=Path, help="folder with earlier checkpoints of the run")
+    add("--record", metavar="NAME", help="also note the file's size and SHA-256 in models.json")
     args = parser.parse_args(argv)
-    print(write_card(args.weights, args.run, args.data, every=args.every, seeds=args.seeds))
+    try:
+        if args.record:
+            n = sum(p.numel() for p in checkpoint.load(args.weights).parameters())
+            registry.record(args.record, args.weights, n)
+        card = write_card(
+            args.weights, run=args.run, rows=args.rows, against=args.against,
+            checkpoints=args.checkpoints,
+        )  # fmt: skip
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+    print(card)
 
 
 if __name__ == "__main__":

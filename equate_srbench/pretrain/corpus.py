@@ -14,6 +14,7 @@ from random import Random
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from equate_srbench.backbone.features import point_features
 from equate_srbench.backbone.views import Kind, View
@@ -23,6 +24,7 @@ from equate_srbench.expr.tree import Tree
 from equate_srbench.expr.vocabulary import CompactVocabulary
 from equate_srbench.pretrain import generators
 from equate_srbench.pretrain.decontaminate import Filter
+from equate_srbench.pretrain.tables import Spec, table
 
 MAX_COLUMNS = 10
 #: Points in the bags of a pool, and how often.
@@ -47,12 +49,16 @@ class CorpusConfig:
         Batches in a pool.
     max_tokens : int, default=40
         Longer targets are drawn again.
+    tables : int, default=1
+        Tables drawn for each formula. With more than one they are drawn on the device that
+        trains (``batched``).
     """
 
     seed: int = 0
     batch_points: int = 6144
     batches: int = 16
     max_tokens: int = 40
+    tables: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,12 +67,12 @@ class Batch:
 
     Attributes
     ----------
-    points : float16 ndarray of shape (B, N, n_features)
+    points : float16 ndarray or Tensor of shape (B, N, n_features)
     tokens : int16 ndarray of shape (B, L + 2)
         Start token, target, end token; filled with the pad token.
     """
 
-    points: NDArray[np.float16]
+    points: NDArray[np.float16] | Tensor
     tokens: NDArray[np.int16]
 
 
@@ -83,12 +89,18 @@ class Example:
     y : ndarray of shape (n_points,)
         Raw target with its scale, offset and noise.
     view : View
+    units : ndarray of shape (n_columns,)
+        Factors of the raw columns that ``spec`` does not know.
+    spec : Spec
+        The law behind the rows, for more tables like this one.
     """
 
     tree: Tree
     X: NDArray[np.float64]
     y: NDArray[np.float64]
     view: View
+    units: NDArray[np.float64]
+    spec: Spec
 
 
 @dataclass
@@ -99,6 +111,19 @@ class Counts:
     contaminated: int = 0
     too_long: int = 0
     undefined: int = 0
+
+
+def examples_of_pool(
+    config: CorpusConfig, index: int, banned: Filter
+) -> tuple[list[Example], int, Counts, Random]:
+    """The examples of pool ``index``, how many make a batch, and the generator as they left it."""
+    r = Random(f"{config.seed}/{index}")  # noqa: S311 - a corpus, not a secret
+    rng = np.random.default_rng([config.seed, index])
+    n_points = r.choices(*N_POINTS)[0]
+    size = max(1, config.batch_points // n_points)
+    counts = Counts()
+    examples = list(examples_of(config, r, rng, n_points, size * config.batches, banned, counts))
+    return examples, size, counts, r
 
 
 def pool(config: CorpusConfig, index: int, banned: Filter) -> tuple[list[Batch], Counts]:
@@ -117,12 +142,7 @@ def pool(config: CorpusConfig, index: int, banned: Filter) -> tuple[list[Batch],
         In random order.
     counts : Counts
     """
-    r = Random(f"{config.seed}/{index}")  # noqa: S311 - a corpus, not a secret
-    rng = np.random.default_rng([config.seed, index])
-    n_points = r.choices(*N_POINTS)[0]
-    size = max(1, config.batch_points // n_points)
-    counts = Counts()
-    examples = list(examples_of(config, r, rng, n_points, size * config.batches, banned, counts))
+    examples, size, counts, r = examples_of_pool(config, index, banned)
     vocabulary = CompactVocabulary(MAX_COLUMNS)
     targets = [vocabulary.encode(e.tree) for e in examples]
     order = sorted(range(len(examples)), key=lambda i: len(targets[i]))
@@ -220,7 +240,7 @@ def examples_of(
         ):
             if good:
                 counts.kept += 1
-                yield Example(example.tree, example.X, _label(r, rng, example.y), example.view)
+                yield replace(example, y=_label(r, rng, example.y))
                 if counts.kept == n:
                     return
             elif draft.positive:
@@ -243,8 +263,10 @@ def _tables(
         group = [d for d in drafts if d.kind == kind]
         X = np.zeros((len(group), n_points, MAX_COLUMNS))
         units = np.ones((len(group), MAX_COLUMNS))
+        specs: list[Spec] = []
         for i, d in enumerate(group):
-            X[i, :, : d.n_columns] = table(r, rng, n_points, d.n_columns, d.positive)
+            X[i, :, : d.n_columns], spec = table(r, rng, n_points, d.n_columns, d.positive)
+            specs.append(spec)
             units[i, : d.n_columns] = _units(r, d.n_columns)
         X *= units[:, None]
         views = View.fit(X, kind)
@@ -260,7 +282,8 @@ def _tables(
                 counts.contaminated += 1
                 continue
             columns = Z[i, :, : d.n_columns]
-            yield d, Example(tree, columns, evaluate(tree, columns), view)
+            y = evaluate(tree, columns)
+            yield d, Example(tree, columns, y, view, units[i, : d.n_columns], specs[i])
 
 
 def _target(
@@ -323,44 +346,3 @@ def _label(r: Random, rng: np.random.Generator, f: NDArray[np.float64]) -> NDArr
     if noise:
         y = y + noise * math.sqrt(float((y * y).mean())) * rng.standard_normal(len(y))
     return y
-
-
-_POSITIVE = ((1.0, 5.0), (1.0, 3.0), (1.0, 10.0), (1.0, 2.0), (0.0, 1.0), (0.1, 2.0), (0.5, 4.0))
-_SYMMETRIC = (1.0, 2.0, 3.0, 5.0, math.pi, 10.0)
-
-
-def table(
-    r: Random, rng: np.random.Generator, n_points: int, n_columns: int, positive: bool = False
-) -> NDArray[np.float64]:
-    """Columns in the units in which a formula is drawn, (n_points, n_columns).
-
-    One family for the table: positive ranges, symmetric ranges, logarithmic, normal, clusters, or
-    a smooth path (as a trajectory of a differential equation gives). ``positive`` shifts every
-    column above zero.
-    """
-    u = r.random()
-    shape = (n_points, n_columns)
-    if u < 0.5:
-        fixed = r.choice(_POSITIVE) if r.random() < 0.7 else None
-        bounds = [fixed or r.choice(_POSITIVE) for _ in range(n_columns)]
-        low, high = np.array(bounds).T
-        X = low + (high - low) * rng.random(shape)
-    elif u < 0.64:
-        X = r.choice(_SYMMETRIC) * (2.0 * rng.random(shape) - 1.0)
-    elif u < 0.72:
-        X = 10.0 ** (r.choice((0.5, 1.0)) * (2.0 * rng.random(shape) - 1.0))
-    elif u < 0.82:
-        X = rng.standard_normal(shape) * r.choice((0.5, 1.0, 2.0)) + r.choice((0.0, 0.0, 3.0))
-    elif u < 0.92:
-        n = r.randint(2, 6)
-        centres, widths = rng.normal(size=(n, n_columns)) * 2.0, rng.random((n, n_columns))
-        member = rng.integers(n, size=n_points)
-        X = centres[member] + widths[member] * rng.standard_normal(shape)
-    else:
-        t = rng.random((n_points, 1)) * r.choice((3.0, 6.0, 12.0))
-        frequency, phase = rng.random((2, n_columns)) * [[2.0], [6.3]]
-        X = np.sin(frequency * t + phase) * np.exp(-r.choice((0.0, 0.1, 0.3)) * t)
-        X = X * r.choice((1.0, 2.0, 5.0)) + rng.normal(size=n_columns)
-    if positive:
-        X = X - X.min(0) + 0.1 * r.choice((1.0, 10.0))
-    return X

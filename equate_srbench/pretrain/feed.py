@@ -9,9 +9,15 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
+from typing import TYPE_CHECKING
 
 from equate_srbench.pretrain.corpus import Batch, CorpusConfig, Counts, pool
 from equate_srbench.pretrain.decontaminate import Filter
+
+if TYPE_CHECKING:
+    import torch
+
+    from equate_srbench.pretrain.batched import Templates
 
 
 @dataclass(frozen=True)
@@ -44,20 +50,41 @@ class Order:
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """A finished pool, and the processor seconds that its worker had used until then."""
+    """A finished pool, and the processor seconds that its worker had used until then.
+
+    ``made`` are its batches, or the formulas whose tables the device draws that trains.
+    """
 
     index: int
-    batches: list[Batch]
+    made: list[Batch] | Templates
     counts: Counts
     worker: int
     cpu_seconds: float
+
+    def batches(self, config: CorpusConfig, device: torch.device) -> list[Batch]:
+        """The batches, drawn on ``device`` if there are only formulas so far."""
+        if isinstance(self.made, list):
+            return self.made
+        from equate_srbench.pretrain.batched import draw_batches  # brings the compiled kernel along
+
+        return draw_batches(config, self.index, self.made, device)
+
+
+def _make(
+    config: CorpusConfig, index: int, banned: Filter
+) -> tuple[list[Batch] | Templates, Counts]:
+    if config.tables == 1:
+        return pool(config, index, banned)
+    from equate_srbench.pretrain.batched import templates
+
+    return templates(config, index, banned)
 
 
 def _work(config: CorpusConfig, order: Order, worker: int, workers: int, out, parent: int) -> None:  # noqa: ANN001
     banned, i = Filter.shipped(), worker
     while os.getppid() == parent:  # a killed trainer leaves no workers behind
         index = order(i)
-        done = Pool(index, *pool(config, index, banned), worker, time.process_time())
+        done = Pool(index, *_make(config, index, banned), worker, time.process_time())
         while os.getppid() == parent:
             try:
                 out.put(done, timeout=5.0)
@@ -97,7 +124,7 @@ class Feed:
         for i in count():
             if banned is not None:
                 index = self._order(i)
-                yield Pool(index, *pool(self._config, index, banned), 0, 0.0)
+                yield Pool(index, *_make(self._config, index, banned), 0, 0.0)
             else:
                 yield self._take(i % self._workers)
 

@@ -1,4 +1,7 @@
-"""AdamW on float32 masters, with a bfloat16 work copy on CPUs that multiply that faster."""
+"""AdamW on float32 masters, with a bfloat16 work copy on CPUs that multiply that faster.
+
+A running average of the masters is kept beside them.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,13 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from equate_srbench.backbone.network import Backbone
 from equate_srbench.pretrain.world import World
+
+#: The average of the weights is over the last 1 % of the steps, but at least over this many.
+AVERAGED_STEPS = 200
 
 
 def is_bf16_fast() -> bool:
@@ -47,6 +54,7 @@ class Trainee:
     ) -> None:
         self.backbone, self.lr, self.clip, self.bf16 = backbone, lr, clip, bf16
         self.names = dict(backbone.named_parameters())
+        self.averages = {name: p.detach().clone() for name, p in self.names.items()}
         matrices = [p for p in self.names.values() if p.ndim == 2]
         vectors = [p for p in self.names.values() if p.ndim != 2]
         groups = [
@@ -115,6 +123,19 @@ class Trainee:
         return float(norm)
 
     @torch.no_grad()
+    def average(self, step: int) -> None:
+        """Move the averages towards the weights after the run's ``step``-th update (1, 2, ...)."""
+        window = min(step, max(AVERAGED_STEPS, step // 100))
+        update = get_ema_multi_avg_fn(1.0 - 1.0 / window)
+        update(list(self.averages.values()), list(self.names.values()), step)
+
+    def averaged(self) -> Backbone:
+        """A network with the averages as its weights."""
+        out = copy.deepcopy(self.backbone)
+        out.load_state_dict(self.averages, strict=False)
+        return out
+
+    @torch.no_grad()
     def refresh(self) -> None:
         """Bring the work copy up to date with the masters."""
         if self.work is not self.backbone:
@@ -126,23 +147,34 @@ class Trainee:
 
     # -- state --------------------------------------------------------------------------------
 
-    def state(self) -> dict[str, Tensor]:
-        """Weights and optimiser state as flat float32 tensors, by name."""
+    def state(self, *, slim: bool = False) -> dict[str, Tensor]:
+        """Weights, their averages and the optimiser's moments as flat tensors, by name.
+
+        Parameters
+        ----------
+        slim : bool, default=False
+            Half the size: moments in bfloat16, no averages, which begin anew from the weights.
+        """
         name_of = {p: name for name, p in self.names.items()}
         out = {f"weight/{name}": p.detach().cpu() for name, p in self.names.items()}
+        if not slim:
+            out |= {f"ema/{name}": average.cpu() for name, average in self.averages.items()}
         for p, slots in self.optimiser.state.items():
             for slot, value in slots.items():
-                out[f"{slot}/{name_of[p]}"] = value.detach().cpu()
+                moment = value.bfloat16() if slim and slot != "step" else value
+                out[f"{slot}/{name_of[p]}"] = moment.detach().cpu()
         return out
 
     @torch.no_grad()
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Undo ``state``."""
+        """Undo ``state``; averages that are not in it are the weights."""
         for key, value in state.items():
             slot, name = key.split("/", 1)
             p = self.names[name]
             if slot == "weight":
                 p.copy_(value)
-            else:  # AdamW keeps its step count on the CPU
-                self.optimiser.state[p][slot] = value if slot == "step" else value.to(p.device)
+            elif slot != "ema":  # AdamW keeps its step count on the CPU
+                self.optimiser.state[p][slot] = value if slot == "step" else value.to(p)
+        for name, p in self.names.items():
+            self.averages[name].copy_(state.get(f"ema/{name}", p))
         self.refresh()

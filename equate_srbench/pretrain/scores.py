@@ -1,187 +1,217 @@
-"""Zero-shot scores: what the backbone proposes without any adaptation, constants refined."""
+"""Zero-shot scores of checkpoints: rows on disk, and what they say with which certainty.
+
+``equate_srbench.bench.zeroshot`` makes the rows; this module needs NumPy only.
+"""
 
 from __future__ import annotations
 
 import csv
-import json
+import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
-import torch
 from numpy.typing import NDArray
 
-from equate_srbench.backbone.decoding import generate
-from equate_srbench.backbone.features import point_features
-from equate_srbench.backbone.network import Backbone
-from equate_srbench.backbone.views import View
-from equate_srbench.expr.errors import FormulaError
-from equate_srbench.expr.evaluate import evaluate
-from equate_srbench.expr.parser import parse
-from equate_srbench.expr.tree import Tree
-from equate_srbench.refine import Refiner
-
-Fit = Callable[[NDArray[np.float64], NDArray[np.float64], int], Tree]
+#: Suite of formulas drawn from the corpus's own generators, on tables that no training saw.
+SYNTHETIC = "synthetic"
+_RESAMPLES = 4000
 
 
-@dataclass(frozen=True)
-class Table:
-    """A benchmark set.
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Outcome of one fit.
 
     Attributes
     ----------
-    name : str
-    X : ndarray of shape (n_rows, n_columns)
-    y : ndarray of shape (n_rows,)
+    sha256 : str
+        Of the checkpoint, as its header records it.
+    examples : int
+        That the checkpoint had seen.
+    suite, name : str
+        The data set.
+    seed : int
+        Of split, bags and samples.
+    r2 : float
+        On the held-out quarter of the rows; minus infinity where the formula is undefined there.
+    nodes : int
+        Of the answer.
+    columns : int
+        Of the table; of the true formula in the suite ``SYNTHETIC``.
+    true_nodes : int
+        Of the true formula in the suite ``SYNTHETIC``, else 0.
+    seconds : float
+        Wall clock of the fit.
     """
 
-    name: str
-    X: NDArray[np.float64]
-    y: NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Score:
-    """Outcome of one fit: R2 on held-out rows, and the number of nodes."""
-
+    sha256: str
+    examples: int
+    suite: str
     name: str
     seed: int
     r2: float
     nodes: int
+    columns: int
+    true_nodes: int
+    seconds: float
+
+    @property
+    def key(self) -> tuple[str, str, str, int]:
+        """What was fitted with what."""
+        return self.sha256, self.suite, self.name, self.seed
 
 
-def read_suite(path: Path, *, n_rows: int = 1000, every: int = 1, seed: int = 0) -> list[Table]:
-    """Tables of a suite described by a CSV.
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A mean with the ends of its 95 % bootstrap interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+# -- rows on disk -----------------------------------------------------------------------------
+
+
+def append_row(path: Path, score: Score) -> None:
+    """Add a row to a CSV, which is made if missing; a row cut short by a kill is ended first."""
+    new = not path.exists() or path.stat().st_size == 0
+    path.parent.mkdir(parents=True, exist_ok=True)
+    whole = new or path.read_bytes().endswith(b"\n")
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        if new:
+            writer.writerow([f.name for f in fields(Score)])
+        if not whole:
+            file.write("\n")
+        writer.writerow(astuple(score))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_rows(path: Path) -> list[Score]:
+    """The rows of a CSV, one for each key; none if there is no file.
+
+    A row that a kill cut short is left out: its fit is made again.
+
+    Raises
+    ------
+    ValueError
+        If the file is another table.
+    """
+    if not path.exists():
+        return []
+    kinds = {"str": str, "int": int, "float": float}
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    names = [f.name for f in fields(Score)]
+    if rows and rows[0] != names:
+        raise ValueError(f"{path} does not hold zero-shot scores: its columns are {rows[0][:4]}...")
+    found = {}
+    for row in rows[1:]:
+        if len(row) == len(names):
+            values = (kinds[str(f.type)](v) for f, v in zip(fields(Score), row, strict=True))
+            score = Score(*values)
+            found[score.key] = score
+    return list(found.values())
+
+
+# -- statistics -------------------------------------------------------------------------------
+
+
+def solved(score: Score) -> float:
+    """1 if R2 is above .99, else 0."""
+    return float(score.r2 > 0.99)
+
+
+def clipped(score: Score) -> float:
+    """R2, or 0 where it is negative."""
+    return max(0.0, score.r2)
+
+
+def table(
+    scores: Iterable[Score], value: Callable[[Score], float]
+) -> tuple[list[tuple[str, str]], list[int], NDArray[np.float64]]:
+    """Values by data set and seed.
 
     Parameters
     ----------
-    path : Path
-        Columns ``name`` and ``variables`` (JSON). Where a variable has ``low`` and ``high``, rows
-        are drawn from ``formula``; otherwise they stand in ``STEM/NAME.tsv.gz`` beside the CSV,
-        target last.
-    n_rows : int, default=1000
-        Rows drawn, or the most taken from a file.
-    every : int, default=1
-        Take every n-th set.
+    scores : iterable of Score
+        Of one checkpoint.
+    value : callable
+
+    Returns
+    -------
+    sets : list of (suite, name)
+        Sorted.
+    seeds : list of int
+        Those with which every set was fitted.
+    values : ndarray of shape (n_sets, n_seeds)
+    """
+    by_set: dict[tuple[str, str], dict[int, float]] = {}
+    for s in scores:
+        by_set.setdefault((s.suite, s.name), {})[s.seed] = value(s)
+    sets = sorted(by_set)
+    seeds = sorted(set.intersection(*(set(by_set[k]) for k in sets))) if sets else []
+    rows = [[by_set[k][seed] for seed in seeds] for k in sets]
+    return sets, seeds, np.array(rows, dtype=np.float64).reshape(len(sets), len(seeds))
+
+
+def bootstrap(values: NDArray[np.float64], seed: int = 0) -> Interval:
+    """Mean and 95 % interval: sets are drawn anew, and the seeds within each set.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_sets, n_seeds)
     seed : int, default=0
+        Of the bootstrap.
+
+    Raises
+    ------
+    ValueError
+        If there are no values.
     """
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))[::every]
-    tables = []
-    for row in rows:
-        rng = np.random.default_rng(seed)
-        variables = json.loads(row["variables"])
-        if isinstance(variables[0], dict):
-            low, high = np.array([(v["low"], v["high"]) for v in variables]).T
-            X = rng.uniform(low, high, (n_rows, len(variables)))
-            y = evaluate(parse(row["formula"], [v["name"] for v in variables]), X)
-        else:
-            file = path.with_suffix("") / f"{row['name']}.tsv.gz"
-            data = pd.read_csv(file, sep="\t").to_numpy(dtype=np.float64)
-            data = data[rng.permutation(len(data))[:n_rows]]
-            X, y = data[:, :-1], data[:, -1]
-        tables.append(Table(row["name"], X, y))
-    return tables
-
-
-def zero_shot(
-    backbone: Backbone,
-    X: NDArray[np.float64],
-    y: NDArray[np.float64],
-    seed: int,
-    *,
-    n_bags: int = 2,
-    n_samples: int = 64,
-    n_points: int = 64,
-    temperature: float = 1.0,
-) -> Tree:
-    """The best of the backbone's samples after refinement, in user units.
-
-    Parameters
-    ----------
-    backbone : Backbone
-    X : ndarray of shape (n_rows, n_columns)
-        At most ``max_columns`` columns.
-    y : ndarray of shape (n_rows,)
-    seed : int
-        Of bags and samples.
-    n_bags : int, default=2
-        Bags per view.
-    n_samples : int, default=64
-        Samples per bag.
-    n_points : int, default=64
-        Rows per bag.
-    temperature : float, default=1.0
-    """
+    if not values.size:
+        raise ValueError("no seed with which every set was fitted: finish the scores first")
     rng = np.random.default_rng(seed)
-    generator = torch.Generator().manual_seed(seed)
-    best, best_loss = Tree.constant(float(np.mean(y))), float(np.var(y))
-    for kind in ("scale", "standard"):
-        view = View.fit(X, kind)
-        Z = view.transform(X)
-        bags = [rng.permutation(len(y))[:n_points] for _ in range(n_bags)]
-        points = np.stack([point_features(Z[rows], y[rows], view) for rows in bags])
-        trees = _sample(backbone, points, X.shape[1], n_samples, temperature, generator)
-        if not trees:
-            continue
-        refined = Refiner(Z, y).fit(trees)
-        i = int(np.argmin(refined.loss))
-        if refined.loss[i] < best_loss:
-            best, best_loss = view.to_user(refined.tree(i)), float(refined.loss[i])
-    return best
+    n_sets, n_seeds = values.shape
+    sets = rng.integers(n_sets, size=(_RESAMPLES, n_sets, 1))
+    seeds = rng.integers(n_seeds, size=(_RESAMPLES, n_sets, n_seeds))
+    low, high = np.quantile(values[sets, seeds].mean((1, 2)), (0.025, 0.975))
+    return Interval(float(values.mean()), float(low), float(high))
 
 
-def _sample(
-    backbone: Backbone,
-    points: NDArray[np.float32],
-    n_columns: int,
-    n_samples: int,
-    temperature: float,
-    generator: torch.Generator,
-) -> list[Tree]:
-    """Distinct skeletons among the samples, in order."""
-    with torch.inference_mode():
-        features = torch.from_numpy(points)
-        memory = backbone.encode(features, torch.ones(features.shape[:2], dtype=torch.bool))
-        bags = generate(
-            backbone, memory, n_columns=n_columns, n_samples=n_samples,
-            temperature=temperature, generator=generator,
-        )  # fmt: skip
-    trees: dict[tuple[int, ...], Tree] = {}
-    for hypothesis in (h for bag in bags for h in bag):
-        try:
-            tree = backbone.vocabulary.decode(hypothesis.ids)
-        except FormulaError:
-            continue
-        trees.setdefault(tree.skeleton, tree)
-    return list(trees.values())
+def mean_of(scores: Iterable[Score], value: Callable[[Score], float]) -> Interval:
+    """``bootstrap`` of the scores of one checkpoint."""
+    return bootstrap(table(scores, value)[2])
 
 
-def score(fit: Fit, tables: Iterable[Table], seeds: Sequence[int] = (0,)) -> list[Score]:
-    """Fit on three quarters of the rows, score on the rest, for each table and seed.
+def paired(
+    new: Sequence[Score], old: Sequence[Score], value: Callable[[Score], float]
+) -> NDArray[np.float64]:
+    """Values of ``new`` minus those of ``old`` over the sets and seeds that both have.
 
-    Parameters
-    ----------
-    fit : callable
-        ``fit(X, y, seed)`` returns a tree over the raw columns.
-    tables : iterable of Table
-    seeds : sequence of int, default=(0,)
+    Returns
+    -------
+    ndarray of shape (n_sets, n_seeds)
+        For ``bootstrap``.
     """
-    scores = []
-    for table in tables:
-        for seed in seeds:
-            order = np.random.default_rng(seed).permutation(len(table.y))
-            n_fit = 3 * len(order) // 4
-            tree = fit(table.X[order[:n_fit]], table.y[order[:n_fit]], seed)
-            y, p = table.y[order[n_fit:]], evaluate(tree, table.X[order[n_fit:]])
-            residual = float(np.mean((y - p) ** 2))
-            r2 = 1.0 - residual / float(np.var(y)) if np.isfinite(residual) else -np.inf
-            scores.append(Score(table.name, seed, r2, tree.size))
-    return scores
+    shared = {s.key[1:] for s in new} & {s.key[1:] for s in old}
+    a, b = (table([s for s in part if s.key[1:] in shared], value)[2] for part in (new, old))
+    return a - b
 
 
-def share(scores: Sequence[Score], level: float = 0.99) -> float:
-    """Share of fits with R2 above ``level``."""
-    return float(np.mean([s.r2 > level for s in scores])) if scores else float("nan")
+def groups_of(scores: Iterable[Score]) -> dict[str, dict[str, list[Score]]]:
+    """Scores of ``SYNTHETIC`` by size and by columns of the true formula."""
+    nodes = {"up to 5": (0, 5), "6 to 10": (6, 10), "11 to 15": (11, 15), "over 15": (16, 10**6)}
+    columns = {"1": (1, 1), "2": (2, 2), "3": (3, 3), "4 or 5": (4, 5), "over 5": (6, 10**6)}
+    rows = [s for s in scores if s.suite == SYNTHETIC]
+    out: dict[str, dict[str, list[Score]]] = {}
+    for what, field, bounds in (("nodes", "true_nodes", nodes), ("variables", "columns", columns)):
+        parts = {
+            label: [s for s in rows if low <= asdict(s)[field] <= high]
+            for label, (low, high) in bounds.items()
+        }
+        out[what] = {label: part for label, part in parts.items() if part}
+    return out

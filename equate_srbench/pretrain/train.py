@@ -36,6 +36,17 @@ from equate_srbench.pretrain.state import load_state, save_state
 from equate_srbench.pretrain.world import World, pick_device
 
 LOG, EXPORT = "log.csv", "compact.safetensors"
+#: Share of the peak rate below which the weights themselves are exported, not their average.
+SETTLED = 0.1
+
+#: Networks by size, 7.1 M and 27.1 M parameters; narrower encoders than decoders: points are most
+#: of the cost.
+SIZES = {
+    "compact": BackboneConfig(encoder_dim=192, encoder_heads=6, decoder_layers=6),
+    "base": BackboneConfig(
+        dim=384, heads=12, decoder_layers=10, encoder_dim=288, encoder_heads=9, encoder_layers=4
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -45,7 +56,7 @@ class TrainConfig:
     Attributes
     ----------
     backbone : BackboneConfig
-        A narrower encoder than the decoder by default: points are most of the cost.
+        ``SIZES["compact"]`` by default.
     corpus : CorpusConfig
     lr : float, default=6e-4
         Peak learning rate.
@@ -57,9 +68,7 @@ class TrainConfig:
         Of the initial weights; the corpus has its own.
     """
 
-    backbone: BackboneConfig = field(
-        default_factory=lambda: BackboneConfig(encoder_dim=192, encoder_heads=6)
-    )
+    backbone: BackboneConfig = SIZES["compact"]
     corpus: CorpusConfig = field(default_factory=CorpusConfig)
     lr: float = 6e-4
     warm_up: int = 400
@@ -103,6 +112,10 @@ class Progress:
         return cls(**{**d, "counts": Counts(**d["counts"])})
 
 
+class SizeError(ValueError):
+    """A run or checkpoint of another size than asked for."""
+
+
 class Run:
     """A training run in a directory.
 
@@ -121,12 +134,17 @@ class Run:
     accumulate : int, default=1
         Batches of a step in each process.
     shard_mib : float, default=inf
-        Largest file of the state in MiB.
+        Largest file of the state in MiB. With a limit the state is written slim as well
+        (``Trainee.state``): 54 MiB instead of 109 for the compact network.
+    size : str, optional
+        Key of ``SIZES`` that the network must have, whatever the run or ``start`` says.
 
     Raises
     ------
     FileExistsError
         With ``resume=False``, or a ``start``, in a directory that holds a state.
+    SizeError
+        If the run in the directory, or ``start``, has another size.
     """
 
     def __init__(
@@ -139,8 +157,9 @@ class Run:
         start: str | Path | None = None,
         accumulate: int = 1,
         shard_mib: float = float("inf"),
+        size: str | None = None,
     ) -> None:
-        self.shard_mib = shard_mib
+        self.shard_mib, self.fall = shard_mib, 1.0
         self.device = pick_device(device)
         self.world, self.accumulate = World(self.device), accumulate
         self.directory = Path(directory)
@@ -158,6 +177,12 @@ class Run:
             self.progress = Progress.from_dict(card["training"])
             self.progress.began, self.progress.batch = self.progress.step, 0
             self.progress.pool += 1  # the rest of the pool it was in is left out
+        if size is not None and self.config.backbone != SIZES[size]:
+            b = self.config.backbone
+            raise SizeError(
+                f"the network here is {b.encoder_layers} x {b.encoder_dim} + {b.decoder_layers} x "
+                f"{b.dim}, not {size}: leave out the size, or choose another directory"
+            )
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(self.config.seed)
             backbone = Backbone(self.config.backbone).to(self.device)
@@ -185,7 +210,7 @@ class Run:
         header = {"config": asdict(self.config), "progress": asdict(self.progress)}
         save_state(
             self.directory,
-            self.trainee.state(),
+            self.trainee.state(slim=self.shard_mib < float("inf")),
             header,
             step=self.progress.step,
             shard_mib=self.shard_mib,
@@ -204,7 +229,8 @@ class Run:
                 for pool in group:
                     self._news[0] += pool.cpu_seconds - busy.get(pool.worker, 0.0)
                     busy[pool.worker] = pool.cpu_seconds
-                for batches in list(zip(*(pool.batches for pool in group), strict=True))[p.batch :]:
+                drawn = [pool.batches(self.config.corpus, self.device) for pool in group]
+                for batches in list(zip(*drawn, strict=True))[p.batch :]:
                     p.batch += 1
                     yield list(batches)
                 p.pool, p.batch = p.pool + self.accumulate * world.size, 0
@@ -233,13 +259,15 @@ class Run:
         self._cpu, self._news = now, [0.0] * len(self._news)
         total = torch.zeros((), device=self.device)
         for batch in batches:
-            points = torch.from_numpy(batch.points).to(self.device, torch.float32)
+            points = torch.as_tensor(batch.points).to(self.device, torch.float32)
             tokens = torch.from_numpy(batch.tokens.astype(np.int64)).to(self.device)
             loss = self.trainee.loss(points, tokens)
             (loss / all_tokens).backward()
             total += loss.detach()
         self.trainee.step(fall * min(1.0, (p.step + 1 - p.began) / c.warm_up), self.world)
+        self.fall = fall
         p.step += 1
+        self.trainee.average(p.step - p.began)
         p.examples += int(examples)
         p.tokens += int(all_tokens)
         p.cpu_seconds += cpu
@@ -301,6 +329,7 @@ def pretrain(
     decay: float = 0.15,
     max_steps: int | None = None,
     export: Path | None = None,
+    size: str | None = None,
     every: tuple[float, float, float] = (10.0, 180.0, 600.0),
     report: Callable[[str], None] = print,
 ) -> Run:
@@ -330,6 +359,8 @@ def pretrain(
         Step of the run at which to end.
     export : Path, optional
         Where the checkpoint goes; ``compact.safetensors`` in the run's directory by default.
+    size : str, optional
+        As for ``Run``.
     every : (float, float, float), default=(10, 180, 600)
         Seconds between log lines, states, and exports.
     report : callable, default=print
@@ -343,6 +374,7 @@ def pretrain(
         start=start,
         accumulate=accumulate,
         shard_mib=shard_mib,
+        size=size,
     )
     deadline, log = Deadline(60.0 * minutes), Log(run, report)
     jobs = (log.write, run.save, lambda: write_export(run, export or run.directory / EXPORT))
@@ -356,7 +388,7 @@ def pretrain(
             fall = min(1.0, left / decay) if decay > 0.0 else 1.0
             loss = run.update(next(batches), fall)
             if run.world.rank == 0:
-                log.add(loss, fall)
+                log.add(loss)
             for i, job in enumerate(jobs):
                 if deadline.elapsed() >= due[i]:
                     job()
@@ -385,7 +417,6 @@ class Log:
     def __init__(self, run: Run, report: Callable[[str], None]) -> None:
         self.run, self.report, self.path = run, report, run.directory / LOG
         self.losses: list[Tensor] = []
-        self.fall = 1.0
         if run.world.rank == 0:
             self._cut_back()
         self.mark = (time.monotonic(), run.progress.examples, run.progress.tokens)
@@ -409,10 +440,9 @@ class Log:
                 csv.writer(file).writerows([head, *kept])
             os.replace(partial, self.path)
 
-    def add(self, loss: Tensor, fall: float) -> None:
+    def add(self, loss: Tensor) -> None:
         """Note the loss of one step."""
         self.losses.append(loss)
-        self.fall = fall
 
     def write(self) -> None:
         """One line since the last one."""
@@ -425,9 +455,10 @@ class Log:
         losses = torch.stack(self.losses).tolist()
         for loss in losses:
             p.loss = loss if p.loss != p.loss else 0.98 * p.loss + 0.02 * loss
+        warm = min(1.0, (p.step - p.began) / self.run.config.warm_up)
         values = (
             p.step, p.examples, p.tokens, float(np.mean(losses)), p.loss,
-            self.run.config.lr * self.fall * min(1.0, (p.step - p.began) / self.run.config.warm_up),
+            self.run.config.lr * self.run.fall * warm,
             examples / seconds, tokens / seconds, p.wall_seconds, p.cpu_seconds,
         )  # fmt: skip
         new = not self.path.exists()
@@ -445,7 +476,17 @@ class Log:
 
 
 def write_export(run: Run, path: Path) -> None:
-    """The half-precision checkpoint that the package ships; its header holds the card's facts."""
+    """The half-precision checkpoint that the package ships; its header holds the card's facts.
+
+    As long as the learning rate is high the weights jitter around where they would settle, and
+    their running average is the better network, near what a fall of the rate would give. Once the
+    rate has fallen the average only lags behind, and the weights themselves are written.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    metadata = {"training": asdict(run.progress), "config": asdict(run.config)}
-    checkpoint.save(path, run.backbone, metadata)
+    averaged = run.fall > SETTLED
+    metadata = {
+        "training": asdict(run.progress),
+        "config": asdict(run.config),
+        "averaged": averaged,
+    }
+    checkpoint.save(path, run.trainee.averaged() if averaged else run.backbone, metadata)

@@ -37,8 +37,17 @@ class Programs:
         self.counts = np.array([len(t.constants) for t in trees], dtype=np.int64)
         self.codes = np.array([s for t in trees for s in t.symbols], dtype=np.int64)
         self.constants = np.array([c for t in trees for c in t.constants], dtype=np.float64)
-        self.code_at = np.concatenate([[0], np.cumsum(self.sizes)]).astype(np.int64)
-        self.constant_at = np.concatenate([[0], np.cumsum(self.counts)]).astype(np.int64)
+        self.code_at, self.constant_at = _starts(self.sizes), _starts(self.counts)
+
+    def repeated(self, chosen: Ints) -> Programs:
+        """The chosen programs, each with codes and constants of its own."""
+        out = Programs([])
+        out.sizes, out.counts = self.sizes[chosen], self.counts[chosen]
+        out.code_at, out.constant_at = _starts(out.sizes), _starts(out.counts)
+        out.codes = self.codes[_ranges(self.code_at[chosen], out.sizes, out.code_at)]
+        at = _ranges(self.constant_at[chosen], out.counts, out.constant_at)
+        out.constants = self.constants[at]
+        return out
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -63,3 +72,13 @@ class Programs:
                 total = 0.0
             total += cost
         return list(zip(edges, [*edges, len(self)][1:], strict=True))
+
+
+def _starts(sizes: Ints) -> Ints:
+    """Where each part begins, and where the last one ends."""
+    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+
+
+def _ranges(begins: Ints, sizes: Ints, starts: Ints) -> Ints:
+    """``begins[i] .. begins[i] + sizes[i] - 1`` for each i, one after the other."""
+    return np.repeat(begins - starts[:-1], sizes) + np.arange(starts[-1])

@@ -43,6 +43,14 @@ def test__rewrite__rule__short_form(text, short):
     assert to_text(rewrite(parse(text, NAMES)), NAMES) == short
 
 
+@pytest.mark.parametrize("text", ["1.2345678901e-200*sqrt(a)", "1.2345678901e200*b/sqrt(a)"])
+def test__rewrite__coefficient_whose_square_is_no_double__kept(text: str) -> None:
+    """Neither underflow nor overflow ends a simplification."""
+    tree = parse(text, NAMES)
+    X = np.array([[4.0, 3.0, 1.0]])
+    assert evaluate(rewrite(tree), X) == pytest.approx(evaluate(tree, X))
+
+
 @pytest.mark.parametrize(
     "text",
     ["(a**2)**0.25", "sqrt(a*b)*sqrt(a*c)", "sqrt(a**2*b)", "log(a*b)", "log(a**2)", "(a*b)**0.5",

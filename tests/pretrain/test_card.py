@@ -2,91 +2,103 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from equate_srbench.backbone import checkpoint
-from equate_srbench.backbone.config import BackboneConfig
-from equate_srbench.expr.tree import Tree
-from equate_srbench.pretrain import card, scores, train
-from equate_srbench.pretrain.corpus import CorpusConfig
-from equate_srbench.pretrain.train import TrainConfig, pretrain
-
-CONFIG = TrainConfig(
-    backbone=BackboneConfig(
-        dim=32, encoder_dim=32, heads=2, encoder_heads=2, decoder_layers=1, encoder_layers=1
-    ),
-    corpus=CorpusConfig(batch_points=384, batches=2),
-)
+from equate_srbench.pretrain import card, train
+from equate_srbench.pretrain.scores import SYNTHETIC, append_row
+from tests.pretrain.test_scores import row
+from tests.pretrain.test_train import go
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The directory of a run of two steps."""
+    """The directory of a run with checkpoints after 2 and 4 steps."""
     directory = tmp_path_factory.mktemp("run")
-    pretrain(
-        5.0, directory, config=CONFIG, device="cpu", workers=0, max_steps=2, report=lambda _: None
-    )
+    (directory / "kept").mkdir()
+    for steps in (2, 4):
+        progress = go(directory, steps).progress
+        kept = directory / "kept" / f"compact-{progress.examples}.safetensors"
+        shutil.copy(directory / train.EXPORT, kept)
     return directory
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    """A folder with one made-up set per suite."""
-    (tmp_path / "feynman.csv").write_text(
-        'name,formula,variables\nf,2*p + 1,"[{""name"": ""p"", ""low"": 1, ""high"": 2}]"\n'
-    )
-    (tmp_path / "strogatz.csv").write_text('name,formula,variables\ns,x - y,"[""x"", ""y""]"\n')
-    (tmp_path / "strogatz").mkdir()
-    rows = "\n".join(f"{i}\t{i % 7}\t{i - i % 7}" for i in range(60))
-    (tmp_path / "strogatz" / "s.tsv.gz").write_bytes(_gzip(f"x\ty\ttarget\n{rows}\n"))
-    return tmp_path
+def score(rows: Path, weights: Path, r2: float) -> None:
+    """Rows for a checkpoint: two suites, two seeds, and three synthetic formulas."""
+    header = checkpoint.describe(weights)
+    own = {"sha256": header["sha256"], "examples": header["card"]["training"]["examples"]}
+    for suite in ("feynman", "strogatz"):
+        for i in range(4):
+            for seed in range(2):
+                append_row(rows, row(f"{suite}{i}", seed, r2, suite=suite, **own))
+    for n in (3, 8, 20):
+        append_row(rows, row(f"f{n}", suite=SYNTHETIC, true_nodes=n, r2=r2, **own))
 
 
-def _gzip(text: str) -> bytes:
-    import gzip
-
-    return gzip.compress(text.encode())
-
-
-def test__write_card__run_and_suites__facts_curve_and_scores(run: Path, data: Path) -> None:
-    """One command writes card and curve beside the weights."""
-    path = card.write_card(
-        run / train.EXPORT, run, data, every=1, seeds=(0,), n_bags=1, n_samples=4
-    )
-    text = path.read_text()
-    header = checkpoint.describe(run / train.EXPORT)
+def test__write_card__run_and_rows__facts_pictures_scores_and_comparison(
+    run: Path, tmp_path: Path
+) -> None:
+    """One command writes card and pictures beside the weights."""
+    rows, weights = tmp_path / "rows.csv", tmp_path / "compact.safetensors"
+    shutil.copy(run / train.EXPORT, weights)
+    old, new = sorted((run / "kept").glob("*.safetensors"))
+    assert card.checkpoint.describe(new)["sha256"] == checkpoint.describe(weights)["sha256"]
+    score(rows, old, 0.5)
+    score(rows, new, 1.0)
+    card.main(
+        ["--weights", str(weights), "--run", str(run), "--rows", str(rows), "--against", str(old),
+         "--checkpoints", str(run / "kept")]
+    )  # fmt: skip
+    text = (tmp_path / "compact.md").read_text()
+    header = checkpoint.describe(weights)
     assert header["sha256"][:16] in text
     assert f"{header['card']['training']['examples']:,} examples" in text
     assert "core-hours" in text
+    assert "**on CPU only**" in text
+    assert "running average over the last steps" in text
     assert "dropped for this" in text
-    assert "| feynman | 1 |" in text
-    assert "| strogatz | 1 |" in text
-    assert f"({path.with_suffix('.svg').name})" in text
-    assert path.with_suffix(".svg").read_text().lstrip().startswith("<?xml")
+    assert "| feynman | 4 x 2 | 100.0% [100.0%, 100.0%] | 1.000 [1.000, 1.000] |" in text
+    assert "| **together** | 8 x 2 |" in text
+    assert "| nodes over 15 | 1 | 100.0%" in text
+    assert "paired over 8 sets x 2 seeds" in text
+    assert "| mean R2, negative as 0 | +0.500 [+0.500, +0.500] | better |" in text
+    assert text.count("| 8 x 2 | 0.0% [0.0%, 0.0%] |") == 1
+    assert "deepened" not in text
+    for name in ("compact.svg", "compact-scores.svg"):
+        assert f"]({name})" in text
+        assert (tmp_path / name).read_text().lstrip().startswith("<?xml")
 
 
-def test__score__callable__judged_on_held_out_rows() -> None:
-    """Any fit can be scored: exact, useless and undefined answers."""
-    rng = np.random.default_rng(0)
-    X = rng.uniform(1.0, 2.0, (100, 1))
-    tables = [scores.Table("line", X, X[:, 0])]
-    minus = Tree.apply("sub", Tree.constant(0.0), Tree.variable(0))
-    answers = [Tree.variable(0), Tree.constant(1.5), Tree.apply("log", minus)]
-    r2 = [scores.score(lambda X, y, seed, t=t: t, tables)[0].r2 for t in answers]
-    assert r2[0] == 1.0
-    assert r2[1] < 0.1
-    assert r2[2] == -np.inf
-    assert scores.share(scores.score(lambda X, y, seed: answers[0], tables, (0, 1, 2))) == 1.0
+def test__write_card__no_rows__says_not_scored(run: Path, tmp_path: Path) -> None:
+    """Nothing is invented."""
+    weights = tmp_path / "compact.safetensors"
+    shutil.copy(run / train.EXPORT, weights)
+    text = card.write_card(weights).read_text()
+    assert "Not scored." in text
+    assert "svg" not in text
 
 
-def test__zero_shot__same_seed__same_tree(run: Path) -> None:
-    """Scores can be repeated."""
-    backbone = checkpoint.load(run / train.EXPORT)
-    rng = np.random.default_rng(0)
-    X = rng.uniform(1.0, 5.0, (80, 2))
-    y = X[:, 0] * X[:, 1]
-    first, second = (scores.zero_shot(backbone, X, y, 3, n_samples=8) for _ in range(2))
-    assert first == second
+def test__render__a_deepened_run_on_two_devices__says_when_and_where(run: Path) -> None:
+    """What is unusual about a run is in its table of facts."""
+    subject = card.Subject.read(run / train.EXPORT, [])
+    subject.progress.deepened.append({"examples": 1_436_800, "layers": [2, 6]})
+    subject.progress.devices.append("NVIDIA H200")
+    text = card.render(subject, n_forbidden=3)
+    assert "| deepened | at 1,436,800 examples to 2 + 6 layers |" in text
+    assert "on cpu, NVIDIA H200" in text
+    assert "CPU only" not in text
+
+
+def test__main__rows_missing_or_of_others__one_line(run: Path, tmp_path: Path, capsys) -> None:
+    """A card without the scores asked for is not written."""
+    weights, rows = tmp_path / "compact.safetensors", tmp_path / "rows.csv"
+    shutil.copy(run / train.EXPORT, weights)
+    for said in ("no rows at", "has no scores of"):
+        with pytest.raises(SystemExit):
+            card.main(["--weights", str(weights), "--rows", str(rows)])
+        assert said in capsys.readouterr().err
+        append_row(rows, row())
+    assert not (tmp_path / "compact.md").exists()

@@ -21,6 +21,7 @@ from tests.pretrain.test_train import go
         (["--minutes", "1", "--decay", "2"], "--decay 2: give a share"),
         (["--minutes", "1", "--dir", "a", "--resume", "b"], "give the folder once"),
         (["--minutes", "1", "--start", "nowhere.safetensors"], "no checkpoint at"),
+        (["--minutes", "1", "--size", "huge"], "invalid choice: 'huge'"),
     ],
 )
 def test__main__what_cannot_work__usage_error(
@@ -40,6 +41,9 @@ def test__main__folder_with_a_run__asks_for_resume(tmp_path: Path, capsys) -> No
     with pytest.raises(SystemExit):
         main(["--minutes", "1", "--dir", str(tmp_path), "--device", "cpu"])
     assert "resume it" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["--minutes", "1", "--resume", str(tmp_path), "--device", "cpu", "--size", "base"])
+    assert "not base: leave out the size" in capsys.readouterr().err
 
 
 # What a training machine with a fixed set of packages has, beside the standard library.

@@ -18,10 +18,11 @@ import torch
 
 from equate_srbench.backbone import checkpoint
 from equate_srbench.backbone.config import BackboneConfig
+from equate_srbench.backbone.network import Backbone
 from equate_srbench.pretrain import optimise, train
 from equate_srbench.pretrain.corpus import CorpusConfig
 from equate_srbench.pretrain.feed import Feed, Order
-from equate_srbench.pretrain.state import INDEX
+from equate_srbench.pretrain.state import INDEX, load_state, save_state
 from equate_srbench.pretrain.train import Run, TrainConfig, pretrain
 
 TINY = TrainConfig(
@@ -65,6 +66,66 @@ def test__pretrain__stopped_and_resumed__weights_equal_uninterrupted(tmp_path: P
         whole.backbone.named_parameters(), parts.backbone.parameters(), strict=True
     ):
         assert torch.equal(a, b), name
+        assert torch.equal(whole.trainee.averages[name], parts.trainee.averages[name]), name
+        assert not torch.equal(whole.trainee.averages[name], a), name
+
+
+def test__trainee__average__mean_of_the_first_steps_then_exponential(tmp_path: Path) -> None:
+    """Early averages are plain means of the weights after each step; later ones forget."""
+    trainee = Run(tmp_path, TINY, device="cpu").trainee
+    p = trainee.names["embedder.fc.bias"]
+    for step in range(1, 5):
+        p.data.fill_(float(step))
+        trainee.average(step)
+    torch.testing.assert_close(trainee.averages["embedder.fc.bias"], torch.full_like(p, 2.5))
+    p.data.fill_(0.0)
+    for step in range(1000, 1000 + 3 * optimise.AVERAGED_STEPS):
+        trainee.average(step)
+    assert 0.1 < float(trainee.averages["embedder.fc.bias"][0]) < 0.15  # 2.5 * exp(-3)
+
+
+@pytest.mark.usefixtures("float32")
+def test__run__state_without_averages__begin_from_the_weights(tmp_path: Path) -> None:
+    """States of earlier versions can be resumed."""
+    go(tmp_path, 3)
+    header, tensors = load_state(tmp_path)
+    save_state(
+        tmp_path, {k: v for k, v in tensors.items() if not k.startswith("ema/")}, header, step=3
+    )
+    run = Run(tmp_path, device="cpu")
+    assert run.progress.step == 3
+    for name, p in run.backbone.named_parameters():
+        assert torch.equal(run.trainee.averages[name], p)
+
+
+@pytest.mark.usefixtures("float32")
+def test__run__state_in_shards__half_the_size_and_nearly_the_same(tmp_path: Path) -> None:
+    """What is carried between machines has short moments and no averages."""
+    run = go(tmp_path, 5)
+    whole = sum(t.numel() * t.element_size() for t in load_state(tmp_path)[1].values())
+    run.shard_mib = 1.0
+    run.save()
+    tensors = load_state(tmp_path)[1]
+    assert sum(t.numel() * t.element_size() for t in tensors.values()) < 0.55 * whole
+    again = Run(tmp_path, device="cpu").trainee
+    for name, p in run.trainee.names.items():
+        a = run.trainee.optimiser.state[p]["exp_avg_sq"]
+        b = again.optimiser.state[again.names[name]]["exp_avg_sq"]
+        assert b.dtype == torch.float32
+        torch.testing.assert_close(a, b, rtol=0.01, atol=0.0)
+
+
+def test__run__size__checked_against_the_state(tmp_path: Path) -> None:
+    """A run keeps its size; a new one has 7.1 M parameters, or 25 to 30 M."""
+    n = {
+        name: sum(p.numel() for p in Backbone(shape).parameters())
+        for name, shape in train.SIZES.items()
+    }
+    assert 7e6 < n["compact"] < 12e6
+    assert 25e6 < n["base"] < 30e6
+    go(tmp_path, 1)
+    with pytest.raises(train.SizeError, match="not base"):
+        Run(tmp_path, device="cpu", size="base")
 
 
 def test__pretrain__toy__loss_falls(tmp_path: Path) -> None:
@@ -91,9 +152,21 @@ def test__pretrain__done__leaves_state_log_and_loadable_export(tmp_path: Path) -
     card = checkpoint.describe(tmp_path / train.EXPORT)["card"]
     assert card["training"]["examples"] == run.progress.examples
     assert card["config"]["lr"] == TINY.lr
-    loaded = checkpoint.load(tmp_path / train.EXPORT)
-    for a, b in zip(loaded.parameters(), run.backbone.parameters(), strict=True):
-        assert torch.allclose(a, b, atol=1e-3)
+    assert card["averaged"]
+    loaded = dict(checkpoint.load(tmp_path / train.EXPORT).named_parameters())
+    for name, average in run.trainee.averages.items():
+        assert torch.allclose(loaded[name], average, atol=1e-3)
+
+
+def test__pretrain__rate_has_fallen__exports_the_weights_themselves(tmp_path: Path) -> None:
+    """An average lags behind weights that have settled."""
+    run = pretrain(
+        5.0, tmp_path, config=TINY, device="cpu", workers=0, decay=1.0, max_steps=20, report=quiet
+    )
+    assert not checkpoint.describe(tmp_path / train.EXPORT)["card"]["averaged"]
+    loaded = dict(checkpoint.load(tmp_path / train.EXPORT).named_parameters())
+    for name, p in run.backbone.named_parameters():
+        assert torch.allclose(loaded[name], p, atol=1e-3)
 
 
 def test__pretrain__sigterm__ends_with_a_state(tmp_path: Path) -> None:
@@ -143,7 +216,7 @@ def test__feed__two_workers__same_pools_as_inline() -> None:
         for theirs, ours in zip(feed, [next(inline) for _ in range(3)], strict=False):
             assert theirs.index == ours.index
             assert theirs.counts == ours.counts
-            np.testing.assert_array_equal(theirs.batches[0].tokens, ours.batches[0].tokens)
+            np.testing.assert_array_equal(theirs.made[0].tokens, ours.made[0].tokens)
             if theirs.index == 4:
                 break
     finally:
@@ -173,8 +246,8 @@ def test__run__start_from_an_export__goes_on_from_its_weights_and_counters(tmp_p
     assert run.progress.began == run.progress.step == 4
     assert run.progress.pool == first.progress.pool + 1
     assert run.config == first.config
-    for a, b in zip(first.backbone.parameters(), run.backbone.parameters(), strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3)  # the file is in half precision
+    for name, p in run.backbone.named_parameters():  # the file is in half precision
+        torch.testing.assert_close(first.trainee.averages[name], p, rtol=1e-3, atol=1e-3)
 
 
 def test__run__start_where_a_state_is__is_refused(tmp_path: Path) -> None:
@@ -219,6 +292,8 @@ def test__pretrain__two_processes__equal_one_with_the_doubled_batch(tmp_path: Pa
         assert getattr(progress, name) == getattr(alone.progress, name), name
     for name, p in alone.backbone.named_parameters():
         torch.testing.assert_close(state[f"weight/{name}"], p.detach(), rtol=1e-4, atol=1e-5)
+        average = alone.trainee.averages[name]
+        torch.testing.assert_close(state[f"ema/{name}"], average, rtol=1e-4, atol=1e-5)
 
 
 UNTIL_DONE = """
