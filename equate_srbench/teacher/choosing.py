@@ -99,10 +99,11 @@ def choose(
     labels = [(t.predict(rows.X), t.predict(rows.X_held)) for t in teachers]
     timed = "max_time" in student.get_params(deep=False)
     left = list(range(len(teachers)))
-    n_rounds = max(1, math.ceil(math.log(len(left), FACTOR) - 1e-9)) if timed else 1
-    share, end = seconds / n_rounds, clock() + seconds
+    n_rounds, end = 1, clock() + seconds
     if timed:
-        left = left[: max(2, int(share / MIN_SECONDS))]
+        left = left[: max(2, int(seconds / _rounds(len(left)) / MIN_SECONDS))]
+        n_rounds = _rounds(len(left))
+    share = seconds / n_rounds
     trials: list[Trial] = []
     for number in range(n_rounds):
         for place in left:
@@ -120,6 +121,11 @@ def choose(
         if len(left) == 1:
             break
     return left[0], trials
+
+
+def _rounds(n: int) -> int:
+    """Rounds until one of ``n`` is left, when each keeps one in ``FACTOR``."""
+    return math.ceil(math.log(n, FACTOR) - 1e-9)
 
 
 def _trial(

@@ -208,9 +208,7 @@ class _Trials:
 
 def _best(archive: Archive) -> list[Candidate]:
     """Formulas to hand over: the most accurate, and the most accurate of each size."""
-    ranked = sorted(
-        (c for c in archive.candidates if c.source != "constant"), key=lambda c: c.loss
-    )
+    ranked = sorted((c for c in archive.candidates if c.source != "constant"), key=lambda c: c.loss)
     front: dict[int, Candidate] = {}
     for candidate in ranked:
         front.setdefault(candidate.size, candidate)

@@ -35,9 +35,7 @@ def unflatten(weights: Tensor, sizes: Sequence[tuple[int, int]]) -> list[Layer]:
     """The layers as views of the vector."""
     lengths = [n for out, into in sizes for n in (out * into, out)]
     parts = weights.split(lengths)
-    return [
-        (w.view(size), b) for w, b, size in zip(parts[::2], parts[1::2], sizes, strict=True)
-    ]
+    return [(w.view(size), b) for w, b, size in zip(parts[::2], parts[1::2], sizes, strict=True)]
 
 
 def value(layers: Sequence[Layer], x: Tensor) -> Tensor:
