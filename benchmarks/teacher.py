@@ -7,11 +7,11 @@
 
 ``run`` can be stopped and started again at any time: rows that are there are not made again.
 
-Part ``distill``: 20 real tables of ``FOLDER`` (PMLB's layout), ten seeds, three students: EQUATE fast,
-E2E and a small gplearn. Each learns the data's own labels (``alone``), the labels of a plain teacher
-(``standard``) and those of a teacher whose strengths it chooses itself (``chosen``). The tables are
-all of the folder that were measured, not generated (``GENERATED`` has the names that say so), with
-200 rows or more and at most 15 columns: a rule that knows no results.
+Part ``distill``: 20 real tables of ``FOLDER`` (PMLB's layout), ten seeds, three students: EQUATE
+fast, E2E and a small gplearn. Each learns the data's own labels (``alone``), the labels of a plain
+teacher (``standard``) and those of a teacher whose strengths it chooses itself (``chosen``). The
+tables are all of the folder that were measured, not generated (``GENERATED`` has the names that say
+so), with 200 rows or more and at most 15 columns: a rule that knows no results.
 
 Part ``noise``: EQUATE with and without ``teacher="auto"`` on Strogatz and every fourth Feynman set,
 target noise .01 and .1.
@@ -166,7 +166,7 @@ def publish(out: Path) -> None:
         table = teaching.by_data_set(distill)
         lines += ["## Students of plain and of smooth teachers", "", *_students(distill), ""]
         files["differences.svg"] = draw_images(teaching.differences(table))[0]
-        lines += ["![Change of each student's test R², data set by data set](teacher/differences.svg)",
+        lines += ["![Change of each student's test R² by data set](teacher/differences.svg)",
                   "", *_data_sets(table), ""]  # fmt: skip
     if len(noise):
         lines += ['## EQUATE with `teacher="auto"` on noisy targets', "", *_noise(noise), ""]
@@ -187,8 +187,9 @@ def _head(frame: pd.DataFrame, out: Path) -> list[str]:
     said = "; ".join(f"{name}: {value}" for name, value in conditions(frame).items())
     lines = [
         "Made by `python benchmarks/teacher.py`; `teacher_rows.parquet` has a row per fit. Scores",
-        "are R² on held-out rows, negative ones and failed fits counting 0; *standard* is a teacher",
-        "without penalties, *chosen* one whose strengths the student chose on rows of the fit.",
+        "are R² on held-out rows, negative ones and failed fits counting 0; *standard* is a",
+        "teacher without penalties, *chosen* one whose strengths the student chose on rows of the",
+        "fit.",
         "",
         said + ".",
     ]
@@ -203,8 +204,8 @@ def _head(frame: pd.DataFrame, out: Path) -> list[str]:
 def _students(distill: pd.DataFrame) -> list[str]:
     table = teaching.by_student(distill)
     lines = [
-        "| student | sets | alone | standard | chosen | change | relative (median) | better / worse "
-        "| significant | p over sets | teacher R² standard, chosen | nodes |",
+        "| student | sets | alone | standard | chosen | change | relative (median) "
+        "| better / worse | significant | p over sets | teacher R² standard, chosen | nodes |",
         "| --- |" + " --- |" * 11,
     ]
     for student, t in table.iterrows():
@@ -237,8 +238,8 @@ def _noise(noise: pd.DataFrame) -> list[str]:
         score=noise["r2_test"].astype(float).where(noise["status"] == "ok").fillna(0.0).clip(0.0),
     )  # fmt: skip
     lines = [
-        "| suite | noise | sets | mean R² none, auto | R² > .999 none, auto | median nodes none, auto "
-        "| auto better / worse | p | teacher used |",
+        "| suite | noise | sets | mean R² none, auto | R² > .999 none, auto "
+        "| median nodes none, auto | auto better / worse | p | teacher used |",
         "| --- |" + " --- |" * 8,
     ]
     for (suite, level), part in noise.groupby(["suite", "noise"]):
@@ -251,9 +252,10 @@ def _noise(noise: pd.DataFrame) -> list[str]:
         solved, test = of["acc999"].mean(), stats.wilcoxon_holm(scores).iloc[0]
         lines.append(
             f"| {suite} | {level:g} | {len(scores)} | {scores['none'].mean():.4f}, "
-            f"{scores['auto'].mean():.4f} | {100 * solved['none']:.1f}, {100 * solved['auto']:.1f} % "
+            f"{scores['auto'].mean():.4f} "
+            f"| {100 * solved['none']:.1f}, {100 * solved['auto']:.1f} % "
             f"| {nodes['none']:.0f}, {nodes['auto']:.0f} | {test['wins']} / {test['losses']} "
-            f"| {test['p']:.2g} | {int(part['used'].sum())} of {int((part['variant'] == 'auto').sum())} |"
+            f"| {test['p']:.2g} | {part['used'].sum()} of {(part['variant'] == 'auto').sum()} |"
         )
     return lines
 

@@ -236,8 +236,9 @@ class RowStore:
         Returns
         -------
         DataFrame
-            ``settings``, ``notes``, ``trace`` and ``teacher`` as JSON text, provenance in columns of its own.
-            Whole numbers and truth values that may be missing have pandas' nullable types.
+            ``settings``, ``notes``, ``trace`` and ``teacher`` as JSON text, provenance in columns
+            of its own. Whole numbers and truth values that may be missing have pandas'
+            nullable types.
         """
         import pandas as pd  # not needed by the many processes that only write
 

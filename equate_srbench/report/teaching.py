@@ -152,8 +152,8 @@ def in_words(table: pd.DataFrame) -> list[str]:
             "" if pd.isna(line["relative"]) else f", {100 * line['relative']:+.1f} % (median)"
         )
         said.append(
-            f"{style(str(student)).label}: mean test R² {line['standard']:.3f} with a plain teacher "
-            f"and {line['chosen']:.3f} with chosen strengths, a change of "
+            f"{style(str(student)).label}: mean test R² {line['standard']:.3f} with a plain "
+            f"teacher and {line['chosen']:.3f} with chosen strengths, a change of "
             f"{line['difference']:+.3f}{relative}; better on {line['better']:.0f} and worse on "
             f"{line['worse']:.0f} of {line['sets']:.0f} data sets, significantly on "
             f"{line['sure_better']:.0f} and {line['sure_worse']:.0f} (Wilcoxon over seeds, Holm). "
