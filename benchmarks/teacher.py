@@ -41,7 +41,7 @@ from equate_srbench.bench.rows import RowStore, write_whole
 from equate_srbench.bench.run import Limits
 from equate_srbench.bench.run import run as run_tasks
 from equate_srbench.bench.suites import load_suite
-from equate_srbench.report import teaching
+from equate_srbench.report import teaching, teaching_figures
 from equate_srbench.report.compare_page import conditions, draw_images
 from equate_srbench.report.files import publish as publish_files
 from equate_srbench.report.methods import style
@@ -165,7 +165,7 @@ def publish(out: Path) -> None:
     if len(distill):
         table = teaching.by_data_set(distill)
         lines += ["## Students of plain and of smooth teachers", "", *_students(distill), ""]
-        files["differences.svg"] = draw_images(teaching.differences(table))[0]
+        files["differences.svg"] = draw_images(teaching_figures.differences(table))[0]
         lines += ["![Change of each student's test R² by data set](teacher/differences.svg)",
                   "", *_data_sets(table), ""]  # fmt: skip
     if len(noise):
