@@ -53,11 +53,12 @@ shown.words(*teaching.in_words(table), kind="answer")
 # %% [markdown]
 # ## What the penalty does to a network
 
-# %% One column: between the rows
+# %% One column: slices
 shown.picture(
-    teaching_figures.example_of_one_column(),
-    "Forty noisy rows of a wave. An ordinary network bends with the noise; a small penalty "
-    "straightens it; a large one flattens the wave as well.",
+    teaching_figures.example_of_slices(),
+    "Networks trained on 80 noisy rows of four columns, of which only the first says anything: "
+    "along it all slices should be the dashed wave. An ordinary network has its own idea in each; "
+    "a penalty brings them together, and a large one flattens the wave as well.",
 )
 
 # %% Two columns: a map

@@ -15,7 +15,7 @@ from equate_srbench.report.methods import style
 from equate_srbench.report.teaching import FLOOR, LEVEL
 from equate_srbench.teacher.smooth import SmoothTeacher, train_grid
 
-_SMOOTH, _PLAIN, _POINTS = "#0072B2", "#D55E00", "#444444"
+_SMOOTH, _PLAIN = "#0072B2", "#D55E00"
 #: Strengths of the examples: none, about right, too much.
 _EXAMPLES = (0.0, 0.02, 0.5)
 _SEED = 4
@@ -57,26 +57,30 @@ def over_strength(rows: pd.DataFrame) -> Figure | None:
     return fig
 
 
-def one_column(
-    x: NDArray[np.float64],
-    y: NDArray[np.float64],
-    grid: NDArray[np.float64],
+def slices(
+    ticks: NDArray[np.float64],
     curves: Sequence[tuple[str, NDArray[np.float64]]],
-    truth: NDArray[np.float64] | None = None,
+    truth: NDArray[np.float64],
 ) -> Figure:
-    """Rows of one column, and what teachers say between them; the first curve is the plain one."""
+    """Teachers along one column, the other columns held at the values of some rows.
+
+    Parameters
+    ----------
+    ticks, truth : ndarray of shape (n_ticks,)
+    curves : sequence of (str, ndarray of shape (n_slices, n_ticks))
+        The first one is the plain teacher.
+    """
     with mpl.rc_context(STYLE):
-        fig = Figure(figsize=(4.3 * len(curves), 3.3), layout="constrained")
+        fig = Figure(figsize=(3.4 * len(curves), 3.1), layout="constrained")
         panels = np.atleast_1d(fig.subplots(1, len(curves), sharey=True))
         for number, (ax, (label, values)) in enumerate(zip(panels, curves, strict=True)):
-            ax.plot(x, y, ".", color=_POINTS, alpha=0.55, markersize=4, label="rows")
-            if truth is not None:
-                ax.plot(grid, truth, "--", color="#888888", linewidth=1.0, label="truth")
             colour = _SMOOTH if number else _PLAIN
-            ax.plot(grid, values, color=colour, linewidth=1.8, label="teacher")
-            ax.set(title=label, xlabel="x")
+            first, *_ = ax.plot(ticks, values.T, color=colour, linewidth=1.1, alpha=0.8)
+            (wanted,) = ax.plot(ticks, truth, "--", color="#222222", linewidth=1.6)
+            ax.set(title=label, xlabel="x0")
+            ax.legend([first, wanted], ["slices of the network", "truth"], loc="upper left")
         panels[0].set_ylabel("y")
-        panels[0].legend(loc="best")
+        panels[0].set_ylim(*(f([f(v) for _, v in curves]) * 1.25 for f in (np.min, np.max)))
     return fig
 
 
@@ -146,14 +150,15 @@ def differences(table: pd.DataFrame) -> Figure | None:
 # -- examples ----------------------------------------------------------------------------------
 
 
-def example_of_one_column() -> Figure:
-    """Forty noisy rows of a wave, and networks of three strengths."""
+def example_of_slices() -> Figure:
+    """A wave in the first of four columns, 80 noisy rows, and networks of three strengths."""
     rng = np.random.default_rng(_SEED)
-    x, grid = np.sort(rng.uniform(-3, 3, 40)), np.linspace(-3, 3, 400)
-    y = np.sin(2 * x) + 0.35 * rng.standard_normal(40)
-    found = _trained(x[:, None], y)
-    curves = [(_label(t), t.predict(grid[:, None])) for t in found]
-    return one_column(x, y, grid, curves, np.sin(2 * grid))
+    X, ticks = rng.uniform(-2.5, 2.5, (80, 4)), np.linspace(-2.5, 2.5, 200)
+    y = np.sin(2 * X[:, 0]) + 0.3 * rng.standard_normal(80)
+    points = np.repeat(X[:6, None], len(ticks), axis=1)  # (slice, tick, column)
+    points[..., 0] = ticks
+    curves = [(_label(t), t.predict(points.reshape(-1, 4)).reshape(6, -1)) for t in _trained(X, y)]
+    return slices(ticks, curves, np.sin(2 * ticks))
 
 
 def example_of_two_columns() -> Figure:
@@ -173,8 +178,7 @@ def example_of_two_columns() -> Figure:
 
 def _trained(X: NDArray[np.float64], y: NDArray[np.float64]) -> list[SmoothTeacher]:
     # no early stopping: it smooths as well, and would hide what the penalty does
-    teacher = SmoothTeacher(max_steps=1000, patience=1000, validation_fraction=0.1)
-    teacher.set_params(random_state=_SEED)
+    teacher = SmoothTeacher(max_steps=1000, validation_fraction=0.0, random_state=_SEED)
     return train_grid(teacher, X, y, jacobian=_EXAMPLES, lipschitz=(0.0,))
 
 

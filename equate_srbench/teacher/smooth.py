@@ -60,8 +60,8 @@ class SmoothTeacher(RegressorMixin, BaseEstimator):
     patience : int, default=8
         Looks at the validation rows, one every 25 steps, without gain before training stops.
     validation_fraction : float, default=0.2
-        Share of the rows that only say when to stop; the best weights by them are kept. Tables of
-        fewer than 10 rows keep none and train for all steps.
+        Share of the rows that only say when to stop; the best weights by them are kept. With 0,
+        and on tables of fewer than 10 rows, there are none and training takes all steps.
     precision : {"single", "double"}, default="single"
         Of the training; ``double`` takes about twice as long.
     device : str, default="cpu"
@@ -106,7 +106,7 @@ class SmoothTeacher(RegressorMixin, BaseEstimator):
         "batch_size": [Interval(numbers.Integral, 1, None, closed="left")],
         "max_steps": [Interval(numbers.Integral, 1, None, closed="left")],
         "patience": [Interval(numbers.Integral, 1, None, closed="left")],
-        "validation_fraction": [Interval(numbers.Real, 0, 1, closed="neither")],
+        "validation_fraction": [Interval(numbers.Real, 0, 1, closed="left")],
         "precision": [StrOptions({"single", "double"})],
         "device": [str],
         "random_state": ["random_state"],
