@@ -35,6 +35,8 @@ run: str = "runs/reports"  # folder of the rows
 jobs: int = 0  # 0 to 1024, fits at the same time; 0: one per processor
 
 # %% Make the fits that are missing
+from IPython.display import display
+
 from equate_srbench.report import running, shown, teaching, teaching_figures
 
 wanted = running.plan(
@@ -81,12 +83,11 @@ shown.picture(
 # %% [markdown]
 # ## Chosen strengths
 
-# %% Every data set
-teaching.shown_data_sets(teaching.by_data_set(fits))
-
 # %% Change by data set
+by_data_set = teaching.by_data_set(fits)
+display(teaching.shown_data_sets(by_data_set))
 shown.picture(
-    teaching_figures.differences(teaching.by_data_set(fits)),
+    teaching_figures.differences(by_data_set),
     "Change of the formula's test R² when the strength is chosen on rows of the fit.",
 )
 

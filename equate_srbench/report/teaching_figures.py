@@ -17,7 +17,7 @@ from equate_srbench.teacher.smooth import SmoothTeacher, train_grid
 
 _SMOOTH, _PLAIN = "#0072B2", "#D55E00"
 #: Strengths of the examples: none, about right, too much.
-_EXAMPLES = (0.0, 0.02, 0.5)
+_EXAMPLES = (0.0, 0.05, 0.5)
 _SEED = 4
 
 
@@ -154,11 +154,11 @@ def example_of_slices() -> Figure:
     """A wave in the first of four columns, 80 noisy rows, and networks of three strengths."""
     rng = np.random.default_rng(_SEED)
     X, ticks = rng.uniform(-2.5, 2.5, (80, 4)), np.linspace(-2.5, 2.5, 200)
-    y = np.sin(2 * X[:, 0]) + 0.3 * rng.standard_normal(80)
+    y = np.sin(1.3 * X[:, 0]) + 0.3 * rng.standard_normal(80)
     points = np.repeat(X[:6, None], len(ticks), axis=1)  # (slice, tick, column)
     points[..., 0] = ticks
     curves = [(_label(t), t.predict(points.reshape(-1, 4)).reshape(6, -1)) for t in _trained(X, y)]
-    return slices(ticks, curves, np.sin(2 * ticks))
+    return slices(ticks, curves, np.sin(1.3 * ticks))
 
 
 def example_of_two_columns() -> Figure:
