@@ -212,7 +212,8 @@ def _students(distill: pd.DataFrame) -> list[str]:
         lines.append(
             f"| {style(str(student)).label} | {t.sets:.0f} | {t.alone:.3f} | {t.standard:.3f} "
             f"| {t.chosen:.3f} | {t.difference:+.3f} | {100 * t.relative:+.1f} % "
-            f"| {t.better:.0f} / {t.worse:.0f} | {t.sure_better:.0f} / {t.sure_worse:.0f} | {t.p:.2g} "
+            f"| {t.better:.0f} / {t.worse:.0f} "
+            f"| {t.sure_better:.0f} / {t.sure_worse:.0f} | {t.p:.2g} "
             f"| {t.teacher_standard:.3f}, {t.teacher_chosen:.3f} "
             f"| {t.nodes_standard:.0f}, {t.nodes_chosen:.0f} |"
         )
