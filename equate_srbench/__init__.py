@@ -12,24 +12,30 @@ if _TYPE_CHECKING:
     from equate_srbench.baselines.e2e import E2ERegressor
     from equate_srbench.baselines.itea import ITEARegressor
     from equate_srbench.baselines.tpsr import TPSRRegressor
+    from equate_srbench.distilled import DistilledRegressor
     from equate_srbench.expr.equation import Equation
     from equate_srbench.regressor import EquateRegressor, model
+    from equate_srbench.teacher.smooth import SmoothTeacher
 
 __version__: str
 __all__ = [
+    "DistilledRegressor",
     "E2ERegressor",
     "EquateRegressor",
     "Equation",
     "ITEARegressor",
+    "SmoothTeacher",
     "TPSRRegressor",
     "model",
 ]
 
 _HOME = {
+    "DistilledRegressor": "equate_srbench.distilled",
     "E2ERegressor": "equate_srbench.baselines.e2e",
     "EquateRegressor": "equate_srbench.regressor",
     "Equation": "equate_srbench.expr.equation",
     "ITEARegressor": "equate_srbench.baselines.itea",
+    "SmoothTeacher": "equate_srbench.teacher.smooth",
     "TPSRRegressor": "equate_srbench.baselines.tpsr",
     "model": "equate_srbench.regressor",
 }

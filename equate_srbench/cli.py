@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from equate_srbench.report.record import FitRecord
 
 PRESETS = ("fast", "default", "paper")
+TEACHERS = ("none", "auto")
 
 app = typer.Typer(
     help="A table of numbers in, a short formula out.",
@@ -57,6 +58,7 @@ class Settings:
     seed: int
     device: str
     test_size: float
+    teacher: str
 
     def check(self) -> None:
         """Refuse what cannot work, before anything heavy is loaded.
@@ -70,6 +72,9 @@ class Settings:
         if self.preset not in PRESETS:
             known = ", ".join(PRESETS) + did_you_mean(self.preset, PRESETS)
             raise SettingsError(f"unknown preset {self.preset!r}: use one of {known}")
+        if self.teacher not in TEACHERS:
+            known = ", ".join(TEACHERS) + did_you_mean(self.teacher, TEACHERS)
+            raise SettingsError(f"unknown teacher {self.teacher!r}: use one of {known}")
         if not 0 < self.max_time < float("inf"):
             raise SettingsError(f"--max-time {self.max_time:g}: give seconds above 0")
         if not 0 <= self.test_size < 1:
@@ -117,6 +122,9 @@ def fit(
     ] = 0.25,
     seed: Annotated[int, typer.Option(help="Of the search and of the split.")] = 0,
     device: Annotated[str, typer.Option(help="One of auto, cpu, cuda.")] = "auto",
+    teacher: Annotated[
+        str, typer.Option(help="auto: smooth a noisy table of 40 to 1000 rows if that helps.")
+    ] = "none",
     out: Annotated[
         Path | None, typer.Option(help="Folder for the results. [default: equate-TABLE]")
     ] = None,
@@ -129,7 +137,7 @@ def fit(
         _list_tables()
         return
     folder = out or Path(f"equate-{Path(table).name.partition('.')[0]}")
-    settings = Settings(preset, max_time, seed, device, test_size)
+    settings = Settings(preset, max_time, seed, device, test_size, teacher)
     with _errors():
         problem = _read(table, target, features)
         settings.check()
@@ -226,18 +234,23 @@ def _search(table: str, problem: Problem, settings: Settings, console: Console) 
             preset=settings.preset,
             device=settings.device,
             random_state=settings.seed,
+            teacher=None if settings.teacher == "none" else settings.teacher,
             on_progress=lambda state: progress(state) or pressed.is_set(),
         )
         with _ctrl_c_noted(pressed):
             estimator.fit(train.X, train.y)
     for warning in caught:
         note(console, str(warning.message))
+    if "teacher" in estimator.diagnostics_:
+        verdict = estimator.diagnostics_["teacher"]
+        note(console, f"teacher {'used' if verdict['used'] else 'not used'}: {verdict['reason']}")
     chosen = {
         "equate-srbench": equate_srbench.__version__,
         "preset": settings.preset,
         "max-time": f"{settings.max_time:g} s",
         "seed": str(settings.seed),
         "test-size": f"{settings.test_size:g}",
+        "teacher": settings.teacher,
     }
     record = FitRecord.of(estimator, train, test, table=table, target=target, settings=chosen)
     return replace(record, interrupted=record.interrupted or pressed.is_set())

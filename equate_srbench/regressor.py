@@ -5,6 +5,7 @@ from __future__ import annotations
 import numbers
 import warnings
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any, Self
 
 import numpy as np
@@ -29,6 +30,8 @@ from equate_srbench.expr.rewrite import rewrite
 from equate_srbench.expr.tree import Tree
 from equate_srbench.progress import CallbackSupportMixin, Progress, Reporter, with_callbacks
 from equate_srbench.refine import warm_up
+from equate_srbench.teacher.guide import guide
+from equate_srbench.teacher.smooth import SmoothTeacher
 from equate_srbench.threads import one_thread
 
 warm_up()  # on import, so that compiling, once per installation, takes no time of a fit
@@ -71,6 +74,11 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
     random_state : int, RandomState instance or None, default=None
         Same seed, same data, same result, as long as ``max_time`` is not what ends the fit or one
         of its phases: the neural part has a quarter of it, counted in processor time.
+    teacher : {"auto"}, SmoothTeacher or None, default=None
+        For noisy tables of 40 to 1000 rows: a smooth network labels them, and a search on those
+        labels suggests formulas, if rows held back say that this helps; finding that out takes up
+        to two fifths of the time. ``diagnostics_["teacher"]`` has the verdict. ``auto`` chooses
+        the strength; it is off unless asked for.
 
     Attributes
     ----------
@@ -87,7 +95,7 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         where a row has none, width 0 if there was no gradient ascent.
     diagnostics_ : dict
         Formulas tried per source; flip rate, validity rate and rank correlation of predicted and
-        true score of the gradient ascent.
+        true score of the gradient ascent; the verdict on the ``teacher`` if there is one.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Only when ``X`` has column names that are all strings.
@@ -131,6 +139,7 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         "select": [StrOptions({"best", "accurate"})],
         "on_progress": [callable, None],
         "random_state": ["random_state"],
+        "teacher": [StrOptions({"auto"}), SmoothTeacher, None],
     }
 
     def __init__(
@@ -144,6 +153,7 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         select: str = "best",
         on_progress: Callable[[Progress], bool | None] | None = None,
         random_state: int | np.random.RandomState | None = None,
+        teacher: SmoothTeacher | str | None = None,
     ) -> None:
         self.max_time = max_time
         self.preset = preset
@@ -154,6 +164,7 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         self.select = select
         self.on_progress = on_progress
         self.random_state = random_state
+        self.teacher = teacher
 
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
@@ -193,6 +204,9 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
             report.begin()
             # formulas are tried where they are not defined
             with one_thread(), np.errstate(all="ignore"):
+                if self.teacher is not None:
+                    verdict = guide(self.teacher, run, self._make_search, report)
+                    run.notes["teacher"] = asdict(verdict)
                 run.run(report)
             self._answer(run)
         except KeyboardInterrupt:

@@ -73,6 +73,14 @@ def test__fit__many_columns__says_which_were_kept(here: Path) -> None:
     assert "UserWarning" not in run.stderr
 
 
+def test__fit__teacher__verdict_on_the_screen(here: Path) -> None:
+    """Whether the teacher was used is said, and why."""
+    words = ["--target", "period", "--preset", "fast", "--max-time", "1", "--test-size", "0"]
+    run = equate("fit", "kepler", *words, "--teacher", "auto")
+    assert run.exit_code == 0, run.output
+    assert "teacher not used: 6 rows: only tables of 40 to 1000" in " ".join(run.stderr.split())
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -85,6 +93,7 @@ def test__fit__many_columns__says_which_were_kept(here: Path) -> None:
         (["kepler", "--target", "period", "--features", "planet"], "'planet' holds 'Mercury'"),
         (["kepler", "--target", "period", "--preset", "quick"], "unknown preset 'quick'"),
         (["kepler", "--target", "period", "--device", "tpu"], "unknown device 'tpu'"),
+        (["kepler", "--target", "period", "--teacher", "aut"], "did you mean 'auto'?"),
         (["kepler", "--target", "period", "--max-time", "0"], "--max-time 0"),
         (["kepler", "--target", "period", "--max-time", "nan"], "--max-time nan"),
         (["kepler", "--target", "period", "--test-size", "1"], "--test-size 1"),

@@ -26,9 +26,10 @@ FLOORS = {
     "backbone": 2,
     "equate": 3,
     "progress": 4,
+    "teacher": 4,  # labels for `regressor`'s search
     "pretrain": 4,  # teaches the modules of `equate` on synthetic data
     "regressor": 5,
-    "teacher": 6,
+    "distilled": 6,
     "baselines": 6,
     "bench": 7,
     "report": 8,

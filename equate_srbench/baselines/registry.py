@@ -18,6 +18,7 @@ METHODS: dict[str, str] = {
     "equate-fast": "EQUATE, preset fast: at most 2 seconds",
     "e2e": "the backbone alone: bags, samples, refinement of the best",
     "tpsr": "the backbone with planning: tree search over tokens (TPSR)",
+    "distilled": "a formula that imitates a smooth network: EQUATE fast, or student=METHOD",
     "itea": "ITEA from PyPI, in an environment of its own",
     "operon": "Operon (pyoperon), in an environment of its own",
     "gplearn": "gplearn, in an environment of its own",
@@ -41,6 +42,7 @@ _HOME: dict[str, tuple[str, dict[str, Any]]] = {
     "equate-fast": ("equate_srbench.regressor:EquateRegressor", {"preset": "fast"}),
     "e2e": ("equate_srbench.baselines.e2e:E2ERegressor", {}),
     "tpsr": ("equate_srbench.baselines.tpsr:TPSRRegressor", {}),
+    "distilled": ("equate_srbench.distilled:DistilledRegressor", {"student": "equate-fast"}),
     "itea": ("equate_srbench.baselines.itea:ITEARegressor", {}),
     "operon": ("equate_srbench.baselines.operon:OperonRegressor", {}),
     "gplearn": ("equate_srbench.baselines.gplearn:GplearnRegressor", {}),
@@ -99,7 +101,8 @@ def make(
         ``max_time`` or ``random_state`` goes without.
     random_state : int, optional
     **settings
-        Parameters of the estimator.
+        Parameters of the estimator. One named ``student`` is a method in its turn: its name, or a
+        dict of ``method`` and parameters.
 
     Returns
     -------
@@ -125,7 +128,12 @@ def make(
         )
     given = {"max_time": max_time, "random_state": random_state}
     common = {k: v for k, v in given.items() if v is not None and k in known}
-    estimator.set_params(**{**preset, **common, **settings})
+    chosen = {**preset, **common, **settings}
+    if "student" in chosen:
+        student = chosen["student"]
+        named = {"method": student} if isinstance(student, str) else dict(student)
+        chosen["student"] = make(named.pop("method"), **named)
+    estimator.set_params(**chosen)
     if hasattr(estimator, "warm_up"):
         estimator.warm_up()
     return estimator

@@ -32,7 +32,7 @@ GIB = 2**30
 MEMORY_LIMIT = 10 * GIB
 
 _PROTOCOL = "equate_srbench.bench.protocol"
-_OURS = ("equate", "equate-paper", "equate-fast", "e2e", "tpsr")
+_OURS = ("equate", "equate-paper", "equate-fast", "e2e", "tpsr", "distilled")
 _OUR_MODULES = ("equate_srbench.regressor", "equate_srbench.baselines.e2e")
 _THREADS = (
     "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",

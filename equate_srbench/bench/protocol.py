@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field, JsonValue, TypeAdapter
 from pydantic.dataclasses import dataclass
+from sklearn.metrics import r2_score
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
@@ -212,6 +213,7 @@ def run_task(task: Task) -> dict[str, Any]:
         "rows_sha256": _digest(data),
         "notes": list(data.notes),
         "trace": _trace(estimator),
+        "teacher": _teacher(estimator, rows),
         "device": _device(estimator),
         "status": "ok",
     }
@@ -242,6 +244,22 @@ def _trace(estimator: Any) -> list[tuple[float, float]] | None:
     best = tried[tried["r2"] > tried["r2"].cummax().shift(fill_value=-np.inf)]
     kept = np.unique(np.linspace(0, len(best) - 1, min(len(best), _MOST_TRACE)).astype(int))
     return [(float(s), float(r)) for s, r in best[["seconds", "r2"]].to_numpy()[kept]]
+
+
+def _teacher(estimator: Any, rows: Split) -> dict[str, Any] | None:
+    """What a method with a smooth teacher says about it; the fit is over, so test rows may too."""
+    if hasattr(estimator, "teacher_"):
+        found = {
+            **estimator.strengths_,
+            "fidelity": estimator.fidelity_,
+            "r2_test": float(r2_score(rows.y_test, estimator.teacher_.predict(rows.X_test))),
+        }
+    else:
+        diagnostics = getattr(estimator, "diagnostics_", None)
+        found = diagnostics.get("teacher") if isinstance(diagnostics, dict) else None
+    if found is None:
+        return None
+    return {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in found.items()}
 
 
 def _device(estimator: Any) -> str:

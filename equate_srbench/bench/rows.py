@@ -71,6 +71,9 @@ class Row(BaseModel):
         How that was decided, None if there was nothing to compare.
     trace : list of [seconds, R2 on the fit rows] or None
         Best so far each time it improved, where the method tells.
+    teacher : dict or None
+        What a method with a smooth teacher says about it: the strengths, or whether it was used;
+        the student's fidelity and the teacher's own test R2 where there are such.
     provenance : Provenance
     """
 
@@ -107,6 +110,7 @@ class Row(BaseModel):
     solved: bool | None = None
     solved_reason: str | None = None
     trace: list[tuple[float, float]] | None = None
+    teacher: dict[str, JsonValue] | None = None
     provenance: Provenance
 
 
@@ -232,14 +236,15 @@ class RowStore:
         Returns
         -------
         DataFrame
-            ``settings``, ``notes`` and ``trace`` as JSON text, provenance in columns of its own.
-            Whole numbers and truth values that may be missing have pandas' nullable types.
+            ``settings``, ``notes``, ``trace`` and ``teacher`` as JSON text, provenance in columns
+            of its own. Whole numbers and truth values that may be missing have pandas'
+            nullable types.
         """
         import pandas as pd  # not needed by the many processes that only write
 
         rows = []
         for row in self:
-            for name in ("settings", "notes", "trace"):
+            for name in ("settings", "notes", "trace", "teacher"):
                 row[name] = json.dumps(row[name], sort_keys=True)
             rows.append({**row, **row.pop("provenance")})
         fields = [name for name in Row.model_fields if name != "provenance"]

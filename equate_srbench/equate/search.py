@@ -60,6 +60,8 @@ class Search:
     ----------
     rows : ndarray of shape (n_all_rows, n_columns) or None
         Set it where the archive has a sample of the rows: an answer is defined on all of them.
+    notes : dict
+        What else should stand in ``diagnostics``.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Search:
         self.backbone, self.device, self.describe = backbone, device, describe
         self.adapted = NeuralResult()
         self.rows: NDArray[np.float64] | None = None
+        self.notes: dict[str, Any] = {}
         self._lengths: dict[int, float] = {}
         self._defined: dict[int, bool] = {}
         #: Values of every column in other combinations: where a formula should be tame too.
@@ -228,6 +231,7 @@ class Search:
             "flip_rate": found.flip_rate,
             "validity_rate": found.validity_rate,
             "rank_correlation": found.rank_correlation,
+            **self.notes,
         }
 
 

@@ -21,6 +21,7 @@ _STYLES = {
     "equate-fast": Style("EQUATE fast", "#8FBFE0", "P"),
     "e2e": Style("E2E", "#E69F00", "^"),
     "tpsr": Style("TPSR (TFS)", "#D55E00", "v"),
+    "distilled": Style("smooth teacher, EQUATE fast", "#66A61E", "p"),
     "itea": Style("ITEA", "#009E73", "D"),
     "operon": Style("Operon", "#CC79A7", "X"),
     "gplearn": Style("gplearn", "#B8A800", "<"),

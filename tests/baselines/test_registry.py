@@ -37,6 +37,16 @@ def test__make__presets__are_set_with_time_and_seed(name, preset):
     assert (est.preset, est.max_time, est.random_state, est.lam) == (preset, 3.0, 7, 0.5)
 
 
+def test__make__student__is_a_method_in_its_turn():
+    """By name, or with parameters of its own, as JSON can say it."""
+    est = registry.make("distilled", max_time=9.0, random_state=7, jacobian=[0.0])
+    assert (est.student.preset, est.max_time, est.jacobian) == ("fast", 9.0, [0.0])
+    named = registry.make("distilled", student={"method": "equate", "lam": 0.5})
+    assert (named.student.preset, named.student.lam) == ("default", 0.5)
+    with pytest.raises(ValueError, match="unknown method 'equat'"):
+        registry.make("distilled", student="equat")
+
+
 def test__make__estimator_without_seed_and_time__goes_without():
     """A reference point takes no parameters it does not know."""
     est = registry.make("linear", max_time=3.0, random_state=7)

@@ -184,3 +184,14 @@ def test__seeds__srbench__ten_different():
     """The seeds of SRBench's ground-truth track."""
     assert len(set(SEEDS)) == 10
     assert load_suite("groundtruth").srbench
+
+
+def test__run_task__distilled__row_tells_about_the_teacher():
+    """Strengths, fidelity and the teacher's own accuracy travel with the row."""
+    settings = {"student": "linear", "jacobian": [0.1], "lipschitz": [0.0]}
+    task = Task(suite="quick", dataset="steam", method="distilled", settings=settings, max_time=5.0)
+    row = run_task(task)
+    assert row["status"] == "ok"
+    assert set(row["teacher"]) == {"jacobian", "lipschitz", "fidelity", "r2_test"}
+    assert row["teacher"]["jacobian"] == 0.1
+    assert run_task(Task(suite="quick", dataset="steam", method="linear"))["teacher"] is None

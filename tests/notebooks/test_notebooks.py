@@ -24,7 +24,7 @@ QUICK = "01_fit_your_data"
 def test__notebooks__each__has_smoke_parameters() -> None:
     """A new notebook is run by these tests, or fails here."""
     assert list(SMOKE) == NAMES
-    assert len(NAMES) == 7
+    assert len(NAMES) == 8
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,0 +1,1 @@
+"""Networks with a penalised gradient, which teach a student smoother labels than the data's."""

@@ -1,0 +1,168 @@
+"""Which of many teachers has the best student, in a bounded time: successive halving."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.metrics import r2_score
+
+Array = NDArray[np.float64]
+
+#: A round keeps one in so many.
+FACTOR = 3
+#: Least seconds for a student: in less, what it answers says little about its teacher.
+MIN_SECONDS = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One student of one teacher, judged on rows that neither of them was fitted to.
+
+    Attributes
+    ----------
+    teacher : int
+        Place of the teacher in the list.
+    round : int
+        From 0 on.
+    student_r2 : float
+        Against the true target: what decides.
+    fidelity : float
+        R2 of the student against its teacher's labels.
+    teacher_r2 : float
+        Of the teacher against the true target.
+    seconds : float
+        Of the student's fit.
+    """
+
+    teacher: int
+    round: int
+    student_r2: float
+    fidelity: float
+    teacher_r2: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Rows to learn from and rows to judge by, all of them given to ``fit``."""
+
+    X: Any
+    y: Array
+    X_held: Any
+    y_held: Array
+
+
+def choose(
+    teachers: Sequence[Any],
+    student: Any,
+    rows: Split,
+    seconds: float,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+) -> tuple[int, list[Trial]]:
+    """The teacher whose student predicts the true target best on the held rows.
+
+    A student with a parameter ``max_time`` is fitted in rounds. The rounds have equal shares of
+    the time, and each keeps the best third with three times the seconds per student, so that
+    bad teachers cost little and good ones are judged by a student that had time. Where not even
+    ``MIN_SECONDS`` are there for each, the last of the list are left out, and the same holds
+    for a student without a time limit once the time is up: it has one round.
+
+    Parameters
+    ----------
+    teachers : sequence of fitted regressors
+        Trained on the rows to learn from; those to try first come first.
+    student : regressor
+        Cloned for every trial.
+    rows : Split
+    seconds : float
+        For all students together.
+    clock : callable, default=time.monotonic
+
+    Returns
+    -------
+    best : int
+        Place in ``teachers``.
+    trials : list of Trial
+        In their order.
+    """
+    if len(teachers) == 1:
+        return 0, []
+    labels = [(t.predict(rows.X), t.predict(rows.X_held)) for t in teachers]
+    timed = "max_time" in student.get_params(deep=False)
+    left = list(range(len(teachers)))
+    n_rounds, end = 1, clock() + seconds
+    if timed:
+        left = left[: max(2, int(seconds / _rounds(len(left)) / MIN_SECONDS))]
+        n_rounds = _rounds(len(left))
+    share = seconds / n_rounds
+    trials: list[Trial] = []
+    for number in range(n_rounds):
+        for place in left:
+            if clock() >= end and any(t.round == number for t in trials):
+                break
+            pupil = clone(student)
+            if timed:
+                most = min(float(student.max_time), max(share / len(left), MIN_SECONDS))
+                pupil.set_params(max_time=most)
+            trials.append(_trial(place, number, pupil, labels[place], rows, clock))
+        ranked = sorted(
+            (t for t in trials if t.round == number), key=lambda t: (-t.student_r2, t.teacher)
+        )
+        left = [t.teacher for t in ranked[: math.ceil(len(ranked) / FACTOR)]]
+        if len(left) == 1:
+            break
+    return left[0], trials
+
+
+def _rounds(n: int) -> int:
+    """Rounds until one of ``n`` is left, when each keeps one in ``FACTOR``."""
+    return math.ceil(math.log(n, FACTOR) - 1e-9)
+
+
+def _trial(
+    place: int,
+    number: int,
+    pupil: Any,
+    labels: tuple[Array, Array],
+    rows: Split,
+    clock: Callable[[], float],
+) -> Trial:
+    begin = clock()
+    pupil.fit(rows.X, labels[0])
+    seconds = clock() - begin
+    answer = np.asarray(pupil.predict(rows.X_held), dtype=np.float64)
+    return Trial(
+        teacher=place,
+        round=number,
+        student_r2=r2(rows.y_held, answer),
+        fidelity=r2(labels[1], answer),
+        teacher_r2=r2(rows.y_held, labels[1]),
+        seconds=seconds,
+    )
+
+
+def r2(wanted: Array, answer: Array) -> float:
+    """R2; minus infinity for an answer that is not finite, 0 or that for a constant target."""
+    if not np.isfinite(answer).all() or len(wanted) < 2:
+        return -math.inf
+    return float(r2_score(wanted, answer))
+
+
+def table(teachers: Sequence[Any], trials: Sequence[Trial]) -> pd.DataFrame:
+    """Trials with the strengths of their teachers."""
+    rows = [
+        (t.round, teachers[t.teacher].jacobian, teachers[t.teacher].lipschitz, t.student_r2,
+         t.fidelity, t.teacher_r2, t.seconds)
+        for t in trials
+    ]  # fmt: skip
+    names = ["round", "jacobian", "lipschitz", "student_r2", "fidelity", "teacher_r2", "seconds"]
+    return pd.DataFrame(rows, columns=names)
