@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+import os
 import warnings
 from collections.abc import Callable
 from typing import Any, Self
@@ -54,8 +55,9 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
     preset : {"default", "paper", "fast"}, default="default"
         ``paper``: backbone and gradient ascent only, as published; stops at fit R2 > .99.
         ``default``: adds edits. ``fast``: the same with at most 2 seconds.
-    backbone : str, default="compact"
-        Name of a shipped checkpoint, or path of one.
+    backbone : str or path-like, default="compact"
+        Name of a shipped checkpoint, or path of one, such as Meta's E2E weights as ``equate
+        convert`` writes them.
     device : {"auto", "cpu", "cuda"} or str, default="auto"
         Device of the networks; ``auto`` is CUDA where there is one.
     lam : float, default=0.1
@@ -124,7 +126,7 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
     _parameter_constraints: dict[str, Any] = {  # noqa: RUF012 - scikit-learn's protocol
         "max_time": [Interval(numbers.Real, 0, None, closed="neither")],
         "preset": [StrOptions({"default", "paper", "fast"})],
-        "backbone": [str],
+        "backbone": [str, os.PathLike],
         "device": [str],
         "lam": [Interval(numbers.Real, 0, None, closed="left")],
         "max_features": [Interval(numbers.Integral, 1, None, closed="left")],
@@ -137,7 +139,7 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         self,
         max_time: float = 60,
         preset: str = "default",
-        backbone: str = "compact",
+        backbone: str | os.PathLike[str] = "compact",
         device: str = "auto",
         lam: float = 0.1,
         max_features: int = 10,

@@ -32,7 +32,6 @@ RELEASE_HEADS, RELEASE_LENGTH = 16, 200
 _KINDS = ("_parameters", "_buffers", "_modules")
 _MOST_MODULES = 20_000
 _LARGEST_SIZE = 1 << 15
-_LEAST_BYTES = 2  # of a number
 _TIED = "decoder.proj.weight"
 _TABLE = "decoder.embeddings.weight"
 
@@ -260,7 +259,8 @@ def _read(
     """All weights in float32, tables in the order of this package's words."""
     sizes = {name: math.prod(ref.shape) for name, ref in found.tensors.items() if name != _TIED}
     # a file could name one storage thousands of times; true ones do so for the tied table only
-    if _LEAST_BYTES * sum(sizes.values()) > file.size:
+    stored = {found.tensors[name].storage for name in sizes}
+    if sum(sizes.values()) > sum(storage.numel for storage in stored):
         raise CheckpointError(f"{file.path}: its weights share their numbers")
     rows = _rows(file.path, found.words, E2EVocabulary().words)
     float_rows = _rows(file.path, found.float_words, float_tokens().words)

@@ -85,7 +85,8 @@ def propose(
     -------
     NeuralResult
     """
-    longest = min(settings.max_length, backbone.config.max_length)
+    config = backbone.config
+    longest = min(settings.max_length * config.token_factor, config.max_length)
     settings = replace(settings, max_length=longest)
     # processor time: a busy machine must not change what a seed finds
     deadline = deadline.within(settings.seconds, time.thread_time)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from operator import attrgetter
@@ -52,7 +53,8 @@ class Search:
         On the fit rows.
     rng : numpy Generator
     preset : {"default", "paper", "fast"}
-    backbone, device : str
+    backbone : str or path-like
+    device : str
     describe : callable
         Tree of the archive -> text in the user's names and units, and complexity of that.
 
@@ -68,7 +70,7 @@ class Search:
         *,
         rng: np.random.Generator,
         preset: str,
-        backbone: str,
+        backbone: str | os.PathLike[str],
         device: str,
         describe: Callable[[Tree], tuple[str, int]],
     ) -> None:

@@ -32,7 +32,7 @@ class EquateSettings:
     cap : int
         Most quadruples kept.
     max_length : int
-        Most tokens of a decoded formula.
+        Most tokens of a decoded formula in the compact vocabulary; E2E's takes five times as many.
     finetune : {"frozen"}
         Which weights are trained (see ``finetune.STRATEGIES``): ``frozen`` = the new modules and
         a copy of the decoder's last layer.
