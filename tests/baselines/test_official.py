@@ -74,7 +74,7 @@ def assert_string_is_the_model(est, X):
     text = str(est.equation_)
     predicted = est.predict(X)
     assert np.isfinite(predicted).all()
-    again = Equation.from_string(text, est.equation_.names).predict(X.to_numpy())
+    again = Equation.from_string(text, est.equation_.feature_names).predict(X.to_numpy())
     np.testing.assert_allclose(again, predicted, rtol=1e-9)
     assert model(est, X.set_axis([f"c{i}" for i in range(len(names))], axis=1))
 
