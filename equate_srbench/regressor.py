@@ -5,7 +5,7 @@ from __future__ import annotations
 import numbers
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -21,6 +21,7 @@ from equate_srbench.clock import Deadline
 from equate_srbench.equate import search
 from equate_srbench.equate.archive import Archive
 from equate_srbench.equate.problem import Problem, bad_columns, prepare
+from equate_srbench.equate.settings import CHOICES, EquateSettings, preset
 from equate_srbench.equate.trajectory import TrajectoryRow, embeddings, to_frame
 from equate_srbench.expr.equation import Equation
 from equate_srbench.expr.errors import FormulaError
@@ -73,6 +74,13 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
     random_state : int, RandomState instance or None, default=None
         Same seed, same data, same result, as long as ``max_time`` is not what ends the fit or one
         of its phases: the neural part has a quarter of it, counted in processor time.
+    finetune : {"frozen", "full", "lora", "random"}, default="frozen"
+        Which weights of the backbone are trained on the table: its decoder's last layer, all,
+        low-rank adapters in the decoder, or the last layer of one with random weights. What was
+        published and works best is ``frozen``; the others are there to compare it with.
+    settings : dict or None, default=None
+        Fields of ``equate.settings.EquateSettings`` to change in the preset, such as
+        ``{"steps": 5, "joint": "shift"}``; for studies of the method.
 
     Attributes
     ----------
@@ -133,6 +141,8 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         "select": [StrOptions({"best", "accurate"})],
         "on_progress": [callable, None],
         "random_state": ["random_state"],
+        "finetune": [StrOptions(set(CHOICES["finetune"]))],
+        "settings": [Mapping, None],
     }
 
     def __init__(
@@ -146,6 +156,8 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         select: str = "best",
         on_progress: Callable[[Progress], bool | None] | None = None,
         random_state: int | np.random.RandomState | None = None,
+        finetune: str = "frozen",
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
         self.max_time = max_time
         self.preset = preset
@@ -156,6 +168,8 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         self.select = select
         self.on_progress = on_progress
         self.random_state = random_state
+        self.finetune = finetune
+        self.settings = settings
 
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
@@ -213,11 +227,19 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
     def _seconds(self) -> float:
         return min(float(self.max_time), 2.0) if self.preset == "fast" else float(self.max_time)
 
+    def _phases(self) -> EquateSettings:
+        """The preset's settings with what was changed."""
+        changes = dict(self.settings or {})
+        if "finetune" in changes:
+            raise ValueError("settings has 'finetune': give the parameter of that name instead")
+        return preset(self.preset).changed({"finetune": self.finetune, **changes})
+
     def _make_search(self, archive: Archive, rng: np.random.Generator) -> search.Search:
         return search.Search(
             archive,
             rng=rng,
             preset=self.preset,
+            phases=self._phases(),
             backbone=self.backbone,
             device=self.device,
             describe=self._describe,
@@ -226,6 +248,7 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
     def _prepare(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> Problem:
         """Check everything that was given, before any time is spent."""
         checkpoint.describe(self.backbone)
+        self._phases()
         search.pick_device(self.device)
         X, y = self._validated(X, y, y_numeric=True)
         y = np.asarray(y, dtype=np.float64)

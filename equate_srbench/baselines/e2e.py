@@ -34,7 +34,7 @@ class BackboneRegressor(EquateRegressor):
     _parameter_constraints: dict[str, Any] = {  # noqa: RUF012 - scikit-learn's protocol
         name: rule
         for name, rule in EquateRegressor._parameter_constraints.items()
-        if name != "preset"
+        if name not in ("preset", "finetune", "settings")  # nothing is trained
     }
 
 

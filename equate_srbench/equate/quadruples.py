@@ -42,11 +42,14 @@ class Bags:
     memory : Tensor of shape (bags, rows, width)
         Zero where ``mask`` is False.
     mask : bool Tensor of shape (bags, rows)
+    points : Tensor of shape (bags, rows, features)
+        What the encoder read.
     """
 
     views: tuple[View, ...]
     memory: Tensor
     mask: Tensor
+    points: Tensor
 
     def __len__(self) -> int:
         return len(self.views)
@@ -114,7 +117,7 @@ def encode_bags(
     device = next(backbone.parameters()).device
     longest = max(map(len, subsets))
     views: list[View] = []
-    memories, masks = [], []
+    memories, masks, inputs = [], [], []
     for first in range(0, len(subsets), _SUBSETS_PER_CALL):
         if first and deadline is not None and deadline.over:
             break
@@ -123,8 +126,9 @@ def encode_bags(
         )
         views += found
         masks.append(mask.to(device))
-        memories.append(backbone.encode(points.to(device), masks[-1]))
-    return Bags(tuple(views), torch.cat(memories), torch.cat(masks))
+        inputs.append(points.to(device))
+        memories.append(backbone.encode(inputs[-1], masks[-1]))
+    return Bags(tuple(views), torch.cat(memories), torch.cat(masks), torch.cat(inputs))
 
 
 def _points(

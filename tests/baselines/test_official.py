@@ -88,7 +88,7 @@ def test__fit__weights_of_e2e__strings_are_predictions(network, table, name):
     assert_string_is_the_model(est, table[0])
     assert "backbone" in set(est.candidates_["source"])
     assert clone(est).get_params()["backbone"] == network
-    again = pickle.loads(pickle.dumps(est))
+    again = pickle.loads(pickle.dumps(est))  # noqa: S301 - our own
     assert np.array_equal(again.predict(table[0]), est.predict(table[0]))
 
 
