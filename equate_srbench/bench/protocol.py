@@ -212,6 +212,7 @@ def run_task(task: Task) -> dict[str, Any]:
         "rows_sha256": _digest(data),
         "notes": list(data.notes),
         "trace": _trace(estimator),
+        "diagnostics": _diagnostics(estimator),
         "device": _device(estimator),
         "status": "ok",
     }
@@ -242,6 +243,14 @@ def _trace(estimator: Any) -> list[tuple[float, float]] | None:
     best = tried[tried["r2"] > tried["r2"].cummax().shift(fill_value=-np.inf)]
     kept = np.unique(np.linspace(0, len(best) - 1, min(len(best), _MOST_TRACE)).astype(int))
     return [(float(s), float(r)) for s, r in best[["seconds", "r2"]].to_numpy()[kept]]
+
+
+def _diagnostics(estimator: Any) -> dict[str, float] | None:
+    """The single numbers of ``diagnostics_``, where there is such a record."""
+    told = getattr(estimator, "diagnostics_", None)
+    if not isinstance(told, dict):
+        return None
+    return {str(k): float(v) for k, v in told.items() if isinstance(v, (int, float))}
 
 
 def _device(estimator: Any) -> str:

@@ -71,6 +71,9 @@ class Row(BaseModel):
         How that was decided, None if there was nothing to compare.
     trace : list of [seconds, R2 on the fit rows] or None
         Best so far each time it improved, where the method tells.
+    diagnostics : dict of str to float, or None
+        What the method says about its search in single numbers, such as the flip rate of the
+        gradient ascent; None where it says nothing.
     provenance : Provenance
     """
 
@@ -107,6 +110,7 @@ class Row(BaseModel):
     solved: bool | None = None
     solved_reason: str | None = None
     trace: list[tuple[float, float]] | None = None
+    diagnostics: dict[str, Score] | None = None
     provenance: Provenance
 
 
