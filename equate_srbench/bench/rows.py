@@ -236,14 +236,15 @@ class RowStore:
         Returns
         -------
         DataFrame
-            ``settings``, ``notes`` and ``trace`` as JSON text, provenance in columns of its own.
-            Whole numbers and truth values that may be missing have pandas' nullable types.
+            ``settings``, ``notes``, ``trace`` and ``diagnostics`` as JSON text, provenance in
+            columns of its own. Whole numbers and truth values that may be missing have pandas'
+            nullable types.
         """
         import pandas as pd  # not needed by the many processes that only write
 
         rows = []
         for row in self:
-            for name in ("settings", "notes", "trace"):
+            for name in ("settings", "notes", "trace", "diagnostics"):
                 row[name] = json.dumps(row[name], sort_keys=True)
             rows.append({**row, **row.pop("provenance")})
         fields = [name for name in Row.model_fields if name != "provenance"]
