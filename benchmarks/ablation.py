@@ -7,8 +7,10 @@
 started again at any time: 19 variants on 21 data sets with 3 seeds, about 2 hours of a free core
 (1 second of processor time where the backbone's first formulas are exact, 5 to 12 elsewhere).
 Variants of the published part do equal work, whatever the machine is busy with; those with edits,
-which always go on until the time is up, have 8 seconds. ``publish`` writes tables, pictures and rows; what stands between the marks of a
-study in the page (the reading of its figures) is kept.
+which always go on until the time is up, have 8 seconds.
+
+``publish`` writes tables, pictures and rows; what stands between the marks of a study in the page
+(the reading of its figures) is kept.
 """
 
 from __future__ import annotations
