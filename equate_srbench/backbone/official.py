@@ -21,8 +21,9 @@ from torch import Tensor
 from equate_srbench.backbone import checkpoint
 from equate_srbench.backbone.checkpoint import CheckpointError
 from equate_srbench.backbone.config import BackboneConfig
-from equate_srbench.backbone.foreign import TensorRef, Thing, TorchFile
+from equate_srbench.backbone.foreign import TorchFile
 from equate_srbench.backbone.network import Backbone
+from equate_srbench.backbone.pickled import TensorRef, Thing
 from equate_srbench.expr.vocabulary import E2EVocabulary, float_tokens
 
 PARTS = ("embedder", "encoder", "decoder")

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from equate_srbench.backbone import foreign
 from equate_srbench.backbone.checkpoint import CheckpointError
-from equate_srbench.backbone.foreign import TensorRef, Thing, TorchFile
+from equate_srbench.backbone.foreign import TorchFile
 from equate_srbench.backbone.official import convert
+from equate_srbench.backbone.pickled import Machine, TensorRef, Thing
 
 GLOBAL_TENSOR = b"ctorch._utils\n_rebuild_tensor_v2\n"
 
@@ -124,7 +124,7 @@ def test__convert__pickle_that_calls__is_refused_and_nothing_runs(tmp_path, name
 def test__machine__calls_by_any_opcode__stay_things(tmp_path, opcodes):
     """NEWOBJ, REDUCE and BUILD alike."""
     canary = tmp_path / "canary"
-    found = foreign.Machine(program(opcodes % text(f"touch {canary}"))).run()
+    found = Machine(program(opcodes % text(f"touch {canary}"))).run()
     assert isinstance(found, Thing)
     assert found.name == "os system"
     assert not canary.exists()
@@ -178,13 +178,13 @@ def test__convert__memo_of_four_billion_places__takes_none(tmp_path):
 @pytest.mark.parametrize("opcodes", [b")" + b"\x85" * 400_000, b"]" * 200_000 + b"a" * 199_999])
 def test__machine__deeply_nested__comes_and_goes(opcodes):
     """No recursion, neither to build it nor to forget it."""
-    foreign.Machine(program(opcodes)).run()
+    Machine(program(opcodes)).run()
 
 
 def test__machine__key_that_takes_forever_to_hash__goes_by_identity():
     """Sixty doublings of a tuple have 2**60 leaves."""
     doubled = b")" + b"q\x00h\x00\x86" * 60
-    found = foreign.Machine(program(b"}" + doubled + b"Ns")).run()
+    found = Machine(program(b"}" + doubled + b"Ns")).run()
     assert [type(key) for key in found] == [Thing]
 
 
@@ -231,7 +231,7 @@ def test__read__tensor_that_does_not_fit_its_storage__is_refused(
 def test__machine__tensor_that_is_none__is_refused(opcodes):
     """Before any storage is looked for."""
     with pytest.raises(ValueError, match="a tensor that is none"):
-        foreign.Machine(program(opcodes)).run()
+        Machine(program(opcodes)).run()
 
 
 def test__open__compressed_bomb__is_refused(tmp_path):
