@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numbers
+import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, Self
 
@@ -21,6 +22,7 @@ from equate_srbench.clock import Deadline
 from equate_srbench.equate import search
 from equate_srbench.equate.archive import Archive
 from equate_srbench.equate.problem import Problem, bad_columns, prepare
+from equate_srbench.equate.settings import CHOICES, EquateSettings, preset
 from equate_srbench.equate.trajectory import TrajectoryRow, embeddings, to_frame
 from equate_srbench.expr.equation import Equation
 from equate_srbench.expr.errors import FormulaError
@@ -57,8 +59,9 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
     preset : {"default", "paper", "fast"}, default="default"
         ``paper``: backbone and gradient ascent only, as published; stops at fit R2 > .99.
         ``default``: adds edits. ``fast``: the same with at most 2 seconds.
-    backbone : str, default="compact"
-        Name of a shipped checkpoint, or path of one.
+    backbone : str or path-like, default="compact"
+        Name of a shipped checkpoint, or path of one, such as Meta's E2E weights as ``equate
+        convert`` writes them.
     device : {"auto", "cpu", "cuda"} or str, default="auto"
         Device of the networks; ``auto`` is CUDA where there is one.
     lam : float, default=0.1
@@ -79,6 +82,13 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         labels suggests formulas, if rows held back say that this helps; finding that out takes up
         to two fifths of the time. ``diagnostics_["teacher"]`` has the verdict. ``auto`` chooses
         the strength; it is off unless asked for.
+    finetune : {"frozen", "full", "lora", "random"}, default="frozen"
+        Which weights of the backbone are trained on the table: its decoder's last layer, all,
+        low-rank adapters in the decoder, or the last layer of one with random weights. What was
+        published and works best is ``frozen``; the others are there to compare it with.
+    settings : dict or None, default=None
+        Fields of ``equate.settings.EquateSettings`` to change in the preset, such as
+        ``{"steps": 5, "joint": "shift"}``; for studies of the method.
 
     Attributes
     ----------
@@ -132,7 +142,7 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
     _parameter_constraints: dict[str, Any] = {  # noqa: RUF012 - scikit-learn's protocol
         "max_time": [Interval(numbers.Real, 0, None, closed="neither")],
         "preset": [StrOptions({"default", "paper", "fast"})],
-        "backbone": [str],
+        "backbone": [str, os.PathLike],
         "device": [str],
         "lam": [Interval(numbers.Real, 0, None, closed="left")],
         "max_features": [Interval(numbers.Integral, 1, None, closed="left")],
@@ -140,13 +150,15 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         "on_progress": [callable, None],
         "random_state": ["random_state"],
         "teacher": [StrOptions({"auto"}), SmoothTeacher, None],
+        "finetune": [StrOptions(set(CHOICES["finetune"]))],
+        "settings": [Mapping, None],
     }
 
     def __init__(
         self,
         max_time: float = 60,
         preset: str = "default",
-        backbone: str = "compact",
+        backbone: str | os.PathLike[str] = "compact",
         device: str = "auto",
         lam: float = 0.1,
         max_features: int = 10,
@@ -154,6 +166,8 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         on_progress: Callable[[Progress], bool | None] | None = None,
         random_state: int | np.random.RandomState | None = None,
         teacher: SmoothTeacher | str | None = None,
+        finetune: str = "frozen",
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
         self.max_time = max_time
         self.preset = preset
@@ -165,6 +179,8 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         self.on_progress = on_progress
         self.random_state = random_state
         self.teacher = teacher
+        self.finetune = finetune
+        self.settings = settings
 
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
@@ -225,11 +241,19 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
     def _seconds(self) -> float:
         return min(float(self.max_time), 2.0) if self.preset == "fast" else float(self.max_time)
 
+    def _phases(self) -> EquateSettings:
+        """The preset's settings with what was changed."""
+        changes = dict(self.settings or {})
+        if "finetune" in changes:
+            raise ValueError("settings has 'finetune': give the parameter of that name instead")
+        return preset(self.preset).changed({"finetune": self.finetune, **changes})
+
     def _make_search(self, archive: Archive, rng: np.random.Generator) -> search.Search:
         return search.Search(
             archive,
             rng=rng,
             preset=self.preset,
+            phases=self._phases(),
             backbone=self.backbone,
             device=self.device,
             describe=self._describe,
@@ -238,6 +262,7 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
     def _prepare(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> Problem:
         """Check everything that was given, before any time is spent."""
         checkpoint.describe(self.backbone)
+        self._phases()
         search.pick_device(self.device)
         X, y = self._validated(X, y, y_numeric=True)
         y = np.asarray(y, dtype=np.float64)

@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import equate_srbench
+from equate_srbench.backbone import checkpoint
 from equate_srbench.cli import app
 from equate_srbench.expr.equation import Equation
 
@@ -207,3 +208,27 @@ def test__help__each_command__explains_itself() -> None:
         run = equate(*command, "--help")
         assert run.exit_code == 0
         assert "usage" in run.stdout.lower()
+
+
+FIXTURE = Path(__file__).parents[2] / "shared" / "fixtures" / "e2e_tiny"
+
+
+@pytest.mark.skipif(not FIXTURE.exists(), reason="the shared E2E fixture is not here")
+def test__convert__model_of_the_release__says_what_it_is(here: Path) -> None:
+    """Depths, widths, heads, parameters and hash; the file is a backbone."""
+    found = equate("convert", str(FIXTURE / "model1.pt"), "e2e.safetensors")
+    assert found.exit_code == 0
+    for line in ("2 encoder, 3 decoder", "4 encoder, 4 decoder", "707,404"):
+        assert line in found.stdout
+    assert checkpoint.describe(here / "e2e.safetensors")["sha256"] in found.stdout
+
+
+def test__convert__no_weights__one_line(here: Path) -> None:
+    """A text file, and none; nothing is written."""
+    (here / "model1.pt").write_text("hello")
+    for name in ("model1.pt", "missing.pt"):
+        found = equate("convert", name, "out")
+        assert found.exit_code == 2
+        assert name in found.stderr
+        assert "Traceback" not in found.stderr
+        assert not (here / "out").exists()

@@ -92,7 +92,7 @@ def save(
     return header["sha256"]
 
 
-def load(path_or_name: str | Path, device: str | torch.device = "cpu") -> Backbone:
+def load(path_or_name: str | os.PathLike[str], device: str | torch.device = "cpu") -> Backbone:
     """A backbone in float32, read once per process.
 
     All callers share the one object, whose weights are frozen and in evaluation mode: copy it
@@ -117,17 +117,29 @@ def load(path_or_name: str | Path, device: str | torch.device = "cpu") -> Backbo
         return _load(path, stat.st_mtime_ns, stat.st_size, torch.device(device))
 
 
-def describe(path_or_name: str | Path) -> dict[str, Any]:
+def describe(path_or_name: str | os.PathLike[str]) -> dict[str, Any]:
     """What the header says: ``config``, ``words``, ``card`` and ``sha256``; raises as ``load``."""
     path = locate(path_or_name)
     try:
         with safe_open(path, framework="pt") as file:
             return _read_header(path, file.metadata())
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: not a safetensors file ({error})") from error
+        raise _unreadable(path, error) from error
 
 
-def locate(path_or_name: str | Path) -> Path:
+def _unreadable(path: Path, error: Exception) -> CheckpointError:
+    """What to say of a file that is no safetensors file."""
+    with path.open("rb") as file:
+        is_zip = file.read(4) == b"PK\3\4"
+    if is_zip:
+        advice = (
+            "a file of torch.save; make it a backbone with `equate convert FILE OUT.safetensors`"
+        )
+        return CheckpointError(f"{path}: not a safetensors file but {advice}")
+    return CheckpointError(f"{path}: not a safetensors file ({error})")
+
+
+def locate(path_or_name: str | os.PathLike[str]) -> Path:
     """The file of a checkpoint, or of a name; raises FileNotFoundError as ``load``."""
     name = str(path_or_name)
     path = SHIPPED.get(name, Path(path_or_name)).resolve()
@@ -149,7 +161,7 @@ def _load(path: Path, changed: int, size: int, device: torch.device) -> Backbone
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             text = file.metadata()
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: not a safetensors file ({error})") from error
+        raise _unreadable(path, error) from error
     if _digest(text, tensors) != header["sha256"]:
         raise CheckpointError(f"{path}: contents do not match the recorded SHA-256")
     # Shared by all: a caller in inference mode must not leave weights that others cannot train by.

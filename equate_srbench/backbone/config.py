@@ -96,6 +96,14 @@ class BackboneConfig:
         return 3 * (self.max_columns + 1) * self.token_dim
 
     @property
+    def token_factor(self) -> int:
+        """How many times the compact vocabulary's tokens a formula needs.
+
+        E2E spends three on a constant, and writes scale and offset wherever they can stand.
+        """
+        return 1 if self.vocabulary == "compact" else 5
+
+    @property
     def n_float_words(self) -> int:
         """Size of the encoder's vocabulary of float tokens."""
         return len(float_tokens().words)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -33,7 +34,8 @@ class BackboneRegressor(EquateRegressor):
     _parameter_constraints: dict[str, Any] = {  # noqa: RUF012 - scikit-learn's protocol
         name: rule
         for name, rule in EquateRegressor._parameter_constraints.items()
-        if name not in ("preset", "teacher")
+        # nothing is trained
+        if name not in ("preset", "teacher", "finetune", "settings")
     }
 
 
@@ -42,8 +44,9 @@ class E2ERegressor(BackboneRegressor):
 
     Every bag of at most 200 rows gives a greedy formula and some samples. All are ranked by their
     error on the fit rows as decoded, the best are refined, and the best refined one is the
-    answer. Candidates are read under both views of the compact backbone and, unlike in E2E, carry
-    a fitted outer scale and offset, because the compact backbone leaves those out.
+    answer. The compact backbone reads every bag in two views, converted weights of E2E in E2E's:
+    columns standardised by all fit rows, the target as it is. Unlike in E2E, candidates carry a
+    fitted outer scale and offset, because the compact backbone leaves those out.
 
     Parameters
     ----------
@@ -85,7 +88,7 @@ class E2ERegressor(BackboneRegressor):
     def __init__(
         self,
         max_time: float = 60,
-        backbone: str = "compact",
+        backbone: str | os.PathLike[str] = "compact",
         device: str = "auto",
         n_bags: int = 10,
         n_samples: int = 10,

@@ -214,6 +214,7 @@ def run_task(task: Task) -> dict[str, Any]:
         "notes": list(data.notes),
         "trace": _trace(estimator),
         "teacher": _teacher(estimator, rows),
+        "diagnostics": _diagnostics(estimator),
         "device": _device(estimator),
         "status": "ok",
     }
@@ -260,6 +261,14 @@ def _teacher(estimator: Any, rows: Split) -> dict[str, Any] | None:
     if found is None:
         return None
     return {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in found.items()}
+
+
+def _diagnostics(estimator: Any) -> dict[str, float] | None:
+    """The single numbers of ``diagnostics_``, where there is such a record."""
+    told = getattr(estimator, "diagnostics_", None)
+    if not isinstance(told, dict):
+        return None
+    return {str(k): float(v) for k, v in told.items() if isinstance(v, (int, float))}
 
 
 def _device(estimator: Any) -> str:

@@ -74,6 +74,9 @@ class Row(BaseModel):
     teacher : dict or None
         What a method with a smooth teacher says about it: the strengths, or whether it was used;
         the student's fidelity and the teacher's own test R2 where there are such.
+    diagnostics : dict of str to float, or None
+        What the method says about its search in single numbers, such as the flip rate of the
+        gradient ascent; None where it says nothing.
     provenance : Provenance
     """
 
@@ -111,6 +114,7 @@ class Row(BaseModel):
     solved_reason: str | None = None
     trace: list[tuple[float, float]] | None = None
     teacher: dict[str, JsonValue] | None = None
+    diagnostics: dict[str, Score] | None = None
     provenance: Provenance
 
 
@@ -236,15 +240,15 @@ class RowStore:
         Returns
         -------
         DataFrame
-            ``settings``, ``notes``, ``trace`` and ``teacher`` as JSON text, provenance in columns
-            of its own. Whole numbers and truth values that may be missing have pandas'
-            nullable types.
+            ``settings``, ``notes``, ``trace``, ``teacher`` and ``diagnostics`` as JSON text,
+            provenance in columns of its own. Whole numbers and truth values that may be missing
+            have pandas' nullable types.
         """
         import pandas as pd  # not needed by the many processes that only write
 
         rows = []
         for row in self:
-            for name in ("settings", "notes", "trace", "teacher"):
+            for name in ("settings", "notes", "trace", "teacher", "diagnostics"):
                 row[name] = json.dumps(row[name], sort_keys=True)
             rows.append({**row, **row.pop("provenance")})
         fields = [name for name in Row.model_fields if name != "provenance"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -20,11 +20,13 @@ from equate_srbench.clock import Deadline
 from equate_srbench.equate.adamw import AdamW
 from equate_srbench.equate.evaluator import Evaluator
 from equate_srbench.equate.finetune import prepare
-from equate_srbench.equate.fusion import EquationEncoder, Fusion
+from equate_srbench.equate.fusion import EquationEncoder, Fusion, Shift
 from equate_srbench.equate.quadruples import Bags, Quadruple
 from equate_srbench.equate.settings import EquateSettings
 from equate_srbench.equate.trajectory import rank_correlation
 from equate_srbench.expr.vocabulary import Vocabulary
+
+_BAGS = 8  # encoded together
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,6 +74,8 @@ class Alignment(nn.Module):
         Of the initial weights; seed 0 by default. The global generator is never touched.
     gate : float, default=0.1
         Initial gate of the fusion; with 0 the decoder sees the plain memory.
+    joint, pooling : str
+        As in ``EquateSettings``.
     """
 
     def __init__(
@@ -80,12 +84,19 @@ class Alignment(nn.Module):
         generator: torch.Generator | None = None,
         *,
         gate: float = 0.1,
+        joint: str = "memory",
+        pooling: str = "attention",
     ) -> None:
         super().__init__()
+        width = config.encoder_dim
         with checkpoint.Uninitialised():
             self.equation = EquationEncoder(config.dim)
-            self.fusion = Fusion(config.encoder_dim, config.dim, heads=config.encoder_heads)
-            self.evaluator = Evaluator(config.encoder_dim)
+            self.fusion: Fusion | Shift = (
+                Shift(width, config.dim)
+                if joint == "shift"
+                else Fusion(width, config.dim, heads=config.encoder_heads)
+            )
+            self.evaluator = Evaluator(width, pooling=pooling)
         generator = generator or torch.Generator().manual_seed(0)
         for module in self.modules():
             norm = isinstance(module, nn.LayerNorm)
@@ -119,6 +130,8 @@ class Alignment(nn.Module):
         Returns
         -------
         Tensor of shape (batch, rows, width)
+            One row for joint "shift". Which rows are valid is ``fusion.embedding_mask(mask)``,
+            what the decoder makes formulas of ``fusion.decodable``.
         """
         embedded = F.embedding(formulas.body, backbone.decoder.embeddings.weight.detach())
         states = self.equation(embedded, formulas.lengths)
@@ -183,8 +196,10 @@ class Aligned:
     Attributes
     ----------
     backbone : Backbone
-        With this fit's own last decoder layer.
+        With this fit's own weights.
     modules : Alignment
+    bags : Bags
+        As its encoder sees them.
     losses : list of tuple of float
         Held-out (reconstruction, score) loss before training and after each epoch.
     rank_correlation : float
@@ -193,6 +208,7 @@ class Aligned:
 
     backbone: Backbone
     modules: Alignment
+    bags: Bags
     losses: list[tuple[float, float]]
     rank_correlation: float
 
@@ -245,10 +261,16 @@ class _Trainer:
     ) -> None:
         self.settings, self.generator, self.bags = settings, generator, bags
         device = bags.memory.device
-        self.backbone, layer = prepare(backbone, settings.finetune)
+        self.tuned = prepare(backbone, settings.finetune, generator, rank=settings.rank)
+        self.backbone = self.tuned.backbone
         seed = int(torch.randint(2**62, (1,), generator=generator, device=device))
         self.modules = (
-            Alignment(backbone.config, torch.Generator().manual_seed(seed))
+            Alignment(
+                backbone.config,
+                torch.Generator().manual_seed(seed),
+                joint=settings.joint,
+                pooling=settings.pooling,
+            )
             if initial is None
             else copy.deepcopy(initial)
         ).to(device)
@@ -257,9 +279,10 @@ class _Trainer:
         self.scores = torch.tensor([q.score for q in quadruples], device=device)
         self.weights = reconstruction_weights(self.scores, settings.sharpness, settings.floor)
         self.spread = max(float(self.scores.std(correction=0)), 1e-3)
-        self.trained = [*self.modules.parameters(), *layer]
+        new = [*self.modules.parameters(), *self.tuned.adapters]
+        self.trained = [*new, *self.tuned.weights]
         self.optimiser = AdamW(
-            [(list(self.modules.parameters()), settings.lr), (layer, settings.lr_decoder)],
+            [(new, settings.lr), (self.tuned.weights, settings.lr_decoder)],
             weight_decay=settings.weight_decay,
             clip=settings.clip,
         )
@@ -285,7 +308,24 @@ class _Trainer:
             for parameter, value in zip(self.trained, state, strict=True):
                 parameter.copy_(value)
         rho = rank_correlation(self._predict(self.held), self.scores[self.held].cpu().numpy())
-        return Aligned(self.backbone, self.modules, losses, rho)
+        return Aligned(self.backbone, self.modules, self._own_bags(), losses, rho)
+
+    @torch.no_grad()
+    def _own_bags(self) -> Bags:
+        """The bags as the trained encoder sees them."""
+        if not self.tuned.encoder:
+            return self.bags
+        parts = zip(self.bags.points.split(_BAGS), self.bags.mask.split(_BAGS), strict=True)
+        return replace(self.bags, memory=torch.cat([self.backbone.encode(*p) for p in parts]))
+
+    def _memory(self, part: Tensor) -> tuple[Tensor, Tensor]:
+        """Memories and masks of the bags of quadruples ``part``."""
+        bag = self.bag[part]
+        mask = self.bags.mask[bag]
+        if not self.tuned.encoder:
+            return self.bags.memory[bag], mask
+        each, place = bag.unique(return_inverse=True)
+        return self.backbone.encode(self.bags.points[each], self.bags.mask[each])[place], mask
 
     def _state(self) -> list[Tensor]:
         return [p.detach().clone() for p in self.trained]
@@ -319,7 +359,7 @@ class _Trainer:
         share = low + (high - low) * float(
             torch.rand((), generator=self.generator, device=part.device)
         )
-        memory, mask = self.bags.memory[self.bag[part]], self.bags.mask[self.bag[part]]
+        memory, mask = self._memory(part)
         count = math.ceil(share * min(memory.shape[1], self.settings.max_rows))
         memory, mask = keep_rows(memory, mask, count, self.generator)
         reconstruction, score = self._losses(part, memory, mask, self.generator)
@@ -332,9 +372,11 @@ class _Trainer:
     ) -> tuple[Tensor, Tensor]:
         formulas = self._formulas(part)
         embedding = self.modules.embed(self.backbone, memory, mask, formulas, generator)
+        read, valid = self.modules.fusion.decodable(embedding, memory, mask)
+        predicted = self.modules.evaluator(embedding, self.modules.fusion.embedding_mask(mask))
         return (
-            reconstruction_loss(self.backbone, embedding, mask, formulas, self.weights[part]),
-            score_loss(self.modules.evaluator(embedding, mask), self.scores[part], self.spread),
+            reconstruction_loss(self.backbone, read, valid, formulas, self.weights[part]),
+            score_loss(predicted, self.scores[part], self.spread),
         )
 
     def _formulas(self, part: Tensor) -> Formulas:
@@ -343,8 +385,8 @@ class _Trainer:
 
     def _rows(self, part: Tensor) -> tuple[Tensor, Tensor]:
         """The first ``max_rows`` rows of each example's bag: enough to judge by."""
-        rows = slice(self.settings.max_rows)
-        return self.bags.memory[self.bag[part], rows], self.bags.mask[self.bag[part], rows]
+        memory, mask = self._memory(part)
+        return memory[:, : self.settings.max_rows], mask[:, : self.settings.max_rows]
 
     @torch.no_grad()
     def _held_loss(self) -> tuple[float, float]:
@@ -360,7 +402,8 @@ class _Trainer:
             return np.zeros(0, dtype=np.float32)
         memory, mask = self._rows(part)
         embedding = self.modules.embed(self.backbone, memory, mask, self._formulas(part))
-        predicted: Tensor = self.modules.evaluator(embedding, mask).mean(0)
+        valid = self.modules.fusion.embedding_mask(mask)
+        predicted: Tensor = self.modules.evaluator(embedding, valid).mean(0)
         return predicted.cpu().numpy()
 
     def _centre(self) -> None:

@@ -8,13 +8,15 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from equate_srbench.equate.fusion import masked_mean
+
 
 class Evaluator(nn.Module):
     """Learned-query attention pools, then several small MLPs (heads) that predict the score.
 
     Pooling by attention and not by the mean, because the gradient of a mean is one and the same
     shift of every row, to which the decoder's attention patterns are blind: each layer would
-    only see one constant added.
+    only see one constant added. ``pooling="mean"`` is there to show it.
 
     Parameters
     ----------
@@ -26,14 +28,23 @@ class Evaluator(nn.Module):
         Independent MLPs; their disagreement warns the ascent of unknown ground.
     hidden : tuple of int, default=(256, 64)
         Hidden widths, with SiLU: smooth, so that its gradient is worth following.
+    pooling : {"attention", "mean"}, default="attention"
+        ``mean`` has no queries.
     """
 
     def __init__(
-        self, width: int, *, pools: int = 4, heads: int = 3, hidden: tuple[int, ...] = (256, 64)
+        self,
+        width: int,
+        *,
+        pools: int = 4,
+        heads: int = 3,
+        hidden: tuple[int, ...] = (256, 64),
+        pooling: str = "attention",
     ) -> None:
         super().__init__()
+        pools = pools if pooling == "attention" else 1
         self.norm = nn.LayerNorm(width)
-        self.queries = nn.Parameter(torch.empty(pools, width))
+        self.queries = None if pooling == "mean" else nn.Parameter(torch.empty(pools, width))
         sizes = (pools * width, *hidden)
         self.heads = nn.ModuleList(
             nn.Sequential(
@@ -57,11 +68,17 @@ class Evaluator(nn.Module):
         Tensor of shape (heads, batch)
             In units of the score, R2 + lam * brevity.
         """
+        pooled = self._pool(embedding, mask)  # (batch, pools * width)
+        return torch.stack([head(pooled).squeeze(-1) for head in self.heads])
+
+    def _pool(self, embedding: Tensor, mask: Tensor) -> Tensor:
+        if self.queries is None:
+            mean: Tensor = self.norm(masked_mean(embedding, mask))
+            return mean
         rows = self.norm(embedding)
         logits = torch.einsum("brw,pw->bpr", rows, self.queries)
         weights = logits.masked_fill(~mask[:, None, :], -torch.inf).softmax(-1)
-        pooled = torch.einsum("bpr,brw->bpw", weights, rows).flatten(1)  # (batch, pools * width)
-        return torch.stack([head(pooled).squeeze(-1) for head in self.heads])
+        return torch.einsum("bpr,brw->bpw", weights, rows).flatten(1)
 
     @torch.no_grad()
     def shift(self, gap: float) -> None:

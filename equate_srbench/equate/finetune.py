@@ -3,31 +3,46 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
-from typing import TypeVar
+from dataclasses import dataclass, field
 
+import torch
 from torch import nn
 
+from equate_srbench.backbone.checkpoint import Uninitialised
+from equate_srbench.backbone.lora import adapt, shell
 from equate_srbench.backbone.network import Backbone
 
 #: Parts of a decoder layer, each a list over layers.
 _LAYER_PARTS = ("attentions", "layer_norm1", "encoder_attn", "layer_norm15", "ffns", "layer_norm2")
 
-Module = TypeVar("Module", bound=nn.Module)
-Strategy = Callable[[Backbone], tuple[Backbone, list[nn.Parameter]]]
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Tuned:
+    """The backbone of one fit, and what of it is trained.
 
-def own_last_layer(backbone: Backbone) -> tuple[Backbone, list[nn.Parameter]]:
-    """A backbone that shares everything with ``backbone`` except the decoder's last layer.
-
-    Returns
-    -------
+    Attributes
+    ----------
     backbone : Backbone
-        Shares the tensors of all other layers, so that it costs one layer of memory.
-    parameters : list of Parameter
-        Those of the copied layer, trainable.
+        Shares every tensor that is not trained with the backbone of the process.
+    weights : list of Parameter
+        Copies of pretrained weights, trained carefully.
+    adapters : list of Parameter
+        New weights in the backbone, trained as fast as the other new modules.
+    encoder : bool
+        Whether the encoder is among what is trained, so that memories change too.
     """
-    own, decoder = _shell(backbone), _shell(backbone.decoder)
+
+    backbone: Backbone
+    weights: list[nn.Parameter] = field(default_factory=list)
+    adapters: list[nn.Parameter] = field(default_factory=list)
+    encoder: bool = False
+
+
+def own_last_layer(backbone: Backbone) -> Tuned:
+    """Everything shared except the decoder's last layer: costs one layer of memory."""
+    own, decoder = shell(backbone), shell(backbone.decoder)
     parameters: list[nn.Parameter] = []
     for name in _LAYER_PARTS:
         *shared, last = getattr(decoder, name)
@@ -35,34 +50,70 @@ def own_last_layer(backbone: Backbone) -> tuple[Backbone, list[nn.Parameter]]:
         parameters += last.parameters()
         setattr(decoder, name, nn.ModuleList([*shared, last]))
     own.decoder = decoder
-    return own, parameters
+    return Tuned(own, parameters)
 
 
-def _shell(module: Module) -> Module:
-    """A second module object with the same children, whose list of children is its own."""
-    shell = copy.copy(module)
-    shell._modules = module._modules.copy()
-    return shell
+def own_everything(backbone: Backbone) -> Tuned:
+    """A copy of the whole backbone, encoder included."""
+    own = copy.deepcopy(backbone).requires_grad_(True)
+    return Tuned(own, list(own.parameters()), encoder=True)
 
 
-#: What ``finetune`` may be; each returns the fit's backbone and its trained parameters.
-STRATEGIES: dict[str, Strategy] = {"frozen": own_last_layer}
+def own_adapters(backbone: Backbone, rank: int, generator: torch.Generator) -> Tuned:
+    """Everything shared, low-rank adapters on the decoder's attentions."""
+    own, adapters = adapt(backbone, rank, generator)
+    return Tuned(own, adapters=adapters)
 
 
-def prepare(backbone: Backbone, mode: str) -> tuple[Backbone, list[nn.Parameter]]:
+#: What ``finetune`` may be: which copy a fit gets of the backbone it starts from.
+STRATEGIES: dict[str, Callable[[Backbone, int, torch.Generator], Tuned]] = {
+    "frozen": lambda backbone, rank, generator: own_last_layer(backbone),
+    "full": lambda backbone, rank, generator: own_everything(backbone),
+    "lora": own_adapters,
+    "random": lambda backbone, rank, generator: own_last_layer(backbone),  # of random weights
+}
+
+
+def prepare(backbone: Backbone, mode: str, generator: torch.Generator, *, rank: int = 8) -> Tuned:
     """The backbone of one fit and the parameters of it that are trained.
 
     Parameters
     ----------
     backbone : Backbone
         Shared by all fits of the process; never changed.
-    mode : {"frozen"}
-
-    Raises
-    ------
-    ValueError
-        For a mode that is not available.
+    mode : {"frozen", "full", "lora", "random"}
+        ``frozen``: the decoder's last layer is trained, as in the publication. ``full``: all
+        weights. ``lora``: adapters on queries and values of the decoder. ``random``: as
+        ``frozen``; the fit starts from ``restarted`` weights.
+    generator : torch.Generator
+        On the backbone's device; draws the adapters.
+    rank : int, default=8
+        Of the adapters.
     """
-    if mode not in STRATEGIES:
-        raise ValueError(f"finetune={mode!r} is not available: use one of {tuple(STRATEGIES)}")
-    return STRATEGIES[mode](backbone)
+    return STRATEGIES[mode](backbone, rank, generator)
+
+
+def restarted(backbone: Backbone, generator: torch.Generator) -> Backbone:
+    """A backbone of the same sizes and random weights, as before any training.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        Not changed.
+    generator : torch.Generator
+        On its device.
+    """
+    device = next(backbone.parameters()).device
+    with Uninitialised(), device:  # initial values would come from the global generator
+        own = Backbone(backbone.config)
+    for module in own.modules():
+        if isinstance(module, nn.Linear):
+            bound = 1.0 / math.sqrt(module.in_features)
+            nn.init.uniform_(module.weight, -bound, bound, generator=generator)
+            nn.init.uniform_(module.bias, -bound, bound, generator=generator)
+        elif isinstance(module, nn.Embedding):
+            nn.init.normal_(module.weight, std=module.embedding_dim**-0.5, generator=generator)
+        elif isinstance(module, nn.LayerNorm):
+            nn.init.ones_(module.weight)
+            nn.init.zeros_(module.bias)
+    return own.eval().requires_grad_(False)

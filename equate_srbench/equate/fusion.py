@@ -117,9 +117,77 @@ class Fusion(nn.Module):
         fused = fused + self._drop(self.ffn(self.norm_ffn(fused)), generator)
         return memory + self.gate * fused * mask[..., None]
 
+    def embedding_mask(self, mask: Tensor) -> Tensor:
+        """Which rows of a joint embedding are valid: those of the memory."""
+        return mask
+
+    def decodable(self, embedding: Tensor, memory: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """What the decoder reads, and its valid rows: the embedding itself."""
+        return embedding, mask
+
     def _drop(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
         """Dropout from its own generator: torch's module would draw from the global one."""
         if generator is None or self.dropout == 0.0:
             return x
         keep = torch.empty_like(x).bernoulli_(1.0 - self.dropout, generator=generator)
         return x * keep / (1.0 - self.dropout)
+
+
+class Shift(nn.Module):
+    """Joint embedding as one vector ``z``; the decoder reads ``M + g * U(z)`` and rows made of z.
+
+    The literal reading of "embedding vector", to compare ``Fusion`` with: one and the same shift
+    of all rows leaves the decoder's attention patterns as they are, so a few soft rows are added
+    that they can turn to. The interface is that of ``Fusion``.
+
+    Parameters
+    ----------
+    width : int
+        Width of the memory and of z.
+    equation_width : int
+        Width of the formula's states.
+    rows : int, default=8
+        Soft rows.
+    gate : float, default=0.1
+        Initial value of the learned gate ``g`` (one per channel).
+    """
+
+    def __init__(
+        self, width: int, equation_width: int, *, rows: int = 8, gate: float = 0.1
+    ) -> None:
+        super().__init__()
+        self.join = nn.Linear(width + equation_width, width)
+        self.norm = nn.LayerNorm(width)
+        self.shift = nn.Linear(width, width)
+        self.soft = nn.Linear(width, rows * width)
+        self.gate = nn.Parameter(torch.full((width,), gate))
+
+    def forward(
+        self,
+        memory: Tensor,
+        mask: Tensor,
+        equation: Tensor,
+        equation_mask: Tensor,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """One vector per bag and formula, (batch, 1, width), from the means of both."""
+        both = torch.cat([masked_mean(memory, mask), masked_mean(equation, equation_mask)], -1)
+        z: Tensor = self.norm(self.join(both))
+        return z[:, None]
+
+    def embedding_mask(self, mask: Tensor) -> Tensor:
+        """The one row is valid."""
+        return torch.ones_like(mask[:, :1])
+
+    def decodable(self, embedding: Tensor, memory: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Shifted memory and soft rows, (batch, rows + soft, width), and their mask."""
+        shifted = memory + self.gate * self.shift(embedding) * mask[..., None]
+        soft = self.soft(embedding[:, 0]).unflatten(-1, (-1, memory.shape[-1]))
+        valid = torch.ones_like(mask[:, :1]).expand(-1, soft.shape[1])
+        return torch.cat([shifted, soft], 1), torch.cat([mask, valid], 1)
+
+
+def masked_mean(rows: Tensor, mask: Tensor) -> Tensor:
+    """Mean of the valid rows, (batch, rows, width) to (batch, width)."""
+    weight = mask[..., None].to(rows.dtype)
+    return (rows * weight).sum(1) / weight.sum(1).clamp_min(1.0)

@@ -13,6 +13,7 @@ from equate_srbench.backbone.network import Backbone
 from equate_srbench.clock import Deadline
 from equate_srbench.equate.alignment import Aligned, Alignment, align
 from equate_srbench.equate.archive import Archive
+from equate_srbench.equate.finetune import restarted
 from equate_srbench.equate.proposals import Search, backbone_rows
 from equate_srbench.equate.quadruples import collect, draw_subsets, encode_bags
 from equate_srbench.equate.settings import EquateSettings
@@ -72,7 +73,7 @@ def propose(
     describe : callable
         Tree of the archive -> text in the user's names and units, and complexity of that.
     initial : Alignment, optional
-        Pretrained modules for this backbone; used if ``settings.amortised``.
+        Pretrained modules for this backbone; used if ``settings.uses_pretrained``.
     rng : numpy.random.Generator
         All draws, those of torch included, follow from it.
     deadline : Deadline
@@ -85,7 +86,8 @@ def propose(
     -------
     NeuralResult
     """
-    longest = min(settings.max_length, backbone.config.max_length)
+    config = backbone.config
+    longest = min(settings.max_length * config.token_factor, config.max_length)
     settings = replace(settings, max_length=longest)
     # processor time: a busy machine must not change what a seed finds
     deadline = deadline.within(settings.seconds, time.thread_time)
@@ -93,6 +95,8 @@ def propose(
     device = next(backbone.parameters()).device
     generator = torch.Generator(device).manual_seed(int(rng.integers(2**62)))
     result = NeuralResult() if result is None else result
+    if settings.finetune == "random":
+        backbone = restarted(backbone, generator)
 
     subsets = draw_subsets(len(archive.y), settings, rng)
     soon = _until(deadline, total, 0.4 * settings.shares[0])
@@ -105,18 +109,19 @@ def propose(
     result.n_quadruples = len(quadruples)
     result.rows += backbone_rows(quadruples, describe)
     result.seconds["quadruples"] = deadline.elapsed()
-    if not quadruples or deadline.over or archive.best.r2 > settings.stop_r2:
+    enough = deadline.over or archive.best.r2 > settings.stop_r2
+    if not quadruples or enough or "ascent" not in settings.sources:
         return result
 
     result.aligned = align(
         backbone, bags, quadruples, settings,
-        initial=initial if settings.amortised else None, generator=generator,
+        initial=initial if settings.uses_pretrained else None, generator=generator,
         deadline=_until(deadline, total, sum(settings.shares[:2])), tick=lambda: tick("align"),
     )  # fmt: skip
     result.seconds["alignment"] = deadline.elapsed() - result.seconds["quadruples"]
 
     Search(
-        result.aligned, bags, archive, settings, describe, generator, deadline, result.rows,
+        result.aligned, archive, settings, describe, generator, deadline, result.rows,
         tick=lambda: tick("ascend"),
     ).run(quadruples)  # fmt: skip
     result.seconds["search"] = deadline.elapsed() - sum(result.seconds.values())

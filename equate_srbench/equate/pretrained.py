@@ -49,7 +49,7 @@ def save(path: Path, modules: Alignment, backbone_sha256: str, card: Mapping[str
         partial.unlink(missing_ok=True)
 
 
-def load(backbone: str | Path, path: Path | None = None) -> Alignment | None:
+def load(backbone: str | os.PathLike[str], path: Path | None = None) -> Alignment | None:
     """The modules trained for a backbone, in float32 on the CPU.
 
     All callers share the one object; ``align`` copies it.

@@ -19,7 +19,7 @@ from equate_srbench.equate.alignment import Aligned, Formulas
 from equate_srbench.equate.archive import Archive, Candidate
 from equate_srbench.equate.ascent import AscentStep, ascend
 from equate_srbench.equate.evaluator import cautious
-from equate_srbench.equate.quadruples import Bags, Quadruple, decode_trees, retokenise
+from equate_srbench.equate.quadruples import Quadruple, decode_trees, retokenise
 from equate_srbench.equate.settings import EquateSettings
 from equate_srbench.equate.trajectory import TrajectoryRow
 from equate_srbench.expr.tree import Tree
@@ -32,7 +32,6 @@ class Search:
     Attributes
     ----------
     aligned : Aligned
-    bags : Bags
     archive : Archive
         Judges every proposal on the fit rows; whatever the evaluator thinks, its best formula
         never gets worse.
@@ -48,7 +47,6 @@ class Search:
     """
 
     aligned: Aligned
-    bags: Bags
     archive: Archive
     settings: EquateSettings
     describe: Callable[[Tree], tuple[str, int]]
@@ -91,11 +89,13 @@ class Search:
     def _climb(self, starts: Sequence[Quadruple]) -> None:
         """All steps from all starts, side by side."""
         s, modules, backbone = self.settings, self.aligned.modules, self.aligned.backbone
-        bag = torch.tensor([q.bag for q in starts], device=self.bags.memory.device)
-        memory, mask = self.bags.memory[bag], self.bags.mask[bag]
+        bags = self.aligned.bags
+        bag = torch.tensor([q.bag for q in starts], device=bags.memory.device)
+        memory, mask = bags.memory[bag], bags.mask[bag]
         formulas = Formulas.pack([q.ids for q in starts], backbone.vocabulary, bag.device)
         with torch.no_grad():
             anchors = modules.embed(backbone, memory, mask, formulas)
+        mask = modules.fusion.embedding_mask(mask)
         line = _Line(
             self._n_starts, anchors, mask, [q.bag for q in starts], [q.score for q in starts]
         )
@@ -156,10 +156,15 @@ class Search:
         list of float
             Best true score of each place; -inf where nothing valid was decoded.
         """
+        bags = self.aligned.bags
+        bag = [line.bags[place.start] for place in places]
+        with torch.no_grad():
+            read = self.aligned.modules.fusion.decodable(
+                embeddings, bags.memory[bag], bags.mask[bag]
+            )
         decoded = decode_trees(
             self.aligned.backbone,
-            embeddings,
-            line.mask[[place.start for place in places]],
+            *read,
             n_columns=self.archive.X.shape[1],
             temperatures=temperatures,
             max_length=self.settings.max_length,
@@ -167,7 +172,7 @@ class Search:
             deadline=self.deadline,
         )
         flat = [(i, tree) for i, trees in enumerate(decoded) for tree in trees]
-        views = [self.bags.views[line.bags[places[i].start]] for i, _ in flat]
+        views = [bags.views[bag[i]] for i, _ in flat]
         users = [
             None if tree is None else units.to_user(tree, view)
             for (_, tree), view in zip(flat, views, strict=True)
@@ -184,7 +189,7 @@ class Search:
             score = self._record(places[i], line, candidate, is_new)
             scores[i] = max(scores[i], score)
             if is_new and candidate is not None and tree is not None:
-                self._remember(line.bags[places[i].start], tree, view, candidate, score)
+                self._remember(bag[i], tree, view, candidate, score)
         return scores
 
     def _record(

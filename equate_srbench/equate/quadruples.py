@@ -38,15 +38,18 @@ class Bags:
     Attributes
     ----------
     views : tuple of View
-        One per bag, fitted on its rows.
+        One per bag.
     memory : Tensor of shape (bags, rows, width)
         Zero where ``mask`` is False.
     mask : bool Tensor of shape (bags, rows)
+    points : Tensor of shape (bags, rows, features)
+        What the encoder read.
     """
 
     views: tuple[View, ...]
     memory: Tensor
     mask: Tensor
+    points: Tensor
 
     def __len__(self) -> int:
         return len(self.views)
@@ -98,6 +101,9 @@ def encode_bags(
 ) -> Bags:
     """Memories of the subsets under every view the backbone knows.
 
+    The compact backbone sees a subset in two views fitted on the subset; E2E's sees it in one,
+    standardised by all rows, and reads the target as it is.
+
     Parameters
     ----------
     backbone : Backbone
@@ -111,7 +117,7 @@ def encode_bags(
     device = next(backbone.parameters()).device
     longest = max(map(len, subsets))
     views: list[View] = []
-    memories, masks = [], []
+    memories, masks, inputs = [], [], []
     for first in range(0, len(subsets), _SUBSETS_PER_CALL):
         if first and deadline is not None and deadline.over:
             break
@@ -120,8 +126,9 @@ def encode_bags(
         )
         views += found
         masks.append(mask.to(device))
-        memories.append(backbone.encode(points.to(device), masks[-1]))
-    return Bags(tuple(views), torch.cat(memories), torch.cat(masks))
+        inputs.append(points.to(device))
+        memories.append(backbone.encode(inputs[-1], masks[-1]))
+    return Bags(tuple(views), torch.cat(memories), torch.cat(masks), torch.cat(inputs))
 
 
 def _points(
@@ -129,15 +136,16 @@ def _points(
 ) -> tuple[list[View], Tensor, Tensor]:
     """Views, inputs (bags, longest, features) and masks (bags, longest) of some subsets."""
     c = backbone.config
-    kinds: tuple[Kind, ...] = ("standard",) if c.input == "tokens" else ("scale", "standard")
+    is_e2e = c.input == "tokens"
+    kinds: tuple[Kind, ...] = ("standard",) if is_e2e else ("scale", "standard")
     views, points = [], []
     for rows in subsets:
         for kind in kinds:
-            view = View.fit(X[rows], kind)
+            view = View.fit(X if is_e2e else X[rows], kind)
             Z = view.transform(X[rows])
             found = (
                 point_tokens(Z, y[rows], c.max_columns)
-                if c.input == "tokens"
+                if is_e2e
                 else point_features(Z, y[rows], view, max_columns=c.max_columns)
             )
             views.append(view)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from operator import attrgetter
@@ -13,13 +14,13 @@ from numpy.typing import NDArray
 
 from equate_srbench.backbone import checkpoint
 from equate_srbench.clock import Deadline
-from equate_srbench.equate import pretrained
+from equate_srbench.equate import pretrained, settings
 from equate_srbench.equate.archive import Archive, Candidate
 from equate_srbench.equate.edits import EditSearch, EditSettings
 from equate_srbench.equate.island import EXACT
 from equate_srbench.equate.neural import NeuralResult, propose
 from equate_srbench.equate.selection import description_length
-from equate_srbench.equate.settings import EquateSettings, preset
+from equate_srbench.equate.settings import EquateSettings
 from equate_srbench.equate.shorten import shorten
 from equate_srbench.expr.complexity import complexity
 from equate_srbench.expr.evaluate import evaluate
@@ -52,7 +53,10 @@ class Search:
         On the fit rows.
     rng : numpy Generator
     preset : {"default", "paper", "fast"}
-    backbone, device : str
+    phases : EquateSettings, optional
+        The preset's by default.
+    backbone : str or path-like
+    device : str
     describe : callable
         Tree of the archive -> text in the user's names and units, and complexity of that.
 
@@ -70,11 +74,13 @@ class Search:
         *,
         rng: np.random.Generator,
         preset: str,
-        backbone: str,
+        phases: EquateSettings | None = None,
+        backbone: str | os.PathLike[str],
         device: str,
         describe: Callable[[Tree], tuple[str, int]],
     ) -> None:
         self.archive, self.rng, self.preset = archive, rng, preset
+        self.phases = phases or settings.preset(preset)
         self.backbone, self.device, self.describe = backbone, device, describe
         self.adapted = NeuralResult()
         self.rows: NDArray[np.float64] | None = None
@@ -100,8 +106,9 @@ class Search:
             return
         deadline = self.archive.deadline
         total = deadline.left()
-        starts = self._adapt(tick)
-        if self.preset != "paper":
+        sources = self.phases.sources
+        starts = self._adapt(tick) if "backbone" in sources else []
+        if "edits" in sources:
             editing = deadline.within(max(deadline.left() - min(0.12 * total, 3.0), 0.0))
             self._edit(editing, starts, tick)
         self._shorten(tick)
@@ -113,18 +120,18 @@ class Search:
             return []
         tick("propose")
         network = checkpoint.load(self.backbone, pick_device(self.device))
-        settings = preset(self.preset)
+        phases = self.phases
         if self.preset != "paper":  # leave most of the time to the edits
-            settings = for_rows(settings, len(self.archive.y))
+            phases = for_rows(phases, len(self.archive.y))
             share = 0.25 * self.archive.deadline.left()
-            settings = replace(settings, seconds=min(settings.seconds, share))
+            phases = replace(phases, seconds=min(phases.seconds, share))
         propose(
             network,
             self.archive,
-            settings,
+            phases,
             describe=self.describe,
             deadline=self.archive.deadline,
-            initial=pretrained.load(self.backbone) if settings.amortised else None,
+            initial=pretrained.load(self.backbone) if phases.uses_pretrained else None,
             rng=self.rng,
             result=self.adapted,
             tick=tick,

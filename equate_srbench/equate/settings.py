@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
+from typing import Any
 
 PRESETS = ("paper", "default", "fast")
+
+#: What the fields that hold words may be.
+CHOICES: dict[str, tuple[str, ...]] = {
+    "finetune": ("frozen", "full", "lora", "random"),
+    "joint": ("memory", "shift"),
+    "pooling": ("attention", "mean"),
+    "sources": ("backbone", "ascent", "edits"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +43,21 @@ class EquateSettings:
     cap : int
         Most quadruples kept.
     max_length : int
-        Most tokens of a decoded formula.
-    finetune : {"frozen"}
-        Which weights are trained (see ``finetune.STRATEGIES``): ``frozen`` = the new modules and
-        a copy of the decoder's last layer.
+        Most tokens of a decoded formula in the compact vocabulary; E2E's takes five times as many.
+    sources : tuple of {"backbone", "ascent", "edits"}
+        Where formulas come from. Without ``backbone`` there is nothing to ascend from.
+    finetune : {"frozen", "full", "lora", "random"}
+        Which weights are trained besides the new modules; see ``finetune.prepare``.
+    rank : int
+        Of the adapters of ``lora``.
+    joint : {"memory", "shift"}
+        What the ascent moves: a joint embedding of the memory's shape, or one vector that shifts
+        the memory's rows and adds a few (see ``fusion``).
+    pooling : {"attention", "mean"}
+        How the evaluator reads the rows of a joint embedding.
     amortised : bool
-        Whether the new modules start from the shipped weights (pretrained on synthetic data).
+        Whether the new modules start from the shipped weights (pretrained on synthetic data),
+        where those fit: for joint ``memory``, pooling ``attention``, pretrained backbones.
     epochs, batch, patience : int
         Passes over the quadruples, examples per step, epochs without gain before stopping.
     held_out : float
@@ -87,7 +107,11 @@ class EquateSettings:
     negatives: float = 0.2
     cap: int = 400
     max_length: int = 40
+    sources: tuple[str, ...] = ("backbone", "ascent")
     finetune: str = "frozen"
+    rank: int = 8
+    joint: str = "memory"
+    pooling: str = "attention"
     amortised: bool = True
     epochs: int = 30
     batch: int = 32
@@ -116,6 +140,48 @@ class EquateSettings:
     refine_steps: int = 20
     negative_steps: int = 4
 
+    def __post_init__(self) -> None:
+        for name, known in CHOICES.items():
+            given = getattr(self, name)
+            for word in given if isinstance(given, tuple) else (given,):
+                if word not in known:
+                    raise ValueError(f"{name}={word!r} is unknown: use one of {known}")
+
+    @property
+    def uses_pretrained(self) -> bool:
+        """Whether the shipped modules can be the start of the alignment."""
+        usual = self.joint == "memory" and self.pooling == "attention"
+        return self.amortised and usual and self.finetune != "random"
+
+    def changed(self, changes: Mapping[str, Any]) -> EquateSettings:
+        """These settings with other values for some fields; lists stand for tuples.
+
+        Raises
+        ------
+        ValueError
+            For unknown fields and words, and for values of another type.
+        """
+        known = [field.name for field in fields(self)]
+        new: dict[str, Any] = {}
+        for name, value in changes.items():
+            if name not in known:
+                close = get_close_matches(str(name), known, 1)
+                hint = f"; did you mean {close[0]!r}?" if close else ""
+                raise ValueError(f"settings has no {name!r}: use fields of EquateSettings{hint}")
+            value = tuple(value) if isinstance(value, list) else value
+            if not _is_like(value, getattr(self, name)):
+                usual = getattr(self, name)
+                raise ValueError(f"settings: {name}={value!r}, which should be like {usual!r}")
+            new[name] = value
+        return replace(self, **new)
+
+
+def _is_like(value: Any, usual: Any) -> bool:
+    """Whether a value could stand for the usual one: same type, or a whole number for a float."""
+    if isinstance(usual, float):
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
+    return type(value) is type(usual) and (type(value) is not int or value >= 0)
+
 
 def preset(name: str) -> EquateSettings:
     """Settings of one preset.
@@ -140,11 +206,12 @@ def preset(name: str) -> EquateSettings:
         return replace(
             paper, n_subsets=5, max_points=64, samples=2, batch=16, max_rows=64,
             epochs=2, starts=4, steps=6, block=7, best_samples=0, stop_r2=1.0 - 1e-9,
+            sources=CHOICES["sources"],
         )  # fmt: skip
     if name == "fast":
         return replace(
             paper, seconds=1.0, n_subsets=3, max_points=64, samples=2, temperatures=(0.5, 1.0),
             batch=16, max_rows=48, epochs=1, starts=2, steps=3, block=4, ladder=(0.5, 1.0, 2.0),
-            best_samples=0, max_length=30, stop_r2=1.0 - 1e-9,
+            best_samples=0, max_length=30, stop_r2=1.0 - 1e-9, sources=CHOICES["sources"],
         )  # fmt: skip
     raise ValueError(f"preset={name!r} is unknown: use one of {PRESETS}")

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from equate_srbench.backbone import checkpoint
 from equate_srbench.backbone.config import BackboneConfig
 from equate_srbench.backbone.network import Backbone
+from equate_srbench.backbone.official import convert
 
 FIXTURE = Path(__file__).parents[3] / "shared" / "fixtures" / "e2e_tiny"
 
@@ -26,31 +28,14 @@ def tiny():
 
 
 @pytest.fixture(scope="session")
-def official():
-    """The original's tiny checkpoint in our network, its inputs, and what it computed."""
+def official(tmp_path_factory):
+    """The original's tiny model1.pt as converted, its inputs, and what the original computed."""
     if not FIXTURE.exists():
         pytest.skip("the shared E2E fixture is not here")
     facts = json.loads((FIXTURE / "fixture.json").read_text())
-    sizes = facts["sizes"]
-    config = BackboneConfig.e2e(
-        dim=sizes["dim"],
-        encoder_dim=sizes["enc_dim"],
-        heads=sizes["heads"],
-        encoder_heads=sizes["heads"],
-        encoder_layers=sizes["enc"],
-        decoder_layers=sizes["dec"],
-        token_dim=sizes["emb"],
-        embedder_layers=sizes["emb_layers"],
-    )
-    backbone = Backbone(config).eval()
-    parts = torch.load(FIXTURE / "checkpoint.pth", weights_only=True)
-    state = {
-        f"{part}.{name}": tensor
-        for part in ("embedder", "encoder", "decoder")
-        for name, tensor in parts[part].items()
-    }
-    assert torch.equal(state.pop("decoder.proj.weight"), state["decoder.embeddings.weight"])
-    backbone.load_state_dict(state)
+    target = tmp_path_factory.mktemp("official") / "e2e.safetensors"
+    convert(FIXTURE / "model1.pt", target)
+    backbone = checkpoint.load(target)
     with np.load(FIXTURE / "fixture.npz") as arrays:
         reference = dict(arrays)
     lengths = torch.from_numpy(reference["point_lengths"])
@@ -59,6 +44,8 @@ def official():
     with torch.no_grad():
         memory = backbone.encode(tokens, mask)
     return SimpleNamespace(
+        folder=FIXTURE,
+        path=target,
         backbone=backbone,
         facts=facts,
         reference=reference,

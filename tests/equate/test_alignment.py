@@ -63,7 +63,7 @@ def test__embed__gate_zero__decodes_exactly_like_the_plain_backbone(backbone, ba
     joint = modules.embed(backbone, memory, mask, formulas(backbone, quadruples))
     assert torch.equal(joint, memory)
     options = {"n_columns": 3, "mode": "greedy", "max_length": 12}
-    own, _ = prepare(backbone, "frozen")
+    own = prepare(backbone, "frozen", seeded()).backbone
     assert generate(own, joint, mask, **options) == generate(backbone, memory, mask, **options)
 
 
@@ -203,9 +203,3 @@ def test__align__one_quadruple__works(backbone, bags, quadruples, quick):
     """Nothing held out, no spread of scores."""
     aligned = align(backbone, bags, quadruples[:1], quick, generator=seeded(), deadline=Deadline())
     assert all(p.isfinite().all() for p in aligned.modules.parameters())
-
-
-def test__prepare__unknown_mode__error_names_what_is_available(backbone):
-    """The seam for further modes says what exists."""
-    with pytest.raises(ValueError, match="frozen"):
-        prepare(backbone, "lora")
