@@ -86,8 +86,8 @@ class BenchProgress(LiveView):
             self._print_line()
 
     def best(self) -> str:
-        """The method with the largest share of fits above R2 .99 on the test rows."""
-        if not self._tallies:
+        """The method with the largest share of fits above R2 .99 on test rows, if one has any."""
+        if not any(tally.good for tally in self._tallies.values()):
             return ""
         # the method with more fits behind an equal share comes first
         name, tally = max(

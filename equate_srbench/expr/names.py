@@ -55,16 +55,24 @@ def plain_names(
         if name in kept and name not in names[:i]:
             out.append(name)
             continue
-        plain = re.sub(r"\W+", "_", unicodedata.normalize("NFKC", name))
-        if not plain.strip("_"):
-            plain = f"x_{i}"
-        if not plain.isidentifier():
-            plain = "x" + plain
+        plain = _identifier(name) or f"x_{i}"
         while plain in used or not is_plain(plain, reserved):
             plain += "_"
         used.add(plain)
         out.append(plain)
     return tuple(out)
+
+
+def _identifier(name: str) -> str:
+    """The characters of ``name`` that an identifier may have; "" if there are none."""
+    text = unicodedata.normalize("NFKC", name)
+    # a regular expression's \w has digits that identifiers have not
+    plain = re.sub("\0+", "_", "".join(c if f"a{c}".isidentifier() else "\0" for c in text))
+    if not plain.strip("_"):
+        return ""
+    if not plain.isidentifier():
+        plain = unicodedata.normalize("NFKC", f"x{plain}")  # an accent may come first
+    return plain
 
 
 def is_plain(name: str, reserved: Collection[str] = FUNCTIONS.keys()) -> bool:

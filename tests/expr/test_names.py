@@ -20,6 +20,8 @@ from equate_srbench.expr.tree import Tree
         (["a", "a"], ["a", "a_"]),
         (["", "  ", "%"], ["x_0", "x_1", "x_2"]),
         (["\u00b5", "\u03bc"], ["\u03bc_", "\u03bc"]),
+        (["a\U0001ec9cb", "\u0b72"], ["a_b", "x_1"]),  # numerals that are no digits
+        (["\u0307a"], ["\u1e8ba"]),
     ],
 )
 def test__plain_names__keeps_what_can_be_kept(names, plain):
