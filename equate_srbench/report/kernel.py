@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 from jupyter_client.kernelspec import KernelSpec
@@ -20,12 +21,22 @@ class OwnKernel(AsyncKernelManager):
     Where it can, it talks through sockets that are files of this user instead of open ports.
     """
 
+    #: Set by the subclass that ``logging_to`` makes.
+    said: Path
+
     def __init__(self, **traits: Any) -> None:
         super().__init__(**traits)
         # an interrupted benchmark ends its fits before its kernel is killed
         self.shutdown_wait_time = 30.0
         if os.name == "posix" and len(jupyter_runtime_dir()) < _ROOM_FOR_SOCKETS:
             self.transport = "ipc"
+
+    async def start_kernel(  # type: ignore[override]  # typed there as if it waited
+        self, *args: Any, **kwargs: Any
+    ) -> None:
+        """Start it; what it says beside its cells, as when it is interrupted, goes to ``said``."""
+        with self.said.open("ab") as file:
+            await super().start_kernel(*args, **{**kwargs, "stderr": file})
 
     @property
     def kernel_spec(self) -> KernelSpec:
@@ -35,3 +46,8 @@ class OwnKernel(AsyncKernelManager):
             display_name="Python 3",
             language="python",
         )
+
+
+def logging_to(path: Path) -> type[OwnKernel]:
+    """The class of kernels whose own words go to a file."""
+    return type("LoggedKernel", (OwnKernel,), {"said": path})

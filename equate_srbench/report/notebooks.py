@@ -16,6 +16,8 @@ from equate_srbench.data.reading import did_you_mean
 from equate_srbench.report.files import publish
 from equate_srbench.report.parameters import Parameter, Value, declared
 
+#: What the kernel says beside its cells, while it runs.
+_LOG = "kernel.txt"
 #: Set in the kernel of a report: no widgets there, nobody could use them.
 STATIC = "EQUATE_STATIC"
 #: Names the file that a cell at work writes one line about its progress to.
@@ -129,8 +131,9 @@ def run(
     Raises
     ------
     ReportError
-        If a cell fails; the notebook so far is then ``NAME.partial.ipynb``.
+        If a cell fails or Python ends; the notebook so far is then ``NAME.partial.ipynb``.
     """
+    from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
     from equate_srbench.report.export import to_html
@@ -147,6 +150,14 @@ def run(
             raise ReportError(
                 f"{name} stopped in cell {error.exec_count}: {error.ename}: {error.evalue} - "
                 f"the notebook so far is {partial}"
+            ) from None
+        except DeadKernelError:
+            publish(folder, {partial.name: made.read_text(encoding="utf-8")})
+            said = (scratch / _LOG).read_text(encoding="utf-8", errors="replace").split("\n")
+            raise ReportError(
+                f"the Python of {name} ended in the middle of its work (killed, or out of memory?)"
+                f"{': ' if any(said) else ''}{' | '.join(filter(None, said[-4:]))} - the notebook "
+                f"so far is {partial}"
             ) from None
     node.metadata.papermill.update(input_path=made.name, output_path=made.name)
     import nbformat
@@ -165,7 +176,7 @@ def _execute(
 ) -> Any:
     import papermill
 
-    from equate_srbench.report.kernel import OwnKernel
+    from equate_srbench.report.kernel import logging_to
 
     begun = -1
 
@@ -181,7 +192,7 @@ def _execute(
         *(str(path).replace("{", "{{").replace("}", "}}") for path in (notebook.path, made)),
         parameters=dict(values),
         progress_bar=False,
-        kernel_manager_class=OwnKernel,
+        kernel_manager_class=logging_to(made.with_name(_LOG)),
         on_cell_start=on_cell_start,
     )
 

@@ -173,6 +173,18 @@ def test__run__cell_fails__partial_notebook_and_code_1(shelf: Path) -> None:
     assert "of the day" in said
 
 
+def test__run__python_is_killed__said_and_partial_notebook(shelf: Path) -> None:
+    """As when memory runs out: one line, code 1, what was done so far, and no traceback."""
+    die = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    write(shelf / "01_dies.ipynb", "print('so far')", die)
+    run = equate("report", "dies", "--out", "out")
+    assert run.exit_code == 1
+    assert "ended in the middle of its work" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert {p.name for p in Path("out").iterdir()} == {"01_dies.partial.ipynb"}
+    assert "so far" in Path("out/01_dies.partial.ipynb").read_text(encoding="utf-8")
+
+
 def test__run__after_a_failure__partial_is_gone(shelf: Path) -> None:
     """A report that succeeds takes away what an earlier one left."""
     path = write(shelf / "01_x.ipynb", "1 / 0")
