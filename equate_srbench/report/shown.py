@@ -243,7 +243,7 @@ def lost(rows: pd.DataFrame, own: str) -> Shown:
     """Data sets on which another method is better; see ``answers.losses``."""
     label = style(own).label
     if rows.empty:
-        return words(f"None: no other method is more accurate than {label} anywhere.")
+        return words(f"None: no other method has an R² more than 0.001 above that of {label}.")
     columns = {
         "dataset": Column("data set"),
         "own": Column(f"R² of {label}", score, "num"),

@@ -19,17 +19,12 @@ from typing import Any
 
 import pytest
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+pytest.importorskip("playwright.sync_api", reason="needs playwright")
 pytest.importorskip("jupyterlab", reason="needs JupyterLab")
 
 ROOT = Path(__file__).resolve().parents[3]
 PREBUILT = ROOT / "widgets" / "labextension" / "prebuilt"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 SECONDS = 240.0  # most seconds to wait for anything: a busy machine is not a bug
-_FLAGS = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-)  # fmt: skip
 _DEAD = re.compile(r"^(?!https?://127\.0\.0\.1[:/]|data:|blob:)")
 
 
@@ -118,27 +113,16 @@ def _address(server: subprocess.Popen[bytes], runtime: Path, log: Path) -> str:
     return f"http://127.0.0.1:{json.loads(note.read_text())['port']}"
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """One Chromium for all tests."""
-    if CHROMIUM is None:
-        pytest.skip("needs a Chromium: apt-get install chromium")
-    with sync_api.sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=list(_FLAGS))
-        yield found
-        found.close()
-
-
 @pytest.fixture
-def outside(browser: Any) -> list[str]:
+def outside(chromium: Any) -> list[str]:
     """Addresses outside this machine that the page has asked for; there should be none."""
     return []
 
 
 @pytest.fixture
-def page(browser: Any, outside: list[str]) -> Iterator[Any]:
+def page(chromium: Any, outside: list[str]) -> Iterator[Any]:
     """A page of its own that reaches this machine only, and fails the test if it tried more."""
-    context = browser.new_context(viewport={"width": 1280, "height": 1000})
+    context = chromium.new_context(viewport={"width": 1280, "height": 1000})
     context.set_default_timeout(1000 * SECONDS)
 
     def refuse(route: Any) -> None:
