@@ -67,7 +67,7 @@ class Settings:
         ------
         SettingsError
         """
-        from equate_srbench.data.reading import did_you_mean
+        from equate_srbench.hints import did_you_mean
 
         if self.preset not in PRESETS:
             known = ", ".join(PRESETS) + did_you_mean(self.preset, PRESETS)

@@ -32,7 +32,6 @@ from equate_srbench.expr.rewrite import rewrite
 from equate_srbench.expr.tree import Tree
 from equate_srbench.progress import CallbackSupportMixin, Progress, Reporter, with_callbacks
 from equate_srbench.refine import warm_up
-from equate_srbench.teacher.guide import guide
 from equate_srbench.teacher.smooth import SmoothTeacher
 from equate_srbench.threads import one_thread
 
@@ -221,6 +220,8 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
             # formulas are tried where they are not defined
             with one_thread(), np.errstate(all="ignore"):
                 if self.teacher is not None:
+                    from equate_srbench.teacher.guide import guide  # a quarter of a second
+
                     verdict = guide(self.teacher, run, self._make_search, report)
                     run.notes["teacher"] = asdict(verdict)
                 run.run(report)

@@ -12,7 +12,6 @@ import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from types import TracebackType
 from typing import Self, TypeVar
 
 import torch
@@ -85,12 +84,7 @@ class TorchFile:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._zip.close()
 
     def read(self, ref: TensorRef) -> Tensor:

@@ -5,11 +5,12 @@ Nothing heavy is imported before ``make``.
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
 import pandas as pd
+
+from equate_srbench.hints import did_you_mean
 
 #: Key -> what it is, in one line.
 METHODS: dict[str, str] = {
@@ -74,11 +75,10 @@ def resolve(name: str) -> str:
     key = name.strip().lower()
     key = ALIASES.get(key, key)
     if key not in METHODS:
-        close = get_close_matches(key, [*METHODS, *ALIASES], 1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
         known = ", ".join(METHODS)
         raise ValueError(
-            f"unknown method {name!r}: use one of {known}, or package.module:Class{hint}"
+            f"unknown method {name!r}: use one of {known}, or package.module:Class"
+            f"{did_you_mean(key, [*METHODS, *ALIASES])}"
         )
     return key
 

@@ -246,11 +246,11 @@ def _is_constant(
 ) -> bool:
     import sympy
 
-    try:
-        found = step(expression)
-    except (ValueError, TypeError, NotImplementedError, AttributeError, KeyError,
-            IndexError, ZeroDivisionError, RecursionError, sympy.PolynomialError):  # fmt: skip
-        return False  # a defect of one SymPy routine: the other steps still count
+    from equate_srbench.expr.sympy_bridge import attempted
+
+    found = attempted(step, expression)
+    if found is None:
+        return False
     bad = (sympy.nan, sympy.zoo, sympy.oo, -sympy.oo)
     return not found.free_symbols & set(columns) and not found.has(*bad)
 

@@ -6,7 +6,6 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any
 
 import pandas as pd
@@ -52,14 +51,9 @@ class BenchProgress(LiveView):
         self._tallies: dict[str, _Tally] = defaultdict(_Tally)
         self._last = ""
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Give the lines back; the last state stays to be read."""
-        super().__exit__(kind, error, trace)
+        super().__exit__(*error)
         self._console.print(self._line(), soft_wrap=True)
 
     def begin(self, total: int, kept: list[dict[str, Any]], running: Callable[[], int]) -> None:

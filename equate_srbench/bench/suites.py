@@ -23,9 +23,10 @@ from numpy.typing import NDArray
 
 from equate_srbench.bench import pmlb_cache, strogatz
 from equate_srbench.data import SHIPPED
-from equate_srbench.data.reading import did_you_mean, read_table, split_columns
+from equate_srbench.data.reading import read_table, split_columns
 from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.expr.parser import parse
+from equate_srbench.hints import did_you_mean
 
 #: Name of a suite -> what it is.
 SUITES: dict[str, str] = {

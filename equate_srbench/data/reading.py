@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import warnings
 import zlib
 from collections.abc import Iterable, Sequence
@@ -15,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from equate_srbench.data import SHIPPED
+from equate_srbench.hints import did_you_mean
 
 _TEXT = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": None}
 _PARQUET = (".parquet", ".pq")
@@ -42,12 +42,6 @@ class Problem:
     X: pd.DataFrame
     y: pd.Series
     notes: tuple[str, ...] = ()
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The hint ``; did you mean 'x'?``, or an empty string."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def read_table(source: str) -> pd.DataFrame:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from difflib import get_close_matches
 from typing import Any
+
+from equate_srbench.hints import did_you_mean
 
 PRESETS = ("paper", "default", "fast")
 
@@ -165,9 +166,10 @@ class EquateSettings:
         new: dict[str, Any] = {}
         for name, value in changes.items():
             if name not in known:
-                close = get_close_matches(str(name), known, 1)
-                hint = f"; did you mean {close[0]!r}?" if close else ""
-                raise ValueError(f"settings has no {name!r}: use fields of EquateSettings{hint}")
+                raise ValueError(
+                    f"settings has no {name!r}: use fields of EquateSettings"
+                    f"{did_you_mean(str(name), known)}"
+                )
             value = tuple(value) if isinstance(value, list) else value
             if not _is_like(value, getattr(self, name)):
                 usual = getattr(self, name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +30,17 @@ _FUNCTIONS = {"abs": "Abs", "arcsin": "asin", "arccos": "acos", "arctan": "atan"
 _NAMES = {spelt: name for name, spelt in _FUNCTIONS.items()} | {
     name: name for name in ("exp", "log", "sin", "cos", "tan", "tanh")
 }
+
+
+def attempted(step: Callable[[Any], Any], expression: sympy.Expr) -> Any | None:
+    """``step(expression)``; None where a routine of SymPy has a defect: other steps still count."""
+    import sympy
+
+    try:
+        return step(expression)
+    except (ValueError, TypeError, NotImplementedError, AttributeError, KeyError,
+            IndexError, ZeroDivisionError, RecursionError, sympy.PolynomialError):  # fmt: skip
+        return None
 
 
 def to_sympy(tree: Tree, symbols: Sequence[sympy.Symbol]) -> sympy.Expr:

@@ -26,7 +26,7 @@ from typing import Any
 import sympy
 
 from equate_srbench.expr.errors import FormulaError
-from equate_srbench.expr.sympy_bridge import from_sympy, to_sympy
+from equate_srbench.expr.sympy_bridge import attempted, from_sympy, to_sympy
 from equate_srbench.expr.tree import Tree
 
 _GRACE = 1.0  # seconds after the parent's limit before the process ends itself
@@ -64,12 +64,8 @@ def forms(tree: Tree) -> Iterator[Tree]:
     expression, restore = _named(expression, values)
     seen: set[Any] = set()
     for step in _STEPS:
-        try:
-            form = step(expression)
-        except (ValueError, TypeError, NotImplementedError, AttributeError, KeyError,
-                IndexError, ZeroDivisionError, RecursionError, sympy.PolynomialError):  # fmt: skip
-            continue  # a defect of one SymPy routine: the other forms still count
-        if form in seen:
+        form = attempted(step, expression)
+        if form is None or form in seen:
             continue
         seen.add(form)
         try:

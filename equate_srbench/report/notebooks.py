@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from equate_srbench.data.reading import did_you_mean
+from equate_srbench.hints import did_you_mean
 from equate_srbench.report.files import publish
 from equate_srbench.report.parameters import Parameter, Value, declared
 

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from equate_srbench.data.reading import did_you_mean
+from equate_srbench.hints import did_you_mean
 
 #: Value of a parameter.
 Value = bool | int | float | str | list[int] | list[float] | list[str]
