@@ -33,10 +33,10 @@ FLOORS = {
     "distilled": 6,
     "baselines": 6,
     "bench": 7,
-    "report": 8,
     "srbench": 8,
-    "doctor": 9,
-    "cli": 10,
+    "report": 9,
+    "doctor": 10,
+    "cli": 11,
 }
 
 

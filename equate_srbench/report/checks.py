@@ -1,15 +1,16 @@
-"""What a parameter's type and range do not say: whether a suite, a method, a table is there."""
+"""What a parameter's type and range do not say: whether what it names is there."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from equate_srbench.report.parameters import ParameterError, Value
 
 
 def check_values(values: Mapping[str, Value]) -> None:
-    """Refuse names of suites, methods and tables that are nowhere to be found.
+    """Refuse names of what is nowhere to be found, and those given twice.
 
     Parameters
     ----------
@@ -23,8 +24,11 @@ def check_values(values: Mapping[str, Value]) -> None:
     for name, value in values.items():
         if name in _CHECKS:
             try:
-                for one in value if isinstance(value, list) else [value]:
+                given: list[Any] = list(value) if isinstance(value, list) else [value]
+                for one in given:
                     _CHECKS[name](one)
+                    if given.count(one) > 1:
+                        raise ParameterError(f"{one!r} is given twice")
             except ValueError as error:
                 raise ParameterError(f"{name}: {error}") from None
 
@@ -47,4 +51,31 @@ def _table(name: Any) -> None:
     read_table(name)
 
 
-_CHECKS: dict[str, Callable[[Any], None]] = {"suite": _suite, "methods": _method, "table": _table}
+def _folder(path: Any) -> None:
+    if any(part.exists() and not part.is_dir() for part in (Path(path), *Path(path).parents)):
+        raise ParameterError(f"{path!r} is a file, or below one: give a folder")
+
+
+def _submission(path: Any) -> None:
+    from equate_srbench.srbench.submission import find
+
+    if path:
+        find(Path(path))
+
+
+def _contract(name: Any) -> None:
+    from equate_srbench.srbench.check import refuse_unknown
+
+    refuse_unknown([name])
+
+
+_CHECKS: dict[str, Callable[[Any], None]] = {
+    "suite": _suite,
+    "methods": _method,
+    "method": _method,
+    "student": _method,
+    "table": _table,
+    "run": _folder,
+    "submission": _submission,
+    "checks": _contract,
+}

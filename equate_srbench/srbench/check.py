@@ -19,7 +19,7 @@ import equate_srbench
 from equate_srbench.srbench.findings import Finding
 from equate_srbench.srbench.layout import check_files
 from equate_srbench.srbench.probe import IMPORT
-from equate_srbench.srbench.submission import Submission
+from equate_srbench.srbench.submission import Submission, SubmissionError
 from equate_srbench.srbench.trials import TRIALS
 
 #: Names of the checks of files, and of those that run the plugin, in order.
@@ -32,6 +32,14 @@ START_SECONDS = 300.0
 IMPORT_SECONDS = 60.0
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _ROOT = str(Path(equate_srbench.__file__).parent.parent)
+
+
+def refuse_unknown(names: Collection[str]) -> None:
+    """Raise ``SubmissionError`` for the first name that no check has."""
+    known = (*FILE_CHECKS, *RUN_CHECKS)
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise SubmissionError(f"no check {unknown[0]!r}: use some of {', '.join(known)}")
 
 
 def check(submission: Submission, only: Collection[str] = ()) -> Iterator[Finding]:

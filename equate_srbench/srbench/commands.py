@@ -26,14 +26,11 @@ def check(
 ) -> None:
     """Run SRBench's contract and its reviewers' list; exit code 1 if anything fails."""
     from equate_srbench.srbench import submission as submissions
-    from equate_srbench.srbench.check import FILE_CHECKS, RUN_CHECKS
     from equate_srbench.srbench.check import check as run
+    from equate_srbench.srbench.check import refuse_unknown
 
     with errors_in_one_line(submissions.SubmissionError, OSError):
-        unknown = sorted(set(only or ()) - {*FILE_CHECKS, *RUN_CHECKS})
-        if unknown:
-            known = ", ".join((*FILE_CHECKS, *RUN_CHECKS))
-            raise submissions.SubmissionError(f"no check {unknown[0]!r}: use some of {known}")
+        refuse_unknown(only or ())
         found = submissions.find(folder, name) if folder else submissions.own()
     started, counts = time.monotonic(), {True: 0, False: 0, None: 0}
     for finding in run(found, only or ()):
