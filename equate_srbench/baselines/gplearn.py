@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,18 @@ from sklearn.utils._param_validation import Interval
 
 from equate_srbench.baselines.external import ExternalRegressor
 
+#: What gplearn's programs may be made of here.
+FUNCTIONS = ("add", "sub", "mul", "div", "sqrt", "log", "sin", "cos")
+
 
 class GplearnRegressor(ExternalRegressor):
     """Genetic programming by the package ``gplearn``.
 
     ``equate baselines install gplearn`` makes its environment. SRBench's settings; generations go
     on until the next would not end in time. The formula says ``a/b`` where gplearn computes 1 for
-    ``|b| <= 0.001``, and likewise 0 for logarithms next to 0: predictions follow the formula.
+    ``|b| <= 0.001``, and likewise 0 for logarithms next to 0: predictions follow the formula, so
+    that they are not finite on rows where a denominator is 0. Leave such functions out where
+    columns have zeros.
 
     Parameters
     ----------
@@ -25,6 +31,8 @@ class GplearnRegressor(ExternalRegressor):
     population_size : int, default=1000
     parsimony_coefficient : float, default=0.001
         Price of a node, as in the package.
+    function_set : sequence of str, default=FUNCTIONS
+        Some of add, sub, mul, div, sqrt, log, sin and cos.
     random_state : int, RandomState instance or None, default=None
 
     Attributes
@@ -39,6 +47,7 @@ class GplearnRegressor(ExternalRegressor):
         "max_time": [Interval(numbers.Real, 0, None, closed="neither")],
         "population_size": [Interval(numbers.Integral, 20, None, closed="left")],
         "parsimony_coefficient": [Interval(numbers.Real, 0, None, closed="left")],
+        "function_set": ["array-like"],
         "random_state": ["random_state"],
     }
 
@@ -47,9 +56,11 @@ class GplearnRegressor(ExternalRegressor):
         max_time: float = 60,
         population_size: int = 1000,
         parsimony_coefficient: float = 0.001,
+        function_set: Sequence[str] = FUNCTIONS,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.max_time = max_time
         self.population_size = population_size
         self.parsimony_coefficient = parsimony_coefficient
+        self.function_set = function_set
         self.random_state = random_state

@@ -27,13 +27,16 @@ def fit(
 ) -> None:
     """Add generations one by one until the next would not end in time."""
     clock, best = Clock(seconds), Best(tell, _formula)
+    functions = tuple(settings.get("function_set", _TEXT))
+    if not set(functions) <= set(_TEXT):
+        raise ValueError(f"function_set is {functions}: take some of {tuple(_TEXT)}")
     est = SymbolicRegressor(
         population_size=settings.get("population_size", 1000),
         generations=1,
         tournament_size=20,
         init_depth=(2, 6),
         init_method="half and half",
-        function_set=tuple(_TEXT),
+        function_set=functions,
         metric="mean absolute error",
         parsimony_coefficient=settings.get("parsimony_coefficient", 0.001),
         p_crossover=0.9,
