@@ -21,7 +21,7 @@ from equate_srbench.bench.commands import bench
 from equate_srbench.pretrain import commands as models
 from equate_srbench.report.commands import report
 from equate_srbench.srbench import commands as srbench
-from equate_srbench.terminal import errors_in_one_line
+from equate_srbench.terminal import check_folder, errors_in_one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -111,7 +111,9 @@ def fit(
     table: Annotated[
         str, typer.Argument(help="CSV, TSV or Parquet file (.gz too), or a shipped table's name.")
     ] = "",
-    target: Annotated[str, typer.Option(help="Column to predict.")] = "",
+    target: Annotated[
+        str, typer.Option(help="Column to predict; a shipped table has one of its own.")
+    ] = "",
     features: Annotated[
         str, typer.Option(help="Columns to predict from, with commas. [default: all others]")
     ] = "",
@@ -141,8 +143,7 @@ def fit(
     with _errors():
         problem = _read(table, target, features)
         settings.check()
-        if folder.exists() and not folder.is_dir():
-            raise SettingsError(f"{str(folder)!r} is a file: choose a folder with --out")
+        check_folder(folder)
     from rich.console import Console
 
     from equate_srbench.report.console import show_result
@@ -232,16 +233,12 @@ def _list_tables() -> None:
 
 def _read(table: str, target: str, features: str) -> Problem:
     """Columns of the table as numbers; raises TableError for whatever is wrong with them."""
-    from equate_srbench.data.reading import TableError, read_table, split_columns
+    from equate_srbench.data.reading import TableError, read_problem
 
     if not table:
         raise TableError("which table? Give a file or a name from `equate fit --list-tables`")
-    frame = read_table(table)
-    if not target:
-        names = ", ".join(map(repr, frame.columns[:20]))
-        raise TableError(f"which column should be predicted? Choose --target from {names}")
-    chosen = [name.strip() for name in features.split(",")] if features else None
-    return split_columns(frame, target, chosen)
+    chosen = [name.strip() for name in features.split(",")] if features else []
+    return read_problem(table, target, chosen)
 
 
 def _search(table: str, problem: Problem, settings: Settings, console: Console) -> FitRecord:

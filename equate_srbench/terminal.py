@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import typer
 
@@ -16,6 +17,20 @@ def errors_in_one_line(*kinds: type[Exception]) -> Iterator[None]:
     except kinds as error:
         typer.echo(f"equate: {' '.join(str(error).split())}", err=True)
         raise typer.Exit(2) from None
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse, before any work is done, a folder that no file can be written to later.
+
+    Raises
+    ------
+    NotADirectoryError
+        If it is a file, or below one.
+    """
+    for part in (folder, *folder.parents):
+        if part.exists() and not part.is_dir():
+            below = "" if part == folder else f", and {str(folder)!r} would be below it"
+            raise NotADirectoryError(f"{str(part)!r} is a file{below}: choose another folder")
 
 
 @contextmanager

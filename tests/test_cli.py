@@ -88,7 +88,7 @@ def test__fit__teacher__verdict_on_the_screen(here: Path) -> None:
         ([], "which table?"),
         (["nothing.csv", "--target", "y"], "no file 'nothing.csv'"),
         (["keplar", "--target", "y"], "did you mean 'kepler'?"),
-        (["kepler"], "--target from 'planet', 'distance', 'period'"),
+        (["planets.csv"], "Give target, one of 'distance', 'period'"),
         (["kepler", "--target", "perid"], "did you mean 'period'?"),
         (["kepler", "--target", "planet"], "'planet' holds 'Mercury' in row 1"),
         (["kepler", "--target", "period", "--features", "planet"], "'planet' holds 'Mercury'"),
@@ -100,17 +100,19 @@ def test__fit__teacher__verdict_on_the_screen(here: Path) -> None:
         (["kepler", "--target", "period", "--test-size", "1"], "--test-size 1"),
         (["kepler", "--target", "period", "--seed", "-1"], "--seed -1"),
         (["kepler", "--target", "period", "--out", "taken"], "'taken' is a file"),
+        (["kepler", "--target", "period", "--out", "taken/x"], "'taken/x' would be below it"),
     ],
 )
 def test__fit__user_error__one_line_and_code_2(here: Path, words: list[str], message: str) -> None:
     """What a user can mend is said in one line, before anything is searched or written."""
     (here / "taken").touch()
+    (here / "planets.csv").write_text("distance,period\n1,1\n")
     run = equate("fit", *words)
     assert run.exit_code == 2
     assert message in run.stderr
     assert run.stderr.count("\n") == 1
     assert not run.stdout
-    assert [p.name for p in here.iterdir()] == ["taken"]
+    assert sorted(p.name for p in here.iterdir()) == ["planets.csv", "taken"]
 
 
 def test__fit__empty_table__one_line_and_code_2(here: Path) -> None:
@@ -122,11 +124,11 @@ def test__fit__empty_table__one_line_and_code_2(here: Path) -> None:
 
 def test__fit__folder_cannot_be_written__result_shown_first(here: Path) -> None:
     """A long search is not lost: the formula is on the screen before the error."""
-    (here / "file").touch()
-    run = equate("fit", "kepler", "--target", "period", "--preset", "fast", "--out", "file/run")
+    (here / "run" / "equation.json").mkdir(parents=True)
+    run = equate("fit", "kepler", "--preset", "fast", "--out", "run")
     assert run.exit_code == 2
     assert "period = " in run.stdout
-    assert "file" in run.stderr.splitlines()[-1]
+    assert "equation.json" in run.stderr.splitlines()[-1]
 
 
 def test__fit__list_tables__names_all() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from equate_srbench.terminal import errors_in_one_line, needs_extra
+from equate_srbench.terminal import check_folder, errors_in_one_line, needs_extra
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -252,8 +252,7 @@ class Workplace:
 
 def _check_folder(out: Path, resume: bool) -> None:
     """Refuse to mix a new run with an old one unless that is what was asked for."""
-    if out.exists() and not out.is_dir():
-        raise BenchError(f"{str(out)!r} is a file: choose a folder with --out")
+    check_folder(out)
     if not resume and out.is_dir() and any(out.iterdir()):
         raise BenchError(
             f"{str(out)!r} holds something already: add --resume to go on there, "

@@ -142,6 +142,8 @@ def load_suite(name_or_path: str) -> Suite:
     if name_or_path in SUITES:
         return _suite(name_or_path)
     file, _, column = name_or_path.partition("#")
+    if not file:
+        raise SuiteError(f"no suite is named: give one of {', '.join(SUITES)}, a folder or a file")
     path = Path(file)
     if path.is_dir():
         return _folder(path)

@@ -86,6 +86,34 @@ def read_table(source: str) -> pd.DataFrame:
     return frame
 
 
+def read_problem(source: str, target: str = "", features: Sequence[str] = ()) -> Problem:
+    """What to predict, and from what, of a table.
+
+    Parameters
+    ----------
+    source : str
+        As ``read_table`` takes it.
+    target : str, optional
+        Column to predict; a shipped table has one of its own.
+    features : sequence of str, optional
+        Columns to predict from; default all others.
+
+    Returns
+    -------
+    Problem
+
+    Raises
+    ------
+    TableError
+        For tables and columns that cannot be used.
+    """
+    frame = read_table(source)
+    if not target and source not in SHIPPED:
+        names = ", ".join(map(repr, frame.columns[:20]))
+        raise TableError(f"which column should be predicted? Give target, one of {names}")
+    return split_columns(frame, target or SHIPPED[source].target, list(features) or None)
+
+
 def _read(path: Path) -> pd.DataFrame:
     suffixes = [s.lower() for s in path.suffixes]
     if suffixes and suffixes[-1] in _PACKED:

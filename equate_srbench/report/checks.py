@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from equate_srbench.report.parameters import ParameterError, Value
+from equate_srbench.terminal import check_folder
 
 
-def check_values(values: Mapping[str, Value]) -> None:
+def check_values(values: Mapping[str, Value], defaults: Mapping[str, Value]) -> None:
     """Refuse names of what is nowhere to be found, and those given twice.
 
     Parameters
     ----------
     values : mapping of str to Value
         Given parameters, of the right type.
+    defaults : mapping of str to Value
+        Of those that are not given.
 
     Raises
     ------
@@ -29,8 +32,11 @@ def check_values(values: Mapping[str, Value]) -> None:
                     _CHECKS[name](one)
                     if given.count(one) > 1:
                         raise ParameterError(f"{one!r} is given twice")
-            except ValueError as error:
+            except (ValueError, NotADirectoryError) as error:
                 raise ParameterError(f"{name}: {error}") from None
+    if {"table", "target", "features"} & values.keys():
+        every: dict[str, Any] = {**defaults, **values}
+        _columns(every["table"], every["target"], every["features"])
 
 
 def _suite(name: Any) -> None:
@@ -45,15 +51,16 @@ def _method(name: Any) -> None:
     resolve(name)
 
 
-def _table(name: Any) -> None:
-    from equate_srbench.data.reading import read_table
+def _columns(table: str, target: str, features: list[str]) -> None:
+    from equate_srbench.data.reading import read_problem
 
-    read_table(name)
+    read_problem(table, target, features)
 
 
 def _folder(path: Any) -> None:
-    if any(part.exists() and not part.is_dir() for part in (Path(path), *Path(path).parents)):
-        raise ParameterError(f"{path!r} is a file, or below one: give a folder")
+    if not path:
+        raise ParameterError("the name of the folder is empty")
+    check_folder(Path(path))
 
 
 def _submission(path: Any) -> None:
@@ -74,7 +81,6 @@ _CHECKS: dict[str, Callable[[Any], None]] = {
     "methods": _method,
     "method": _method,
     "student": _method,
-    "table": _table,
     "run": _folder,
     "submission": _submission,
     "checks": _contract,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from equate_srbench.terminal import errors_in_one_line, needs_extra
+from equate_srbench.terminal import check_folder, errors_in_one_line, needs_extra
 
 if TYPE_CHECKING:
     from equate_srbench.report.notebooks import Notebook
@@ -86,10 +86,9 @@ def _of_notebook(name: str, out: Path | None, given: list[str]) -> None:
         except notebooks.ReportError as error:
             _refuse(f"no folder {name!r}, and {error}")
         values = checked(notebook.parameters, given)
-        check_values(values)
+        check_values(values, {p.name: p.default for p in notebook.parameters.values()})
         folder = out or Path(f"equate-{notebook.name}")
-        if folder.exists() and not folder.is_dir():
-            _refuse(f"{str(folder)!r} is a file: choose a folder with --out")
+        check_folder(folder)
         try:
             with ReportProgress(Console(stderr=True, highlight=False)) as watcher:
                 page = notebooks.run(notebook, values, folder, watcher)

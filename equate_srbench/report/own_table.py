@@ -12,8 +12,7 @@ import numpy as np
 import pandas as pd
 
 import equate_srbench
-from equate_srbench.data import SHIPPED
-from equate_srbench.data.reading import TableError, read_table, split_columns
+from equate_srbench.data.reading import read_problem
 from equate_srbench.report.record import Array, FitRecord, Rows, score
 from equate_srbench.report.words import r2_text
 
@@ -81,12 +80,8 @@ def fit(
 
     Parameters
     ----------
-    table : str
-        As ``read_table`` takes it: a file, or a shipped table's name.
-    target : str, optional
-        Column to predict; a shipped table has one of its own.
-    features : sequence of str, optional
-        Columns to predict from; default all others.
+    table, target, features
+        As ``read_problem`` takes them.
     max_time, preset, seed
         As ``EquateRegressor`` takes them.
     test_size : float, default=0.25
@@ -102,11 +97,7 @@ def fit(
     TableError
         For tables and columns that cannot be used.
     """
-    frame = read_table(table)
-    if not target and table not in SHIPPED:
-        names = ", ".join(map(repr, frame.columns[:20]))
-        raise TableError(f"which column should be predicted? Give target, one of {names}")
-    problem = split_columns(frame, target or SHIPPED[table].target, list(features) or None)
+    problem = read_problem(table, target, features)
     name, y = str(problem.y.name), problem.y.to_numpy(np.float64)
     train, test = split_rows(problem.X, y, test_size, seed)
 
