@@ -29,13 +29,17 @@ from equate_srbench.expr.simplify import simplify, warm_up
 from equate_srbench.expr.snap import snap
 from equate_srbench.expr.tree import Tree
 
-#: Nats that a formula pays when it has a pole or a gap between the fit rows, as far as other
-#: combinations of the values seen there can tell.
+#: Nats that a formula pays when it has a pole or a gap between the fit rows or next to them, as far
+#: as other combinations of the values seen there, and of values a little further out, can tell.
 UNDEFINED_COST = 50.0
 #: A value this many ranges of the target away from them is taken for a pole.
 WILD = 10.0
 #: How often the columns are shuffled for such combinations.
 PROBE_ROUNDS = 4
+#: How far out, as a share of a column's range. Columns of one sign keep it: 0 is the furthest.
+MARGIN = 0.05
+#: Combinations in which one column is that far out, per column and end.
+EDGE_PROBES = 8
 #: Tables with fewer rows go to the edits at once: nothing can be learnt from so few.
 MIN_ROWS = 5
 #: Nodes below which nobody asks for a shorter form.
@@ -87,13 +91,8 @@ class Search:
         self.notes: dict[str, Any] = {}
         self._lengths: dict[int, float] = {}
         self._defined: dict[int, bool] = {}
-        #: Values of every column in other combinations: where a formula should be tame too.
-        self._probes = np.concatenate(
-            [
-                np.column_stack([rng.permutation(c)[:256] for c in archive.X.T])
-                for _ in range(PROBE_ROUNDS)
-            ]
-        )
+        #: Where a formula should be tame too.
+        self._probes = _probes(archive.X, rng)
         low, high = archive.y.min(), archive.y.max()
         self._tame = low - WILD * (high - low), high + WILD * (high - low)
 
@@ -240,6 +239,27 @@ class Search:
             "rank_correlation": found.rank_correlation,
             **self.notes,
         }
+
+
+def _probes(X: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+    """Values of every column in other combinations, one column a little further out in some."""
+    mixed = [
+        np.column_stack([rng.permutation(column)[:256] for column in X.T])
+        for _ in range(PROBE_ROUNDS)
+    ]
+    low, high = X.min(axis=0), X.max(axis=0)
+    margin = MARGIN * (high - low)
+    ends = (
+        np.where(low >= 0.0, np.maximum(low - margin, 0.0), low - margin),
+        np.where(high <= 0.0, np.minimum(high + margin, 0.0), high + margin),
+    )
+    edges = []
+    for end in ends:
+        for j, value in enumerate(end):
+            rows = mixed[0][:EDGE_PROBES].copy()
+            rows[:, j] = value
+            edges.append(rows)
+    return np.concatenate([*mixed, *edges])
 
 
 def for_rows(settings: EquateSettings, n_rows: int) -> EquateSettings:
