@@ -17,7 +17,8 @@ from equate_srbench.expr.simplify import simplify, warm_up
 
 Array = NDArray[np.float64]
 
-_SIMPLIFY_SECONDS = 5.0
+#: What SymPy has not shortened by then it mostly never does, and every fit of a run waits for it.
+_SIMPLIFY_SECONDS = 2.0
 _ASSESS_SECONDS = 30.0
 _ROWS = 1000  # on which a simplified formula must agree
 
@@ -61,7 +62,7 @@ def formula(model: str, X: pd.DataFrame, truth: str | None) -> dict[str, Any]:
     -------
     dict
         ``complexity`` (nodes of the formula as SymPy reads it), ``complexity_simplified`` (the
-        same after at most 5 s of simplification in a worker that can be killed), ``solved`` and
+        same after at most 2 s of simplification in a worker that can be killed), ``solved`` and
         ``solved_reason``. All None for a formula beyond the limits of our parser.
     """
     warm_up()
