@@ -63,7 +63,7 @@ STUDENTS: dict[str, dict[str, Any]] = {
     "e2e": {"max_time": 2.0},
     "gplearn": {
         "max_time": 1.0, "population_size": 200,
-        "function_set": ["add", "sub", "mul", "sin", "cos"],
+        "function_set": ["add", "sub", "mul", "sin", "cos"], "linear_scaling": True,
     },
 }  # fmt: skip
 STRENGTHS = {"jacobian": [0.0, 1e-3, 1e-2, 1e-1, 1.0], "lipschitz": [0.0, 1e-2]}

@@ -33,6 +33,9 @@ class GplearnRegressor(ExternalRegressor):
         Price of a node, as in the package.
     function_set : sequence of str, default=FUNCTIONS
         Some of add, sub, mul, div, sqrt, log, sin and cos.
+    linear_scaling : bool, default=False
+        Look for what correlates best with the target, and answer with its least-squares line
+        (Keijzer 2003). Without it, targets far from the size of the columns are out of reach.
     random_state : int, RandomState instance or None, default=None
 
     Attributes
@@ -48,6 +51,7 @@ class GplearnRegressor(ExternalRegressor):
         "population_size": [Interval(numbers.Integral, 20, None, closed="left")],
         "parsimony_coefficient": [Interval(numbers.Real, 0, None, closed="left")],
         "function_set": ["array-like"],
+        "linear_scaling": ["boolean"],
         "random_state": ["random_state"],
     }
 
@@ -57,10 +61,12 @@ class GplearnRegressor(ExternalRegressor):
         population_size: int = 1000,
         parsimony_coefficient: float = 0.001,
         function_set: Sequence[str] = FUNCTIONS,
+        linear_scaling: bool = False,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.max_time = max_time
         self.population_size = population_size
         self.parsimony_coefficient = parsimony_coefficient
         self.function_set = function_set
+        self.linear_scaling = linear_scaling
         self.random_state = random_state

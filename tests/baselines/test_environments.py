@@ -186,6 +186,22 @@ def test__installed__real_package__fits_a_product(name):
     assert "x0" in registry.model_string(est)
 
 
+def test__gplearn__linear_scaling__target_of_any_size():
+    """Without it a target a thousand times the columns' size stays out of reach."""
+    import numpy as np
+
+    from equate_srbench.baselines import registry
+
+    if not environments.package("gplearn").is_installed:
+        pytest.skip("run `equate baselines install gplearn` for this test")
+    X = np.random.default_rng(0).uniform(1.0, 3.0, (60, 2))
+    settings = {"linear_scaling": True, "function_set": ["add", "mul"]}
+    y = 5000.0 * X[:, 0] * X[:, 1] - 70000.0
+    assert (
+        registry.make("gplearn", max_time=2, random_state=0, **settings).fit(X, y).score(X, y) > 0.5
+    )
+
+
 def test__python__venv_module__is_there():
     """The interpreter that runs the tests can make environments."""
     import sys

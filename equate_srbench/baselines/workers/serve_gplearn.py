@@ -27,6 +27,7 @@ def fit(
 ) -> None:
     """Add generations one by one until the next would not end in time."""
     clock, best = Clock(seconds), Best(tell, _formula)
+    scaled = settings.get("linear_scaling", False)
     functions = tuple(settings.get("function_set", _TEXT))
     if not set(functions) <= set(_TEXT):
         raise ValueError(f"function_set is {functions}: take some of {tuple(_TEXT)}")
@@ -37,7 +38,7 @@ def fit(
         init_depth=(2, 6),
         init_method="half and half",
         function_set=functions,
-        metric="mean absolute error",
+        metric="pearson" if scaled else "mean absolute error",
         parsimony_coefficient=settings.get("parsimony_coefficient", 0.001),
         p_crossover=0.9,
         p_subtree_mutation=0.01,
@@ -56,13 +57,31 @@ def fit(
         while last == 0.0 or clock.elapsed() + last < seconds:
             started = clock.elapsed()
             est.fit(X, y)
-            best.offer(est._program.program, est._program.raw_fitness_)
+            program = est._program
+            line = _line(program.execute(X), y) if scaled else None
+            best.offer((program.program, line), program.raw_fitness_ * (-1.0 if scaled else 1.0))
             last = clock.elapsed() - started
             est.set_params(generations=est.generations + 1)
     best.tell()
 
 
-def _formula(program: list[Any]) -> str:
+def _line(values: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """Slope and offset by least squares; the mean where the values do not vary."""
+    if not np.isfinite(values).all() or np.ptp(values) == 0.0:
+        return 0.0, float(y.mean())
+    centred = values - values.mean()
+    slope = float(centred @ (y - y.mean()) / (centred @ centred))
+    return slope, float(y.mean() - slope * values.mean())
+
+
+def _formula(model: tuple[list[Any], tuple[float, float] | None]) -> str:
+    """The program, and the line over it if there is one."""
+    program, line = model
+    text = _text(program)
+    return text if line is None else f"(({line[0]!r})*({text}) + ({line[1]!r}))"
+
+
+def _text(program: list[Any]) -> str:
     """A program is functions, numbers of columns and constants in prefix order."""
     done: list[str] = []
     for item in reversed(program):
