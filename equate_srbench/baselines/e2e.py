@@ -36,7 +36,7 @@ class BackboneRegressor(EquateRegressor):
         for name, rule in EquateRegressor._parameter_constraints.items()
         # nothing is trained
         if name not in ("preset", "teacher", "finetune", "settings")
-    }
+    } | {"lam": [Interval(numbers.Real, 0, None, closed="left")]}  # chosen for the training only
 
 
 class E2ERegressor(BackboneRegressor):
