@@ -31,7 +31,7 @@ class BackboneRegressor(EquateRegressor):
 
     preset = "paper"  # nothing but the backbone proposes
 
-    _parameter_constraints: dict[str, Any] = {  # noqa: RUF012 - scikit-learn's protocol
+    _parameter_constraints: dict[str, Any] = {
         name: rule
         for name, rule in EquateRegressor._parameter_constraints.items()
         # nothing is trained
