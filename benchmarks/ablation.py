@@ -174,14 +174,14 @@ def tasks(*, seeds: int = N_SEEDS, sets: int | None = None) -> list[Task]:
     ]  # fmt: skip
 
 
-def run(out: Path, core: int | None, **options: Any) -> int:
+def make_rows(wanted: list[Task], out: Path, core: int | None) -> int:
     """Make the rows that are missing, one fit at a time, one thread each; 130 if interrupted."""
     os.environ["OMP_NUM_THREADS"] = "1"
     if core is not None:
         os.sched_setaffinity(0, {core})
     engine = make_engine("local", jobs=1)
     with BenchProgress(Console(stderr=True, highlight=False)) as progress:
-        summary = run_tasks(tasks(**options), RowStore(out), engine, progress=progress)
+        summary = run_tasks(wanted, RowStore(out), engine, progress=progress)
     if not summary.interrupted:
         engine.shutdown()
     print(f"{summary.done} done, {summary.failed} failed, {summary.kept} were there, "
@@ -227,7 +227,7 @@ def publish(out: Path, results: Path = RESULTS) -> None:
             lines += _tables(block, study)
             files[f"{study.name}.svg"] = draw_images(compare_figures.triple(block))[0]
             lines += [f"![Accuracy, size and time](ablation/{study.name}.svg)", ""]
-        lines += [MARKS[0].format(study.name), _reading(old, study.name), MARKS[1], ""]
+        lines += [MARKS[0].format(study.name), reading(old, study.name), MARKS[1], ""]
     publish_files(results / "ablation", files)
     frame.drop(columns=["trace"]).to_parquet(results / "ablation_rows.parquet", index=False)
     page.write_text("\n".join(lines), encoding="utf-8")
@@ -244,11 +244,11 @@ def _tables(block: compare.Block, study: Study) -> list[str]:
         said = [json.loads(text) or {} for text in rows["diagnostics"]]
         told = pd.DataFrame(said, index=rows.index)
         cells = [
-            _mean(told[name], rows["dataset"]) if name in told else "-"
+            mean(told[name], rows["dataset"]) if name in told else "-"
             for name in ("flip_rate", "validity_rate", "rank_correlation")
         ]
         clipped = rows["accuracy"].clip(lower=0.0)
-        lines.append(f"| {label} | {' | '.join([*cells, _mean(clipped, rows['dataset'])])} |")
+        lines.append(f"| {label} | {' | '.join([*cells, mean(clipped, rows['dataset'])])} |")
     pairs = compare.paired(block)
     against = [f"{p.b} {p.wins}/{p.ties}/{p.losses} (p {p.p_holm:.2g})" for p in pairs.itertuples()]
     best = pairs["a"][0] if len(pairs) else order[0]
@@ -256,7 +256,7 @@ def _tables(block: compare.Block, study: Study) -> list[str]:
             f"{', '.join(against)}.", ""]  # fmt: skip
 
 
-def _mean(values: pd.Series, dataset: pd.Series) -> str:
+def mean(values: pd.Series, dataset: pd.Series) -> str:
     """Mean over data sets with its 95 % interval."""
     per_set = values.astype(float).groupby(dataset).mean().dropna().to_numpy()
     if not len(per_set):
@@ -266,8 +266,8 @@ def _mean(values: pd.Series, dataset: pd.Series) -> str:
     return f"{per_set.mean():.2f}{ends}"
 
 
-def _reading(page: str, name: str) -> str:
-    """What stood between the marks of a study."""
+def reading(page: str, name: str) -> str:
+    """What stood between the marks of a study; a page is made anew, its readings are kept."""
     _, mark, rest = page.partition(MARKS[0].format(name))
     return rest.partition(MARKS[1])[0].strip() if mark else ""
 
@@ -285,7 +285,8 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS, help="where to publish")
     args = parser.parse_args()
     if args.action == "run":
-        raise SystemExit(run(args.out, args.core, seeds=args.seeds, sets=args.sets))
+        wanted = tasks(seeds=args.seeds, sets=args.sets)
+        raise SystemExit(make_rows(wanted, args.out, args.core))
     publish(args.out, args.results)
 
 

@@ -8,10 +8,10 @@ of them is fitted, as there. ``run`` can be stopped and started again at any tim
 there are not made again. All values do equal work, whatever the machine is busy with: preset
 ``paper`` with smaller counts, which goes on until the fit is exact.
 
-The rule, stated before the first run: on a data set, ``auto`` is no worse than a fixed value if the
-mean of its test R2 (clipped at 0) over the seeds is at most .01 lower. The fixed value is the one of
-the largest mean over all sets, or, more strictly, the best one of each set; both are known only
-afterwards, ``auto`` sees fit rows alone.
+The rule, stated before the first run: on a data set, ``auto`` is no worse than a fixed value if
+the mean of its test R2 (clipped at 0) over the seeds is at most .01 lower. The fixed value is the
+one of the largest mean over all sets, or, more strictly, the best one of each set; both are known
+only afterwards, ``auto`` sees fit rows alone.
 
 ``publish`` writes table, picture and rows; what stands between the marks in the page (the reading
 of its figures) is kept.
@@ -28,7 +28,6 @@ import numpy as np
 import pandas as pd
 from ablation import COMMON, MARKS, MOST_SECONDS, N_SEEDS, RESULTS, ROOT, make_rows, mean, reading
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 from equate_srbench.bench.protocol import SEEDS, Task
 from equate_srbench.bench.suites import load_suite
@@ -96,13 +95,13 @@ def publish(out: Path, results: Path = RESULTS) -> None:
     old = page.read_text(encoding="utf-8") if page.exists() else ""
     lines = [
         "# The weight of simplicity, given or chosen", "",
-        f"Made by `python benchmarks/lam.py` from `lam_rows.parquet`: {len(table)} black-box sets, "
-        f"{frame['seed'].nunique()} seeds, preset `paper` with smaller counts (see the script). "
-        "R² is that of test rows, clipped at 0, mean over data sets with a 95 % bootstrap interval; "
-        f"*no worse* is a mean over the seeds at most {MARGIN:g} lower, in % of the data sets: than "
-        f"the fixed value of the largest mean over all sets (here {best:g}), and than the best fixed "
-        "value of each set. Both are known only afterwards, and the best of four values is partly "
-        "the luckiest: the lines of the fixed values say how far that goes.", "",
+        f"Made by `python benchmarks/lam.py` from `lam_rows.parquet`: {len(table)} black-box "
+        f"sets, {frame['seed'].nunique()} seeds, preset `paper` with smaller counts (see the "
+        "script). R² is that of test rows, clipped at 0, mean over data sets with a 95 % bootstrap "
+        f"interval; *no worse* is a mean over the seeds at most {MARGIN:g} lower, in % of the data "
+        f"sets: than the fixed value of the largest mean over all sets (here {best:g}), and than "
+        "the best fixed value of each set. Both are known only afterwards, and the best of four "
+        "values is partly the luckiest: the lines of the fixed values say how far that goes.", "",
         "; ".join(f"{name}: {value}" for name, value in conditions(frame).items()) + ".", "",
         "| lam | fits (failed) | mean R² | median nodes | mean nodes | median s "
         f"| no worse than {best:g} | no worse than the set's best |",
