@@ -265,14 +265,14 @@ def _tables(block: compare.Block, study: Study) -> list[str]:
             f"{', '.join(against)}.", ""]  # fmt: skip
 
 
-def mean(values: pd.Series, dataset: pd.Series) -> str:
+def mean(values: pd.Series, dataset: pd.Series, digits: int = 2) -> str:
     """Mean over data sets with its 95 % interval."""
     per_set = values.astype(float).groupby(dataset).mean().dropna().to_numpy()
     if not len(per_set):
         return "-"
     low, high = compare.interval(per_set)
-    ends = "" if np.isnan(low) else f" ({low:.2f} to {high:.2f})"
-    return f"{per_set.mean():.2f}{ends}"
+    ends = "" if np.isnan(low) else f" ({low:.{digits}f} to {high:.{digits}f})"
+    return f"{per_set.mean():.{digits}f}{ends}"
 
 
 def reading(page: str, name: str) -> str:

@@ -99,9 +99,11 @@ def curve(table: pd.DataFrame, name: str) -> Figure:
             if np.isfinite(line["r2_99_low"]):
                 ends = [line["r2_99_low"], line["r2_99_high"]]
                 ax.plot([line["nodes"]] * 2, ends, color=_LINE, alpha=0.35, linewidth=3)
+            side = -1 if isinstance(line["value"], str) else 1  # a word may be where a number is
             ax.annotate(
                 f"{name} = {spelled(line['value'])}", (line["nodes"], line["r2_99"]),
-                textcoords="offset points", xytext=(8, 6), fontsize=9,
+                textcoords="offset points", xytext=(8 * side, 6), fontsize=9,
+                ha="left" if side > 0 else "right",
             )  # fmt: skip
         ax.set(xlabel="size (nodes), median", ylabel="share of data sets with test R² > .99",
                ylim=(-0.03, 1.06))  # fmt: skip
