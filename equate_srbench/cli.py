@@ -59,6 +59,7 @@ class Settings:
     device: str
     test_size: float
     teacher: str
+    lam: str
 
     def check(self) -> None:
         """Refuse what cannot work, before anything heavy is loaded.
@@ -67,8 +68,13 @@ class Settings:
         ------
         SettingsError
         """
+        from equate_srbench.equate.settings import parse_lam
         from equate_srbench.hints import did_you_mean
 
+        try:
+            parse_lam(self.lam)
+        except ValueError as error:
+            raise SettingsError(f"--lam {error}") from None
         if self.preset not in PRESETS:
             known = ", ".join(PRESETS) + did_you_mean(self.preset, PRESETS)
             raise SettingsError(f"unknown preset {self.preset!r}: use one of {known}")
@@ -127,6 +133,9 @@ def fit(
     teacher: Annotated[
         str, typer.Option(help="auto: smooth a noisy table of 40 to 1000 rows if that helps.")
     ] = "none",
+    lam: Annotated[
+        str, typer.Option(help="Weight of simplicity in the search, or auto: by this table.")
+    ] = "0.1",
     out: Annotated[
         Path | None, typer.Option(help="Folder for the results. [default: equate-TABLE]")
     ] = None,
@@ -139,7 +148,7 @@ def fit(
         _list_tables()
         return
     folder = out or Path(f"equate-{Path(table).name.partition('.')[0]}")
-    settings = Settings(preset, max_time, seed, device, test_size, teacher)
+    settings = Settings(preset, max_time, seed, device, test_size, teacher, lam)
     with _errors():
         problem = _read(table, target, features)
         settings.check()
@@ -257,6 +266,7 @@ def _search(table: str, problem: Problem, settings: Settings, console: Console) 
     target, pressed = str(problem.y.name), Event()
     with LiveLine(console, target) as progress, warnings.catch_warnings(record=True) as caught:
         import equate_srbench
+        from equate_srbench.equate.settings import parse_lam
         from equate_srbench.refine import warm_up
 
         warm_up()  # a first start compiles for some seconds, which are not the search's
@@ -265,6 +275,7 @@ def _search(table: str, problem: Problem, settings: Settings, console: Console) 
             max_time=settings.max_time,
             preset=settings.preset,
             device=settings.device,
+            lam=parse_lam(settings.lam),
             random_state=settings.seed,
             teacher=None if settings.teacher == "none" else settings.teacher,
             on_progress=lambda state: progress(state) or pressed.is_set(),
@@ -283,6 +294,7 @@ def _search(table: str, problem: Problem, settings: Settings, console: Console) 
         "seed": str(settings.seed),
         "test-size": f"{settings.test_size:g}",
         "teacher": settings.teacher,
+        "lam": f"auto: {estimator.lam_:.3g}" if settings.lam == "auto" else settings.lam,
     }
     record = FitRecord.of(estimator, train, test, table=table, target=target, settings=chosen)
     return replace(record, interrupted=record.interrupted or pressed.is_set())

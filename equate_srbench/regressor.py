@@ -20,7 +20,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from equate_srbench.backbone import checkpoint
 from equate_srbench.clock import Deadline
 from equate_srbench.equate import search
-from equate_srbench.equate.archive import Archive
+from equate_srbench.equate.archive import LAM, Archive
 from equate_srbench.equate.problem import Problem, bad_columns, prepare
 from equate_srbench.equate.settings import CHOICES, EquateSettings, preset
 from equate_srbench.equate.trajectory import TrajectoryRow, embeddings, to_frame
@@ -63,9 +63,10 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         convert`` writes them.
     device : {"auto", "cpu", "cuda"} or str, default="auto"
         Device of the networks; ``auto`` is CUDA where there is one.
-    lam : float, default=0.1
+    lam : float or "auto", default=0.1
         Weight of simplicity in the score ``clip(R2) + lam * exp(-length / 50)`` that the
-        evaluator learns.
+        evaluator learns. ``auto``: as ``select="best"`` trades accuracy for size on this table,
+        judged at the best formula of the backbone; at most 1.
     max_features : int, default=10
         Most columns used; of more, the strongest are kept and a warning names them.
     select : {"best", "accurate"}, default="best"
@@ -108,6 +109,8 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Only when ``X`` has column names that are all strings.
+    lam_ : float
+        The weight of simplicity that was used; .1 if ``auto`` had nothing to judge by.
     interrupted_ : bool
         Whether Ctrl-C ended the fit.
     fit_time_ : float
@@ -143,7 +146,7 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         "preset": [StrOptions({"default", "paper", "fast"})],
         "backbone": [str, os.PathLike],
         "device": [str],
-        "lam": [Interval(numbers.Real, 0, None, closed="left")],
+        "lam": [Interval(numbers.Real, 0, None, closed="left"), StrOptions({"auto"})],
         "max_features": [Interval(numbers.Integral, 1, None, closed="left")],
         "select": [StrOptions({"best", "accurate"})],
         "on_progress": [callable, None],
@@ -159,7 +162,7 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         preset: str = "default",
         backbone: str | os.PathLike[str] = "compact",
         device: str = "auto",
-        lam: float = 0.1,
+        lam: float | str = 0.1,
         max_features: int = 10,
         select: str = "best",
         on_progress: Callable[[Progress], bool | None] | None = None,
@@ -209,7 +212,8 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         problem = self._prepare(X, y, sample_weight)
         self._problem = problem.without_rows()
         rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
-        archive = Archive(problem.X, problem.y, problem.weights, deadline=deadline, lam=self.lam)
+        lam = LAM if self.lam == "auto" else self.lam
+        archive = Archive(problem.X, problem.y, problem.weights, deadline=deadline, lam=lam)
         run = self._make_search(archive, rng)
         run.rows = problem.rows
         report = Reporter(self, run, X, y, sample_weight)
@@ -258,6 +262,7 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
             backbone=self.backbone,
             device=self.device,
             describe=self._describe,
+            weighs=self.lam == "auto",
         )
 
     def _prepare(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> Problem:
@@ -312,6 +317,7 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         return {
             "equation_": self._checked(chosen.tree, archive.X),
             "diagnostics_": run.diagnostics(),
+            "lam_": archive.lam,
             "_found": [
                 (c.tree, c.loss, c.r2, archive.score(c), c.source, c.seconds)
                 for c in sorted(kept, key=lambda c: c.seconds)

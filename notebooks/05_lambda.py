@@ -20,11 +20,12 @@
 # save in size?**
 #
 # The evaluator learns the score `clip(R²) + lambda * exp(-length / 50)`; a larger lambda prefers
-# shorter formulas. Each value of the sweep gets the same data sets, splits and seconds.
+# shorter formulas, and `auto` chooses it table by table from the rows of the fit. Each value of
+# the sweep gets the same data sets, splits and seconds.
 
 # %% tags=["parameters"]
 suite: str = "strogatz"  # name of a suite, a folder of tables or one table
-lambdas: list[float] = [0.0, 0.1, 0.5, 1.0]  # 0 to 100, values of the sweep
+lambdas: list[str] = ["0", "0.1", "0.5", "1", "auto"]  # numbers from 0 on, or auto
 method: str = "equate-paper"  # one of equate|equate-paper|equate-fast, preset of EQUATE
 seeds: int = 1  # 1 to 10, how many seeds
 noise: float = 0.0  # 0 to 10, noise of the training target, as a share of its RMS
@@ -34,17 +35,21 @@ run: str = "runs/reports"  # folder of the rows
 jobs: int = 0  # 0 to 1024, fits at the same time; 0: one per processor
 
 # %% Make the fits that are missing
+from equate_srbench.equate.settings import parse_lam
 from equate_srbench.report import running, shown, sweep
 
 wanted = running.plan(suite, [method], seeds=seeds, noise=[noise], max_time=max_time, every=every)
-rows = running.rows(wanted, run, settings=[{"lam": value} for value in lambdas], jobs=jobs)
+weights = [{"lam": parse_lam(value)} for value in lambdas]
+rows = running.rows(wanted, run, settings=weights, jobs=jobs)
 table = sweep.by_setting(rows, "lam")
 
 # %% [markdown]
 # ## The answer
 
 # %% The answer in words
-shown.words(*sweep.in_words(table, "lambda"), kind="answer")
+shown.words(
+    *sweep.in_words(table, "lambda"), *sweep.chosen_in_words(rows, "lam", "lambda"), kind="answer"
+)
 
 # %% Accuracy against size
 shown.picture(

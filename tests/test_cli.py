@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -82,6 +83,15 @@ def test__fit__teacher__verdict_on_the_screen(here: Path) -> None:
     assert "teacher not used: 6 rows: only tables of 40 to 1000" in " ".join(run.stderr.split())
 
 
+def test__fit__lam_auto__report_names_the_value(here: Path) -> None:
+    """The record of a fit says what was asked for and what came of it."""
+    words = ["--target", "period", "--preset", "fast", "--max-time", "1", "--test-size", "0"]
+    run = equate("fit", "kepler", *words, "--lam", "auto")
+    assert run.exit_code == 0, run.output
+    page = (here / "equate-kepler" / "report.html").read_text(encoding="utf-8")
+    assert re.search(r"auto: [\d.e-]+", page)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -95,6 +105,8 @@ def test__fit__teacher__verdict_on_the_screen(here: Path) -> None:
         (["kepler", "--target", "period", "--preset", "quick"], "unknown preset 'quick'"),
         (["kepler", "--target", "period", "--device", "tpu"], "unknown device 'tpu'"),
         (["kepler", "--target", "period", "--teacher", "aut"], "did you mean 'auto'?"),
+        (["kepler", "--target", "period", "--lam", "aut"], "--lam 'aut': give a number"),
+        (["kepler", "--target", "period", "--lam", "-1"], "--lam '-1': give a number of at least"),
         (["kepler", "--target", "period", "--max-time", "0"], "--max-time 0"),
         (["kepler", "--target", "period", "--max-time", "nan"], "--max-time nan"),
         (["kepler", "--target", "period", "--test-size", "1"], "--test-size 1"),

@@ -31,12 +31,12 @@ class BackboneRegressor(EquateRegressor):
 
     preset = "paper"  # nothing but the backbone proposes
 
-    _parameter_constraints: dict[str, Any] = {  # noqa: RUF012 - scikit-learn's protocol
+    _parameter_constraints: dict[str, Any] = {
         name: rule
         for name, rule in EquateRegressor._parameter_constraints.items()
         # nothing is trained
         if name not in ("preset", "teacher", "finetune", "settings")
-    }
+    } | {"lam": [Interval(numbers.Real, 0, None, closed="left")]}  # chosen for the training only
 
 
 class E2ERegressor(BackboneRegressor):

@@ -15,6 +15,12 @@ from equate_srbench.refine import Refined, Refiner
 
 Array = NDArray[np.float64]
 
+#: Weight of simplicity unless another is given, or chosen; and the largest one chosen, which is
+#: the largest of the published sweep: with more, the score is all size.
+LAM, MOST_LAM = 0.1, 1.0
+#: Nodes over which the simplicity of a formula falls to 1/e.
+LENGTH = 50.0
+
 
 @dataclass(slots=True, eq=False)
 class Candidate:
@@ -58,7 +64,7 @@ class Archive:
     weights : ndarray of shape (n_rows,) or None
     deadline : Deadline
     lam : float, default=0.1
-        Weight of simplicity in ``score``.
+        Weight of simplicity in ``score``; ``balance`` chooses it.
     """
 
     def __init__(
@@ -68,7 +74,7 @@ class Archive:
         weights: Array | None = None,
         *,
         deadline: Deadline,
-        lam: float = 0.1,
+        lam: float = LAM,
     ) -> None:
         self.X, self.y, self.weights = X, y, weights
         self.deadline = deadline
@@ -99,7 +105,19 @@ class Archive:
 
     def score(self, candidate: Candidate) -> float:
         """``clip(R2, -1, 1) + lam * exp(-size / 50)``: the score of the method."""
-        return min(max(candidate.r2, -1.0), 1.0) + self.lam * math.exp(-candidate.inner.size / 50.0)
+        brevity = math.exp(-candidate.inner.size / LENGTH)
+        return min(max(candidate.r2, -1.0), 1.0) + self.lam * brevity
+
+    def balance(self, candidate: Candidate, price: float) -> None:
+        """Choose ``lam``: what a node more or less of the candidate is worth in the score.
+
+        Parameters
+        ----------
+        candidate : Candidate
+        price : float
+            In units of R2; see ``selection.price_of_node``.
+        """
+        self.lam = min(price * LENGTH * math.exp(candidate.inner.size / LENGTH), MOST_LAM)
 
     @property
     def error(self) -> float:

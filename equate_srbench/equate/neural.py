@@ -57,6 +57,7 @@ def propose(
     deadline: Deadline,
     result: NeuralResult | None = None,
     tick: Callable[[str], object] = lambda phase: None,
+    weigh: Callable[[], object] = lambda: None,
 ) -> NeuralResult:
     """Quadruples, alignment, ascent: all proposals go to the archive.
 
@@ -81,6 +82,8 @@ def propose(
         Filled as the phases go on, so that an interrupted fit keeps what there is.
     tick : callable, optional
         ``tick(phase)`` is called often; phases are ``propose``, ``align`` and ``ascend``.
+    weigh : callable, optional
+        Called once between the backbone's formulas and their scores; see ``collect``.
 
     Returns
     -------
@@ -104,7 +107,7 @@ def propose(
     quadruples = collect(
         backbone, bags, archive, settings,
         rng=rng, generator=generator, deadline=_until(deadline, total, settings.shares[0]),
-        tick=lambda: tick("propose"),
+        tick=lambda: tick("propose"), weigh=weigh,
     )  # fmt: skip
     result.n_quadruples = len(quadruples)
     result.rows += backbone_rows(quadruples, describe)

@@ -227,6 +227,7 @@ def collect(
     generator: torch.Generator,
     deadline: Deadline,
     tick: Callable[[], object] = lambda: None,
+    weigh: Callable[[], object] = lambda: None,
 ) -> list[Quadruple]:
     """Candidates of every bag, refined and scored on all fit rows, plus damaged ones.
 
@@ -243,13 +244,16 @@ def collect(
         Ends decoding between batches of bags; what was decoded until then is used.
     tick : callable, optional
         Called with every candidate.
+    weigh : callable, optional
+        Called when all candidates are in the archive and before any is scored: the moment to
+        choose the archive's ``lam``.
 
     Returns
     -------
     list of Quadruple
         Distinct by skeleton and view kind, at most ``settings.cap``, best scores first.
     """
-    found: dict[tuple[object, ...], Quadruple] = {}
+    found: dict[tuple[object, ...], tuple[int, tuple[int, ...], Candidate]] = {}
     for bag, tree, candidate in _candidates(
         backbone, bags, archive, settings, generator=generator, deadline=deadline
     ):
@@ -258,8 +262,10 @@ def collect(
         key = view.kind, candidate.inner.skeleton
         if key not in found:
             ids = retokenise(backbone.vocabulary, candidate, view, tree, settings.max_length)
-            found[key] = Quadruple(bag, ids, archive.score(candidate), candidate)
-    ranked = sorted(found.values(), key=lambda q: -q.score)[: settings.cap]
+            found[key] = bag, ids, candidate
+    weigh()
+    scored = [Quadruple(bag, ids, archive.score(c), c) for bag, ids, c in found.values()]
+    ranked = sorted(scored, key=lambda q: -q.score)[: settings.cap]
     count = min(round(settings.negatives * len(ranked)), settings.cap - len(ranked))
     return ranked + damaged(backbone.vocabulary, bags, ranked, archive, settings, count, rng)
 

@@ -19,7 +19,7 @@ from equate_srbench.equate.archive import Archive, Candidate
 from equate_srbench.equate.edits import EditSearch, EditSettings
 from equate_srbench.equate.island import EXACT
 from equate_srbench.equate.neural import NeuralResult, propose
-from equate_srbench.equate.selection import description_length
+from equate_srbench.equate.selection import description_length, price_of_node
 from equate_srbench.equate.settings import EquateSettings
 from equate_srbench.equate.shorten import shorten
 from equate_srbench.expr.complexity import complexity
@@ -63,6 +63,8 @@ class Search:
     device : str
     describe : callable
         Tree of the archive -> text in the user's names and units, and complexity of that.
+    weighs : bool, default=False
+        Whether the archive's ``lam`` is chosen from what the backbone found.
 
     Attributes
     ----------
@@ -82,8 +84,9 @@ class Search:
         backbone: str | os.PathLike[str],
         device: str,
         describe: Callable[[Tree], tuple[str, int]],
+        weighs: bool = False,
     ) -> None:
-        self.archive, self.rng, self.preset = archive, rng, preset
+        self.archive, self.rng, self.preset, self.weighs = archive, rng, preset, weighs
         self.phases = phases or settings.preset(preset)
         self.backbone, self.device, self.describe = backbone, device, describe
         self.adapted = NeuralResult()
@@ -134,9 +137,21 @@ class Search:
             rng=self.rng,
             result=self.adapted,
             tick=tick,
+            weigh=self._weigh,
         )
         ranked = sorted(self.archive.candidates, key=lambda c: c.loss)
         return [c.inner for c in ranked[:60] if c.source != "constant"]
+
+    def _weigh(self) -> None:
+        """Let the score trade error for size as the choice of the answer does at its best so far.
+
+        The evaluator then learns, and the ascent climbs, what the answer will be chosen by.
+        """
+        if self.weighs:
+            archive, best = self.archive, self.choose("best")
+            archive.balance(
+                best, price_of_node(best.tree, best.loss, archive.variance, archive.n_rows)
+            )
 
     def _edit(self, deadline: Deadline, starts: list[Tree], tick: Callable[[str], None]) -> None:
         n, p = self.archive.X.shape
@@ -232,6 +247,7 @@ class Search:
         """Formulas tried per source, and what the gradient ascent did."""
         found = self.adapted.diagnostics
         return {
+            "lam": self.archive.lam,
             "tried": dict(self.archive.tried),
             "seconds": dict(self.adapted.seconds),
             "flip_rate": found.flip_rate,

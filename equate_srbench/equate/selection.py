@@ -1,4 +1,4 @@
-"""Which formula to answer with: description length on the fit rows."""
+"""Which formula to answer with, and what a node is worth: description length on the fit rows."""
 
 from __future__ import annotations
 
@@ -50,6 +50,22 @@ def description_length(tree: Tree, loss: float, variance: float, n_rows: float) 
         + constants
         + _few_rows(k + 1, n_rows)
     )
+
+
+def price_of_node(tree: Tree, loss: float, variance: float, n_rows: float) -> float:
+    """R2 that a formula has to gain by one more node, for its description length to stay.
+
+    A node costs what the formula's nodes cost on average, constants included. It is worth little
+    where formulas fit well or rows are many, and much where noise is what is left.
+
+    Parameters
+    ----------
+    tree, loss, variance, n_rows
+        As in ``description_length``.
+    """
+    nats = description_length(tree, variance, variance, n_rows) / complexity(tree)
+    # the residuals cost n/2 log(e), which is n/(2e) nats for a change of e = 1 - R2
+    return 2.0 * max(loss / variance, EXACT) / n_rows * nats
 
 
 def _few_rows(k: int, n_rows: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -183,6 +184,31 @@ def _is_like(value: Any, usual: Any) -> bool:
     if isinstance(usual, float):
         return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
     return type(value) is type(usual) and (type(value) is not int or value >= 0)
+
+
+def parse_lam(text: str) -> float | str:
+    """The weight of simplicity that a word of a command line stands for.
+
+    Parameters
+    ----------
+    text : str
+        A number of at least 0, or ``auto``.
+
+    Raises
+    ------
+    ValueError
+        For anything else.
+    """
+    word = text.strip()
+    if word == "auto":
+        return word
+    try:
+        value = float(word)
+    except ValueError:
+        value = math.nan
+    if not 0.0 <= value < math.inf:
+        raise ValueError(f"{text!r}: give a number of at least 0, such as 0.1, or auto")
+    return value
 
 
 def preset(name: str) -> EquateSettings:

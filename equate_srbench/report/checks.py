@@ -76,6 +76,12 @@ def _contract(name: Any) -> None:
     refuse_unknown([name])
 
 
+def _lam(text: Any) -> None:
+    from equate_srbench.equate.settings import parse_lam
+
+    parse_lam(text)
+
+
 _CHECKS: dict[str, Callable[[Any], None]] = {
     "suite": _suite,
     "methods": _method,
@@ -84,4 +90,5 @@ _CHECKS: dict[str, Callable[[Any], None]] = {
     "run": _folder,
     "submission": _submission,
     "checks": _contract,
+    "lambdas": _lam,
 }

@@ -28,6 +28,7 @@ from equate_srbench.report.figures import standalone
 from equate_srbench.report.methods import style
 from equate_srbench.report.notebooks import PROGRESS, STATIC
 from equate_srbench.report.record import FitRecord, by_source
+from equate_srbench.report.sweep import spelled
 from equate_srbench.report.words import r2_text, short_formula
 
 #: Rows of a table of fits, and characters of a formula in one.
@@ -285,7 +286,7 @@ def fits(rows: pd.DataFrame, setting: str = "") -> Shown:
     if setting:
         rows = rows.assign(setting=rows["settings"].map(lambda text: json.loads(text)[setting]))
         rows = rows.sort_values(["dataset", "setting"])
-        first = {"dataset": columns["dataset"], "setting": Column(setting, number())}
+        first = {"dataset": columns["dataset"], "setting": Column(setting, spelled)}
         columns = first | columns
     elif rows["noise"].nunique() > 1:
         columns = {"noise": Column("noise", number()), **columns}
@@ -295,7 +296,7 @@ def fits(rows: pd.DataFrame, setting: str = "") -> Shown:
 def sweep(rows: pd.DataFrame, name: str) -> Shown:
     """One line per value of a setting; see ``sweep.by_setting``."""
     columns = {
-        "value": Column(name, number(), "num"),
+        "value": Column(name, spelled, "num"),
         "fits": Column("fits", kind="num"),
         "failed": Column("failed", kind="num"),
         "r2_99": Column("R² > .99", percent, "num"),

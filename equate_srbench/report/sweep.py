@@ -32,30 +32,40 @@ def by_setting(rows: pd.DataFrame, setting: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``value`` and the columns of ``compare.summary``, by value.
+        ``value`` and the columns of ``compare.summary``, by value; words behind numbers.
     """
-    values = rows["settings"].map(lambda text: json.loads(text).get(setting))
     lines = []
-    for value, part in rows.groupby(values, sort=True):
+    for value, part in rows.groupby(_values(rows, setting), sort=True):
         line = compare.summary(compare.blocks(part)[0]).iloc[0]
         lines.append({"value": value, **line})
     return pd.DataFrame(lines)
+
+
+def _values(rows: pd.DataFrame, setting: str) -> pd.Series:
+    """The setting of every row: numbers and words side by side."""
+    return rows["settings"].map(lambda text: json.loads(text).get(setting)).astype(object)
+
+
+def spelled(value: float | str) -> str:
+    """A value of a setting as text."""
+    return value if isinstance(value, str) else f"{value:g}"
 
 
 def in_words(table: pd.DataFrame, name: str) -> list[str]:
     """What the sweep says: the most accurate and the shortest value."""
     accurate = table.loc[[table["r2_99"].idxmax()]].iloc[0]
     short = table.loc[[table["nodes"].idxmin()]].iloc[0]
+    most, least = spelled(accurate["value"]), spelled(short["value"])
     said = [
-        f"The share of data sets with R² > .99 is largest at {name} = {accurate['value']:g}: "
+        f"The share of data sets with R² > .99 is largest at {name} = {most}: "
         f"{100 * accurate['r2_99']:.1f} % with a median of {accurate['nodes']:.0f} nodes."
     ]
     if short["value"] == accurate["value"]:
         said.append("No other value gives shorter formulas.")
     else:
         said.append(
-            f"The shortest formulas come at {name} = {short['value']:g}: {short['nodes']:.0f} "
-            f"nodes, R² > .99 on {100 * short['r2_99']:.1f} %."
+            f"The shortest formulas come at {name} = {least}: {short['nodes']:.0f} nodes, "
+            f"R² > .99 on {100 * short['r2_99']:.1f} %."
         )
     spread = table["r2_99"].max() - table["r2_99"].min()
     nodes = table["nodes"].max() - table["nodes"].min()
@@ -66,19 +76,34 @@ def in_words(table: pd.DataFrame, name: str) -> list[str]:
     return said
 
 
+def chosen_in_words(rows: pd.DataFrame, setting: str, name: str) -> list[str]:
+    """Which values ``auto`` stood for, as the fits' diagnostics have them; nothing without it."""
+    rows = rows[_values(rows, setting) == "auto"]
+    told = [json.loads(text) or {} for text in rows["diagnostics"]]
+    used = [record[setting] for record in told if setting in record]
+    if not used:
+        return []
+    low, middle, high = np.quantile(used, [0.0, 0.5, 1.0])
+    return [f"auto chose {name} from {low:.2g} to {high:.2g}, with a median of {middle:.2g}."]
+
+
 def curve(table: pd.DataFrame, name: str) -> Figure:
-    """Share of R2 > .99 against median size, one point per value, joined in their order."""
+    """Share of R2 > .99 against median size: a point per value, numbers joined in their order."""
     with mpl.rc_context(STYLE):
         fig = Figure(figsize=(6.4, 4.0), layout="constrained")
         ax = fig.add_subplot()
-        ax.plot(table["nodes"], table["r2_99"], "o-", color=_LINE, linewidth=1.2, markersize=7)
+        is_word = table["value"].map(lambda value: isinstance(value, str))
+        for part, kind in ((table[~is_word], "o-"), (table[is_word], "D")):
+            ax.plot(part["nodes"], part["r2_99"], kind, color=_LINE, linewidth=1.2, markersize=7)
         for _, line in table.iterrows():
             if np.isfinite(line["r2_99_low"]):
                 ends = [line["r2_99_low"], line["r2_99_high"]]
                 ax.plot([line["nodes"]] * 2, ends, color=_LINE, alpha=0.35, linewidth=3)
+            side = -1 if isinstance(line["value"], str) else 1  # a word may be where a number is
             ax.annotate(
-                f"{name} = {line['value']:g}", (line["nodes"], line["r2_99"]),
-                textcoords="offset points", xytext=(8, 6), fontsize=9,
+                f"{name} = {spelled(line['value'])}", (line["nodes"], line["r2_99"]),
+                textcoords="offset points", xytext=(8 * side, 6), fontsize=9,
+                ha="left" if side > 0 else "right",
             )  # fmt: skip
         ax.set(xlabel="size (nodes), median", ylabel="share of data sets with test R² > .99",
                ylim=(-0.03, 1.06))  # fmt: skip
@@ -90,8 +115,7 @@ def curve(table: pd.DataFrame, name: str) -> Figure:
 
 def per_data_set(rows: pd.DataFrame, setting: str) -> Figure:
     """Size of the formula of each data set at each value: one line per data set."""
-    values = rows["settings"].map(lambda text: json.loads(text).get(setting))
-    sizes = rows.assign(value=values).pivot_table(
+    sizes = rows.assign(value=_values(rows, setting)).pivot_table(
         index="value", columns="dataset", values="complexity", aggfunc="median"
     )
     with mpl.rc_context(STYLE):
@@ -100,7 +124,7 @@ def per_data_set(rows: pd.DataFrame, setting: str) -> Figure:
         places = range(len(sizes))
         ax.plot(places, sizes.to_numpy(float), "-", color="#b9c0cc", linewidth=1.0)
         ax.plot(places, sizes.median(axis=1), "o-", color=_LINE, linewidth=2.0, label="median")
-        ax.set_xticks(places, [f"{value:g}" for value in sizes.index])
+        ax.set_xticks(places, [spelled(value) for value in sizes.index])
         ax.set(xlabel=setting, ylabel="size (nodes)")
         ax.legend(loc="upper right")
     return fig
