@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from equate_srbench.backbone import checkpoint, decoding
+from equate_srbench.backbone import decoding
 from equate_srbench.backbone.network import Backbone
 from equate_srbench.clock import Deadline
 from equate_srbench.equate import alignment, search
@@ -263,7 +263,7 @@ def test__scores__on_a_gpu__equal_to_five_digits(backbone, cuda, archive, quick)
 def test__propose__gpu_is_full__same_formulas_and_one_warning(
     backbone, cuda, table, small, undisturbed
 ):
-    """torch's own allocator refuses what is beyond a few MiB."""
+    """Torch's own allocator refuses what is beyond a few MiB."""
     total = torch.cuda.get_device_properties(0).total_memory
     torch.cuda.empty_cache()
     share = (torch.cuda.memory_reserved() + 4 * 2**20) / total

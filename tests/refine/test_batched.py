@@ -178,7 +178,7 @@ def test__schedule__on_a_device_without_numbers__every_tensor_is_there(random_tr
 
 @pytest.mark.gpu
 def test__fit__gpu_is_full__same_losses_and_one_warning(random_trees):
-    """torch's own allocator refuses what is beyond some MiB."""
+    """Torch's own allocator refuses what is beyond some MiB."""
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
     X = np.random.default_rng(0).uniform(0.2, 4.0, (20_000, 4))
