@@ -7,7 +7,7 @@ Five Feynman and five Strogatz sets. Two kinds of fit: ``fixed`` is the neural p
 amount of work and no edits, so that devices do the same; ``default`` is the preset under a limit of
 time. A fit has one core of its own. The page is written after every part, so that a run which is
 cut off leaves what it measured; parts that would begin after ``--minutes`` are left out and named.
-See "On a GPU" in docs/training.md for machines with few packages and no network.
+See "On a GPU" in docs/method.md for machines with few packages and no network.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ RESULT = ROOT / "docs" / "results" / "gpu.md"
 ROWS = 400
 #: The neural part without a limit of time, and without a reason to end early.
 FIXED: dict[str, Any] = {
-    "n_subsets": 8, "epochs": 4, "starts": 4, "steps": 8, "block": 4, "stop_r2": 2.0,
+    "n_subsets": 4, "epochs": 3, "starts": 3, "steps": 6, "block": 3, "stop_r2": 2.0,
 }  # fmt: skip
 #: How close scores of networks (float32) and losses of refined constants (float64) should be.
 NETWORK_TOLERANCE, REFINE_TOLERANCE = 1e-5, 1e-10

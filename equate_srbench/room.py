@@ -73,12 +73,12 @@ class Room:
         found: list[T] = []
         begin = 0
         while begin < n or not found:
-            most = self._most.get((kind, device.type), n)
+            most = self._most.get((kind, device.type), max(n, 1))
             end = min(n, begin + most) if most else n
             try:
-                found.append(work(slice(begin, end), device if most or not n else CPU))
+                found.append(work(slice(begin, end), device if most else CPU))
             except torch.cuda.OutOfMemoryError:
-                if not most or not n:
+                if not most:
                     raise
             else:
                 begin = end

@@ -19,6 +19,7 @@ from equate_srbench.equate.fusion import EquationEncoder
 from equate_srbench.equate.neural import propose
 from equate_srbench.equate.quadruples import collect, draw_subsets, encode_bags
 from equate_srbench.equate.settings import EquateSettings
+from equate_srbench.regressor import EquateRegressor
 from equate_srbench.room import Draws, MemoryWarning, Room
 from equate_srbench.threads import full_precision
 
@@ -234,6 +235,15 @@ def test__propose__on_a_gpu__same_formulas(backbone, cuda, table, small, undistu
     with full_precision():
         result, _ = run(cuda, table, small)
     assert_same([result], [undisturbed])
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("preset", ["fast", "default"])
+def test__fit__on_a_gpu__exact_formula(cuda, preset):
+    """The estimator from end to end."""
+    X = np.random.default_rng(0).uniform(1.0, 5.0, (100, 2))
+    found = EquateRegressor(preset=preset, device="cuda", random_state=0, max_time=10.0)
+    assert str(found.fit(X, X[:, 0] / X[:, 1]).equation_) == "x0/x1"
 
 
 @pytest.mark.gpu
