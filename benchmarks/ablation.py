@@ -100,9 +100,9 @@ class Study:
 
 BASE = Variant("base")
 FRESH = Variant("fresh modules", changes={"amortised": False})
-#: Fresh modules hardly move anything after COMMON's four epochs (flip rate .03 on strogatz_bacres1),
-#: so that what needs fresh ones could not be compared. Eight epochs at ten times the rate cost half
-#: of sixteen at the usual one and move more (.30 and .17 there). Nothing is held out: with the few
+#: Fresh modules hardly move anything after COMMON's four epochs (flip rate .03 on bacres1), so that
+#: what needs fresh ones could not be compared. Eight epochs at ten times the rate cost half of
+#: sixteen at the usual one and move more (.30 and .17 there). Nothing is held out: with the few
 #: formulas of such a run the first epoch often counts as the best by chance, and nothing is learnt.
 TRAINED: dict[str, Any] = {"amortised": False, "epochs": 8, "lr": 3e-3, "held_out": 0.0}
 LONGER = Variant("fresh, trained longer", changes=TRAINED)

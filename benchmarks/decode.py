@@ -48,8 +48,10 @@ def commit() -> str:
     """Short hash of the checkout, or "unknown" outside of one."""
     folder = Path(__file__).parent
     command = ["git", "-C", str(folder), "rev-parse", "--short", "HEAD"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout.strip() if done.returncode == 0 else "unknown"
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
 
 
 def fixed_length(

@@ -103,7 +103,7 @@ def cold_start() -> None:
             subprocess.run([sys.executable, "-c", code], env=environment, check=True)
 
 
-def _processor() -> str:
+def processor() -> str:
     """Name of the processor and number of cores."""
     lines = Path("/proc/cpuinfo")
     names = lines.read_text().splitlines() if lines.exists() else []
@@ -118,7 +118,7 @@ def stamp(seed: int) -> str:
         ["git", "rev-parse", "--short", "HEAD"], cwd=here, capture_output=True, text=True
     ).stdout.strip()
     return (
-        f"commit {commit or 'none'}, {_processor()}, load {os.getloadavg()[0]:.1f}, "
+        f"commit {commit or 'none'}, {processor()}, load {os.getloadavg()[0]:.1f}, "
         f"Python {platform.python_version()}, NumPy {np.__version__}, SciPy {scipy.__version__}, "
         f"{datetime.date.today()}, seed {seed}"
     )

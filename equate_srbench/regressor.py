@@ -33,7 +33,7 @@ from equate_srbench.expr.tree import Tree
 from equate_srbench.progress import CallbackSupportMixin, Progress, Reporter, with_callbacks
 from equate_srbench.refine import warm_up
 from equate_srbench.teacher.smooth import SmoothTeacher
-from equate_srbench.threads import one_thread
+from equate_srbench.threads import full_precision, one_thread
 
 warm_up()  # on import, so that compiling, once per installation, takes no time of a fit
 
@@ -222,7 +222,7 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
             self._answer(run)  # usable from the first moment on
             report.begin()
             # formulas are tried where they are not defined
-            with one_thread(), np.errstate(all="ignore"):
+            with one_thread(), full_precision(), np.errstate(all="ignore"):
                 if self.teacher is not None:
                     from equate_srbench.teacher.guide import guide  # a quarter of a second
 

@@ -7,7 +7,7 @@ import threading
 import pytest
 import torch
 
-from equate_srbench.threads import one_thread
+from equate_srbench.threads import full_precision, one_thread
 
 
 @pytest.fixture(autouse=True)
@@ -55,3 +55,12 @@ def test__one_thread__overlapping_python_threads__last_restores():
             thread.join()
     assert found == {"inside": 1, "later": 3}
     assert torch.get_num_threads() == 3
+
+
+def test__full_precision__inside_and_after__lstm_in_float32_then_as_before():
+    """On a GPU the LSTM would compute with ten bits; what the user has set comes back."""
+    before = torch.backends.cudnn.rnn.fp32_precision
+    with full_precision(), full_precision():
+        assert torch.backends.cudnn.rnn.fp32_precision == "ieee"
+    assert torch.backends.cudnn.rnn.fp32_precision == before
+    assert isinstance(torch.backends.cudnn.allow_tf32, bool)  # torch's older switch still answers

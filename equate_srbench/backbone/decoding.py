@@ -13,10 +13,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from equate_srbench.backbone.grammar import Grammar
+from equate_srbench.backbone.grammar import Grammar, column_counts
 from equate_srbench.backbone.network import Backbone
 from equate_srbench.backbone.steps import CachedSteps, PlainSteps
 from equate_srbench.clock import Deadline
+from equate_srbench.room import Draws, Part, Room, placed
 
 _SHRINK = 0.8  # rows are gathered again once this share of them is still unfinished
 
@@ -56,6 +57,7 @@ def generate(
     grammar: bool = True,
     deadline: Deadline | None = None,
     cached: bool = True,
+    room: Room | None = None,
 ) -> list[list[Hypothesis]]:
     """Decode formulas from each memory of a batch.
 
@@ -74,7 +76,8 @@ def generate(
     temperature : float, (S,) or (B, S), default=1.0
         Of the samples; positive.
     generator : torch.Generator, optional
-        On the memory's device; needed for "sample".
+        Needed for "sample"; on the memory's device or on the CPU, where it gives the same formulas
+        on every device.
     max_length : int, optional
         Most tokens of a formula; the configuration's by default.
     grammar : bool, default=True
@@ -83,6 +86,8 @@ def generate(
         Looked at before every token; formulas not complete by then are left out.
     cached : bool, default=True
         False computes every step from scratch, for tests and benchmarks.
+    room : Room, optional
+        Of the fit; remembers how many bags fit into the device's memory.
 
     Returns
     -------
@@ -104,21 +109,31 @@ def generate(
         raise ValueError("sampling needs a torch.Generator")
     if mask is None:
         mask = torch.ones(memory.shape[:2], dtype=torch.bool, device=memory.device)
-    shape = (len(memory), 1 if mode == "greedy" else n_samples)
-    device, vocabulary = memory.device, backbone.vocabulary
-    rules = Grammar(vocabulary, n_columns, shape, length, device) if grammar else None
+    n_bags, n_formulas = len(memory), 1 if mode == "greedy" else n_samples
+    columns = column_counts(backbone.vocabulary, n_columns, n_bags) if grammar else None
+    heat = torch.as_tensor(temperature, dtype=torch.float64)
+    if mode == "sample" and not bool((heat > 0).all()):
+        raise ValueError(f"temperature must be positive, got {temperature}")
+    heat = heat.expand(n_bags, n_formulas)[..., None]
+    draws = None if generator is None else Draws(generator, n_bags)
     make = CachedSteps if cached else PlainSteps
-    steps = make(backbone.decoder, memory, mask, shape[1])
-    run = _Run(steps, rules, vocabulary.eos, shape, length, device, deadline or Deadline())
-    if mode == "beam":
-        return _beam(run)
-    heat = None
-    if mode == "sample":
-        heat = torch.as_tensor(temperature, dtype=torch.float64, device=device)
-        if not bool((heat > 0).all()):
-            raise ValueError(f"temperature must be positive, got {temperature}")
-        heat = heat.expand(shape)[..., None]
-    return _sample(run, heat, generator)
+
+    def decode(rows: slice, device: torch.device) -> list[list[Hypothesis]]:
+        network, shape = placed(backbone, device), (len(memory[rows]), n_formulas)
+        steps = make(network.decoder, memory[rows].to(device), mask[rows].to(device), n_formulas)
+        rules = None
+        if columns is not None:
+            rules = Grammar(network.vocabulary, columns[rows], shape, length, device)
+        eos = network.vocabulary.eos
+        run = _Run(steps, rules, eos, shape, length, device, deadline or Deadline())
+        if mode == "beam":
+            return _beam(run)
+        if mode == "greedy" or draws is None:
+            return _sample(run, None, None)
+        return _sample(run, heat[rows].to(device), draws.part(rows))
+
+    parts = (room or Room()).run("decoding", decode, n_bags, memory.device)
+    return [bag for bags in parts for bag in bags]
 
 
 @dataclass(slots=True)
@@ -156,9 +171,7 @@ class _Run:
             self.rules.select(rows)
 
 
-def _sample(
-    run: _Run, heat: Tensor | None, generator: torch.Generator | None
-) -> list[list[Hypothesis]]:
+def _sample(run: _Run, heat: Tensor | None, draws: Part | None) -> list[list[Hypothesis]]:
     """Ancestral sampling at temperatures ``heat`` (B, S, 1), or the greedy choice without."""
     ids = torch.full((*run.shape, run.length), run.eos, device=run.device)
     log_prob = torch.zeros(run.shape, device=run.device)
@@ -173,11 +186,11 @@ def _sample(
         if left_out or not rows.shape[1]:
             break
         scores = run.next_scores(tokens)
-        if heat is None:
+        if heat is None or draws is None:
             tokens = scores.argmax(-1)
         else:
             # Drawn for every formula, so that a sample does not depend on when others end.
-            draw = torch.rand(run.shape, dtype=heat.dtype, device=run.device, generator=generator)
+            draw = draws.uniform(heat[..., 0])
             tokens = _draw(scores / heat.gather(1, rows[..., None]), draw.gather(1, rows))
         gain = scores.log_softmax(-1).gather(-1, tokens[..., None])[..., 0]
         log_prob.scatter_add_(1, rows, gain.masked_fill(~active, 0.0))

@@ -39,11 +39,7 @@ class Grammar:
         max_length: int,
         device: torch.device,
     ) -> None:
-        counts = torch.as_tensor(n_columns).flatten().tolist()
-        counts = counts * shape[0] if len(counts) == 1 else counts
-        most = len(vocabulary.columns)
-        if len(counts) != shape[0] or not all(0 <= n <= most for n in counts):
-            raise ValueError(f"n_columns {n_columns} for {shape[0]} bags of at most {most} columns")
+        counts = column_counts(vocabulary, n_columns, shape[0])
         self._arity = torch.tensor(vocabulary.arity, device=device)
         self._leads = torch.tensor(vocabulary.leads, device=device)
         self._table = _table(vocabulary, counts).to(device)  # (bags * parts * room, V)
@@ -75,6 +71,16 @@ class Grammar:
         """Continue with formulas ``rows`` (bags, formulas kept) of each bag."""
         self.open = self.open.gather(1, rows)
         self._part = self._part.gather(1, rows)
+
+
+def column_counts(vocabulary: Vocabulary, n_columns: int | Sequence[int], n_bags: int) -> list[int]:
+    """Columns of each bag; ValueError if there are too many, or not one number per bag."""
+    counts = torch.as_tensor(n_columns).flatten().tolist()
+    counts = counts * n_bags if len(counts) == 1 else counts
+    most = len(vocabulary.columns)
+    if len(counts) != n_bags or not all(0 <= n <= most for n in counts):
+        raise ValueError(f"n_columns {n_columns} for {n_bags} bags of at most {most} columns")
+    return counts
 
 
 def _table(vocabulary: Vocabulary, counts: Sequence[int]) -> Tensor:

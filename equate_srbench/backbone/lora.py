@@ -31,7 +31,7 @@ class LowRank(nn.Module):
     weight : Tensor of shape (out, in)
     rank : int
     generator : torch.Generator
-        On the weight's device; draws ``down``.
+        On the CPU; draws ``down``.
     """
 
     def __init__(self, weight: Tensor, rank: int, generator: torch.Generator) -> None:
@@ -39,8 +39,9 @@ class LowRank(nn.Module):
         n_out, n_in = weight.shape
         rank = min(rank, n_out, n_in)
         bound = 1.0 / math.sqrt(n_in)
-        down = torch.empty(rank, n_in, device=weight.device, dtype=weight.dtype)
-        self.down = nn.Parameter(down.uniform_(-bound, bound, generator=generator))
+        down = torch.empty(rank, n_in, dtype=weight.dtype)
+        down.uniform_(-bound, bound, generator=generator)
+        self.down = nn.Parameter(down.to(weight.device))
         self.up = nn.Parameter(weight.new_zeros(n_out, rank))
 
     def forward(self, weight: Tensor) -> Tensor:
@@ -60,7 +61,7 @@ def adapt(
     rank : int
         Of the adapters, at most the layers' width.
     generator : torch.Generator
-        On the backbone's device.
+        On the CPU.
 
     Returns
     -------

@@ -20,6 +20,7 @@ from equate_srbench.equate.search import Search, pick_device
 from equate_srbench.expr.tree import Tree
 from equate_srbench.progress import Progress
 from equate_srbench.regressor import EquateRegressor
+from equate_srbench.room import Room
 
 _COLD = 1e-4  # a sample at this temperature is the greedy formula
 _BAG_ROWS = 200
@@ -167,13 +168,13 @@ class DecodeSearch(Search):
         """Formulas of all bags over the fit's columns, constants as decoded."""
         archive = self.archive
         network = checkpoint.load(self.backbone, pick_device(self.device))
-        device = next(network.parameters()).device
-        generator = torch.Generator(device).manual_seed(int(self.rng.integers(2**62)))
+        generator = torch.Generator().manual_seed(int(self.rng.integers(2**62)))
+        room = Room()
         out: list[Tree] = []
         for rows in draw_bags(len(archive.y), self.n_bags, self.rng):
             if archive.deadline.over:
                 break
-            bags = encode_bags(network, archive.X, archive.y, [rows])
+            bags = encode_bags(network, archive.X, archive.y, [rows], room=room)
             decoded = decode_trees(
                 network,
                 bags.memory,
@@ -183,6 +184,7 @@ class DecodeSearch(Search):
                 max_length=network.config.max_length,
                 generator=generator,
                 deadline=archive.deadline,
+                room=room,
             )
             for view, trees in zip(bags.views, decoded, strict=True):
                 out += [view.to_user(t) for t in trees if t is not None and t.columns]

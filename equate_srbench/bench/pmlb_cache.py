@@ -17,8 +17,6 @@ from importlib.resources import files
 from pathlib import Path
 
 import pandas as pd
-import pooch
-from requests import RequestException
 
 VARIABLE = "EQUATE_PMLB_CACHE"
 _POINTER = b"version https://git-lfs"
@@ -55,7 +53,11 @@ def known() -> dict[str, Listing]:
 def folder() -> Path:
     """The cache folder; it may not exist yet."""
     named = os.environ.get(VARIABLE)
-    return Path(named) if named else Path(pooch.os_cache("equate-srbench")) / "pmlb"
+    if named:
+        return Path(named)
+    import pooch  # generated suites do without it
+
+    return Path(pooch.os_cache("equate-srbench")) / "pmlb"
 
 
 def fetch(suite: str, name: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -110,6 +112,9 @@ def refuse_pointer(path: Path) -> None:
 
 
 def _download(path: Path, name: str, listing: Listing) -> None:
+    import pooch
+    from requests import RequestException
+
     address = _ADDRESS.format(commit=listing.commit, name=name)
     try:
         pooch.retrieve(

@@ -21,10 +21,11 @@ from equate_srbench.equate.adamw import AdamW
 from equate_srbench.equate.evaluator import Evaluator
 from equate_srbench.equate.finetune import prepare
 from equate_srbench.equate.fusion import EquationEncoder, Fusion, Shift
-from equate_srbench.equate.quadruples import Bags, Quadruple
+from equate_srbench.equate.quadruples import Bags, Quadruple, encode
 from equate_srbench.equate.settings import EquateSettings
 from equate_srbench.equate.trajectory import rank_correlation
 from equate_srbench.expr.vocabulary import Vocabulary
+from equate_srbench.room import Draws, Part, Room, placed
 
 _BAGS = 8  # encoded together
 
@@ -113,7 +114,7 @@ class Alignment(nn.Module):
         memory: Tensor,
         mask: Tensor,
         formulas: Formulas,
-        generator: torch.Generator | None = None,
+        draws: Part | None = None,
     ) -> Tensor:
         """Joint embeddings of bags and formulas.
 
@@ -124,7 +125,7 @@ class Alignment(nn.Module):
         memory : Tensor of shape (batch, rows, width)
         mask : bool Tensor of shape (batch, rows)
         formulas : Formulas
-        generator : torch.Generator, optional
+        draws : Part, optional
             Dropout is drawn from it; none without.
 
         Returns
@@ -136,13 +137,11 @@ class Alignment(nn.Module):
         embedded = F.embedding(formulas.body, backbone.decoder.embeddings.weight.detach())
         states = self.equation(embedded, formulas.lengths)
         valid = torch.arange(states.shape[1]) < formulas.lengths[:, None]
-        joint: Tensor = self.fusion(memory, mask, states, valid.to(mask.device), generator)
+        joint: Tensor = self.fusion(memory, mask, states, valid.to(mask.device), draws)
         return joint
 
 
-def keep_rows(
-    memory: Tensor, mask: Tensor, count: int, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
+def keep_rows(memory: Tensor, mask: Tensor, count: int, draws: Part) -> tuple[Tensor, Tensor]:
     """Row dropout: at most ``count`` random valid rows of each memory, (batch, count, width).
 
     The rows are taken out before fusion and decoder, so all layers miss the same ones. What the
@@ -150,7 +149,7 @@ def keep_rows(
     """
     if count >= memory.shape[1]:
         return memory, mask
-    draw = torch.rand(mask.shape, generator=generator, device=mask.device)
+    draw = draws.uniform(mask.float())
     rows = draw.masked_fill(~mask, -1.0).topk(count, dim=1).indices
     kept = memory.gather(1, rows[..., None].expand(-1, -1, memory.shape[2]))
     return kept, mask.gather(1, rows)
@@ -223,6 +222,7 @@ def align(
     generator: torch.Generator,
     deadline: Deadline,
     tick: Callable[[], object] = lambda: None,
+    room: Room | None = None,
 ) -> Aligned:
     """Train the new modules and the fit's own decoder layer on the quadruples.
 
@@ -237,13 +237,15 @@ def align(
     initial : Alignment, optional
         Pretrained modules to copy; fresh ones by default.
     generator : torch.Generator
-        On the backbone's device; drives initial weights, order, row dropout and dropout.
+        On the CPU; drives initial weights, order, row dropout and dropout.
     deadline : Deadline
         Ends training between steps; the best state so far is used.
     tick : callable, optional
         Called after every step.
+    room : Room, optional
+        Of the fit.
     """
-    trainer = _Trainer(backbone, bags, quadruples, settings, initial, generator)
+    trainer = _Trainer(backbone, bags, quadruples, settings, initial, generator, room or Room())
     return trainer.run(deadline, tick)
 
 
@@ -258,12 +260,13 @@ class _Trainer:
         settings: EquateSettings,
         initial: Alignment | None,
         generator: torch.Generator,
+        room: Room,
     ) -> None:
-        self.settings, self.generator, self.bags = settings, generator, bags
-        device = bags.memory.device
+        self.settings, self.generator, self.bags, self.room = settings, generator, bags, room
+        self.device = device = bags.memory.device
         self.tuned = prepare(backbone, settings.finetune, generator, rank=settings.rank)
         self.backbone = self.tuned.backbone
-        seed = int(torch.randint(2**62, (1,), generator=generator, device=device))
+        seed = int(torch.randint(2**62, (1,), generator=generator))
         self.modules = (
             Alignment(
                 backbone.config,
@@ -275,8 +278,8 @@ class _Trainer:
             else copy.deepcopy(initial)
         ).to(device)
         self.ids = [q.ids for q in quadruples]
-        self.bag = torch.tensor([q.bag for q in quadruples], device=device)
-        self.scores = torch.tensor([q.score for q in quadruples], device=device)
+        self.bag = torch.tensor([q.bag for q in quadruples])
+        self.scores = torch.tensor([q.score for q in quadruples])
         self.weights = reconstruction_weights(self.scores, settings.sharpness, settings.floor)
         self.spread = max(float(self.scores.std(correction=0)), 1e-3)
         new = [*self.modules.parameters(), *self.tuned.adapters]
@@ -286,7 +289,7 @@ class _Trainer:
             weight_decay=settings.weight_decay,
             clip=settings.clip,
         )
-        order = self._shuffled(torch.arange(len(quadruples), device=device))
+        order = self._shuffled(torch.arange(len(quadruples)))
         n_held = round(settings.held_out * len(quadruples))
         self.held, self.train = order[:n_held], order[n_held:]
 
@@ -307,7 +310,7 @@ class _Trainer:
         with torch.no_grad():
             for parameter, value in zip(self.trained, state, strict=True):
                 parameter.copy_(value)
-        rho = rank_correlation(self._predict(self.held), self.scores[self.held].cpu().numpy())
+        rho = rank_correlation(self._predict(self.held), self.scores[self.held].numpy())
         return Aligned(self.backbone, self.modules, self._own_bags(), losses, rho)
 
     @torch.no_grad()
@@ -316,22 +319,26 @@ class _Trainer:
         if not self.tuned.encoder:
             return self.bags
         parts = zip(self.bags.points.split(_BAGS), self.bags.mask.split(_BAGS), strict=True)
-        return replace(self.bags, memory=torch.cat([self.backbone.encode(*p) for p in parts]))
+        memories = [encode(self.backbone, *part, self.room) for part in parts]
+        return replace(self.bags, memory=torch.cat(memories))
 
-    def _memory(self, part: Tensor) -> tuple[Tensor, Tensor]:
+    def _memory(
+        self, part: Tensor, backbone: Backbone, where: torch.device
+    ) -> tuple[Tensor, Tensor]:
         """Memories and masks of the bags of quadruples ``part``."""
-        bag = self.bag[part]
-        mask = self.bags.mask[bag]
+        bag = self.bag[part].to(self.device)
+        mask = self.bags.mask[bag].to(where)
         if not self.tuned.encoder:
-            return self.bags.memory[bag], mask
+            return self.bags.memory[bag].to(where), mask
         each, place = bag.unique(return_inverse=True)
-        return self.backbone.encode(self.bags.points[each], self.bags.mask[each])[place], mask
+        points, valid = self.bags.points[each].to(where), self.bags.mask[each].to(where)
+        return backbone.encode(points, valid)[place.to(where)], mask
 
     def _state(self) -> list[Tensor]:
         return [p.detach().clone() for p in self.trained]
 
     def _shuffled(self, rows: Tensor) -> Tensor:
-        draw = torch.rand(len(rows), generator=self.generator, device=rows.device)
+        draw = torch.rand(len(rows), generator=self.generator)
         return rows[draw.argsort()]
 
     def _epoch(self, deadline: Deadline, tick: Callable[[], object]) -> bool:
@@ -350,61 +357,86 @@ class _Trainer:
         """The training quadruples in random batches of similar length: padding costs time."""
         rows = self._shuffled(self.train)
         lengths = torch.tensor([len(self.ids[i]) for i in rows.tolist()])
-        rows = rows[lengths.argsort(stable=True).to(rows.device)]
+        rows = rows[lengths.argsort(stable=True)]
         parts = torch.split(rows, self.settings.batch)
-        return [parts[i] for i in self._shuffled(torch.arange(len(parts), device=rows.device))]
+        return [parts[i] for i in self._shuffled(torch.arange(len(parts)))]
 
     def _step(self, part: Tensor) -> None:
         low, high = self.settings.row_keep
-        share = low + (high - low) * float(
-            torch.rand((), generator=self.generator, device=part.device)
-        )
-        memory, mask = self._memory(part)
-        count = math.ceil(share * min(memory.shape[1], self.settings.max_rows))
-        memory, mask = keep_rows(memory, mask, count, self.generator)
-        reconstruction, score = self._losses(part, memory, mask, self.generator)
-        loss = reconstruction + self.settings.evaluator_weight * score
-        # not `backward`: the frozen tensors belong to all fits of the process
-        self.optimiser.step(torch.autograd.grad(loss, self.trained))
+        share = low + (high - low) * float(torch.rand((), generator=self.generator))
+        count = math.ceil(share * min(self.bags.memory.shape[1], self.settings.max_rows))
+        draws = Draws(self.generator, len(part))
+
+        def gradients(rows: slice, where: torch.device) -> tuple[Tensor, ...]:
+            reconstruction, score = self._losses(part, rows, where, draws.part(rows), count)
+            loss = reconstruction + self.settings.evaluator_weight * score
+            # not `backward`: the frozen tensors belong to all fits of the process
+            return torch.autograd.grad(loss, self.trained)
+
+        first, *others = self.room.run("training", gradients, len(part), self.device)
+        for other in others:
+            first = tuple(a + b for a, b in zip(first, other, strict=True))
+        self.optimiser.step(first)
 
     def _losses(
-        self, part: Tensor, memory: Tensor, mask: Tensor, generator: torch.Generator | None
+        self, part: Tensor, rows: slice, where: torch.device, draws: Part | None, count: int
     ) -> tuple[Tensor, Tensor]:
-        formulas = self._formulas(part)
-        embedding = self.modules.embed(self.backbone, memory, mask, formulas, generator)
-        read, valid = self.modules.fusion.decodable(embedding, memory, mask)
-        predicted = self.modules.evaluator(embedding, self.modules.fusion.embedding_mask(mask))
-        return (
-            reconstruction_loss(self.backbone, read, valid, formulas, self.weights[part]),
-            score_loss(predicted, self.scores[part], self.spread),
-        )
+        """What ``rows`` of the batch ``part`` add to its losses, with ``count`` rows of memory.
 
-    def _formulas(self, part: Tensor) -> Formulas:
+        They are random ones if there are ``draws``, else the first: enough to judge by.
+        """
+        some = part[rows]
+        backbone, modules = placed(self.backbone, where), placed(self.modules, where)
+        memory, mask = self._memory(some, backbone, where)
+        if draws is None:
+            memory, mask = memory[:, :count], mask[:, :count]
+        else:
+            memory, mask = keep_rows(memory, mask, count, draws)
+        formulas = self._formulas(some, where)
+        embedding = modules.embed(backbone, memory, mask, formulas, draws)
+        read, valid = modules.fusion.decodable(embedding, memory, mask)
+        predicted = modules.evaluator(embedding, modules.fusion.embedding_mask(mask))
+        weights, scores = self.weights[some], self.scores[some]
+        reconstruction = reconstruction_loss(backbone, read, valid, formulas, weights.to(where))
+        score = score_loss(predicted, scores.to(where), self.spread)
+        share = float(weights.sum() / self.weights[part].sum())
+        return share * reconstruction, len(some) / len(part) * score
+
+    def _formulas(self, part: Tensor, where: torch.device) -> Formulas:
         ids = [self.ids[i] for i in part.tolist()]
-        return Formulas.pack(ids, self.backbone.vocabulary, part.device)
-
-    def _rows(self, part: Tensor) -> tuple[Tensor, Tensor]:
-        """The first ``max_rows`` rows of each example's bag: enough to judge by."""
-        memory, mask = self._memory(part)
-        return memory[:, : self.settings.max_rows], mask[:, : self.settings.max_rows]
+        return Formulas.pack(ids, self.backbone.vocabulary, where)
 
     @torch.no_grad()
     def _held_loss(self) -> tuple[float, float]:
         if not len(self.held):
             return math.nan, math.nan
-        reconstruction, score = self._losses(self.held, *self._rows(self.held), None)
-        return float(reconstruction), float(score)
+
+        def losses(rows: slice, where: torch.device) -> tuple[float, float]:
+            found = self._losses(self.held, rows, where, None, self.settings.max_rows)
+            return float(found[0]), float(found[1])
+
+        parts = self.room.run("training", losses, len(self.held), self.device)
+        reconstruction, score = (sum(column) for column in zip(*parts, strict=True))
+        return reconstruction, score
 
     @torch.no_grad()
     def _predict(self, part: Tensor) -> NDArray[np.float32]:
         """Mean prediction of the heads for quadruples ``part``."""
         if not len(part):
             return np.zeros(0, dtype=np.float32)
-        memory, mask = self._rows(part)
-        embedding = self.modules.embed(self.backbone, memory, mask, self._formulas(part))
-        valid = self.modules.fusion.embedding_mask(mask)
-        predicted: Tensor = self.modules.evaluator(embedding, valid).mean(0)
-        return predicted.cpu().numpy()
+
+        def predict(rows: slice, where: torch.device) -> Tensor:
+            backbone, modules = placed(self.backbone, where), placed(self.modules, where)
+            memory, mask = self._memory(part[rows], backbone, where)
+            memory, mask = memory[:, : self.settings.max_rows], mask[:, : self.settings.max_rows]
+            embedding = modules.embed(backbone, memory, mask, self._formulas(part[rows], where))
+            valid = modules.fusion.embedding_mask(mask)
+            predicted: Tensor = modules.evaluator(embedding, valid).mean(0)
+            return predicted.cpu()
+
+        parts = self.room.run("training", predict, len(part), self.device)
+        predicted: NDArray[np.float32] = torch.cat(parts).numpy()
+        return predicted
 
     def _centre(self) -> None:
         """Shift the heads' biases so that predictions start around this dataset's mean score."""

@@ -86,7 +86,7 @@ def prepare(backbone: Backbone, mode: str, generator: torch.Generator, *, rank: 
         weights. ``lora``: adapters on queries and values of the decoder. ``random``: as
         ``frozen``; the fit starts from ``restarted`` weights.
     generator : torch.Generator
-        On the backbone's device; draws the adapters.
+        On the CPU; draws the adapters.
     rank : int, default=8
         Of the adapters.
     """
@@ -101,10 +101,9 @@ def restarted(backbone: Backbone, generator: torch.Generator) -> Backbone:
     backbone : Backbone
         Not changed.
     generator : torch.Generator
-        On its device.
+        On the CPU.
     """
-    device = next(backbone.parameters()).device
-    with Uninitialised(), device:  # initial values would come from the global generator
+    with Uninitialised():  # initial values would come from the global generator
         own = Backbone(backbone.config)
     for module in own.modules():
         if isinstance(module, nn.Linear):
@@ -116,4 +115,5 @@ def restarted(backbone: Backbone, generator: torch.Generator) -> Backbone:
         elif isinstance(module, nn.LayerNorm):
             nn.init.ones_(module.weight)
             nn.init.zeros_(module.bias)
+    own.to(next(backbone.parameters()).device)
     return own.eval().requires_grad_(False)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from equate_srbench.backbone.network import Attention, FeedForward, padding_bias
+from equate_srbench.room import Part
 
 
 class EquationEncoder(nn.Module):
@@ -65,7 +66,7 @@ class Fusion(nn.Module):
         Width of the formula's states.
     heads : int, default=8
     dropout : float, default=0.1
-        Only in calls with a generator.
+        Only in calls with draws; its complement is rounded to 1 / 256.
     gate : float, default=0.1
         Initial value of the learned gate ``g`` (one per channel).
     """
@@ -93,7 +94,7 @@ class Fusion(nn.Module):
         mask: Tensor,
         equation: Tensor,
         equation_mask: Tensor,
-        generator: torch.Generator | None = None,
+        draws: Part | None = None,
     ) -> Tensor:
         """Fuse a bag's memory with a formula's states.
 
@@ -104,8 +105,8 @@ class Fusion(nn.Module):
             True for valid rows; the others stay what they are.
         equation : Tensor of shape (batch, length, equation_width)
         equation_mask : Tensor of shape (batch, length), bool
-        generator : torch.Generator, optional
-            Source of the dropout's draws; no dropout without.
+        draws : Part, optional
+            The dropout's draws; no dropout without.
 
         Returns
         -------
@@ -113,8 +114,8 @@ class Fusion(nn.Module):
         """
         keys_values = self.attention.keys_values(equation)
         fused = self.attention(self.norm(memory), keys_values, padding_bias(equation_mask))
-        fused = self._drop(fused, generator)
-        fused = fused + self._drop(self.ffn(self.norm_ffn(fused)), generator)
+        fused = self._drop(fused, draws)
+        fused = fused + self._drop(self.ffn(self.norm_ffn(fused)), draws)
         return memory + self.gate * fused * mask[..., None]
 
     def embedding_mask(self, mask: Tensor) -> Tensor:
@@ -125,12 +126,11 @@ class Fusion(nn.Module):
         """What the decoder reads, and its valid rows: the embedding itself."""
         return embedding, mask
 
-    def _drop(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
-        """Dropout from its own generator: torch's module would draw from the global one."""
-        if generator is None or self.dropout == 0.0:
+    def _drop(self, x: Tensor, draws: Part | None) -> Tensor:
+        """Dropout from the batch's own draws: torch's module would use the global generator."""
+        if draws is None or self.dropout == 0.0:
             return x
-        keep = torch.empty_like(x).bernoulli_(1.0 - self.dropout, generator=generator)
-        return x * keep / (1.0 - self.dropout)
+        return x * draws.keep(1.0 - self.dropout, x)
 
 
 class Shift(nn.Module):
@@ -168,7 +168,7 @@ class Shift(nn.Module):
         mask: Tensor,
         equation: Tensor,
         equation_mask: Tensor,
-        generator: torch.Generator | None = None,
+        draws: Part | None = None,
     ) -> Tensor:
         """One vector per bag and formula, (batch, 1, width), from the means of both."""
         both = torch.cat([masked_mean(memory, mask), masked_mean(equation, equation_mask)], -1)

@@ -19,6 +19,7 @@ from equate_srbench.equate.quadruples import collect, draw_subsets, encode_bags
 from equate_srbench.equate.settings import EquateSettings
 from equate_srbench.equate.trajectory import Diagnostics, TrajectoryRow, diagnose
 from equate_srbench.expr.tree import Tree
+from equate_srbench.room import Room
 
 
 @dataclass(slots=True, eq=False)
@@ -58,6 +59,7 @@ def propose(
     result: NeuralResult | None = None,
     tick: Callable[[str], object] = lambda phase: None,
     weigh: Callable[[], object] = lambda: None,
+    room: Room | None = None,
 ) -> NeuralResult:
     """Quadruples, alignment, ascent: all proposals go to the archive.
 
@@ -84,6 +86,8 @@ def propose(
         ``tick(phase)`` is called often; phases are ``propose``, ``align`` and ``ascend``.
     weigh : callable, optional
         Called once between the backbone's formulas and their scores; see ``collect``.
+    room : Room, optional
+        Of the fit: how large batches on the backbone's device may be.
 
     Returns
     -------
@@ -95,19 +99,20 @@ def propose(
     # processor time: a busy machine must not change what a seed finds
     deadline = deadline.within(settings.seconds, time.thread_time)
     total = deadline.left()
-    device = next(backbone.parameters()).device
-    generator = torch.Generator(device).manual_seed(int(rng.integers(2**62)))
+    room = Room() if room is None else room
+    # on the CPU, so that a seed draws the same on every device
+    generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
     result = NeuralResult() if result is None else result
     if settings.finetune == "random":
         backbone = restarted(backbone, generator)
 
     subsets = draw_subsets(len(archive.y), settings, rng)
     soon = _until(deadline, total, 0.4 * settings.shares[0])
-    bags = encode_bags(backbone, archive.X, archive.y, subsets, soon)
+    bags = encode_bags(backbone, archive.X, archive.y, subsets, soon, room)
     quadruples = collect(
         backbone, bags, archive, settings,
         rng=rng, generator=generator, deadline=_until(deadline, total, settings.shares[0]),
-        tick=lambda: tick("propose"), weigh=weigh,
+        tick=lambda: tick("propose"), weigh=weigh, room=room,
     )  # fmt: skip
     result.n_quadruples = len(quadruples)
     result.rows += backbone_rows(quadruples, describe)
@@ -120,12 +125,13 @@ def propose(
         backbone, bags, quadruples, settings,
         initial=initial if settings.uses_pretrained else None, generator=generator,
         deadline=_until(deadline, total, sum(settings.shares[:2])), tick=lambda: tick("align"),
+        room=room,
     )  # fmt: skip
     result.seconds["alignment"] = deadline.elapsed() - result.seconds["quadruples"]
 
     Search(
         result.aligned, archive, settings, describe, generator, deadline, result.rows,
-        tick=lambda: tick("ascend"),
+        tick=lambda: tick("ascend"), room=room,
     ).run(quadruples)  # fmt: skip
     result.seconds["search"] = deadline.elapsed() - sum(result.seconds.values())
     return result

@@ -23,6 +23,7 @@ from equate_srbench.equate.quadruples import Quadruple, decode_trees, retokenise
 from equate_srbench.equate.settings import EquateSettings
 from equate_srbench.equate.trajectory import TrajectoryRow
 from equate_srbench.expr.tree import Tree
+from equate_srbench.room import Room
 
 
 @dataclass(slots=True, eq=False)
@@ -44,6 +45,8 @@ class Search:
         Proposals are appended as they are judged.
     tick : callable
         Called after every step.
+    room : Room
+        Of the fit.
     """
 
     aligned: Aligned
@@ -54,6 +57,7 @@ class Search:
     deadline: Deadline
     rows: list[TrajectoryRow] = field(default_factory=list)
     tick: Callable[[], object] = lambda: None
+    room: Room = field(default_factory=Room)
     _found: list[Quadruple] = field(default_factory=list)
     _described: dict[int, tuple[str, int]] = field(default_factory=dict)
     _n_starts: int = 0
@@ -170,6 +174,7 @@ class Search:
             max_length=self.settings.max_length,
             generator=self.generator,
             deadline=self.deadline,
+            room=self.room,
         )
         flat = [(i, tree) for i, trees in enumerate(decoded) for tree in trees]
         views = [bags.views[bag[i]] for i, _ in flat]

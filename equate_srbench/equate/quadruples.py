@@ -23,6 +23,7 @@ from equate_srbench.equate.settings import EquateSettings
 from equate_srbench.expr.errors import FormulaError
 from equate_srbench.expr.tree import Tree
 from equate_srbench.expr.vocabulary import Vocabulary
+from equate_srbench.room import Room, placed
 
 Floats = NDArray[np.float64]
 
@@ -98,6 +99,7 @@ def encode_bags(
     y: Floats,
     subsets: Sequence[NDArray[np.intp]],
     deadline: Deadline | None = None,
+    room: Room | None = None,
 ) -> Bags:
     """Memories of the subsets under every view the backbone knows.
 
@@ -113,6 +115,8 @@ def encode_bags(
         At least one.
     deadline : Deadline, optional
         Subsets not reached by then are left out, the first ones excepted.
+    room : Room, optional
+        Of the fit.
     """
     device = next(backbone.parameters()).device
     longest = max(map(len, subsets))
@@ -127,8 +131,19 @@ def encode_bags(
         views += found
         masks.append(mask.to(device))
         inputs.append(points.to(device))
-        memories.append(backbone.encode(inputs[-1], masks[-1]))
+        memories.append(encode(backbone, inputs[-1], masks[-1], room or Room()))
     return Bags(tuple(views), torch.cat(memories), torch.cat(masks), torch.cat(inputs))
+
+
+def encode(backbone: Backbone, points: Tensor, mask: Tensor, room: Room) -> Tensor:
+    """``backbone.encode``, in pieces where the device's memory is short."""
+
+    def work(rows: slice, where: torch.device) -> Tensor:
+        network = placed(backbone, where)
+        return network.encode(points[rows].to(where), mask[rows].to(where)).to(points.device)
+
+    parts = room.run("encoding", work, len(points), points.device)
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def _points(
@@ -164,6 +179,7 @@ def decode_trees(
     max_length: int,
     generator: torch.Generator,
     deadline: Deadline,
+    room: Room | None = None,
 ) -> list[list[Tree | None]]:
     """Formulas decoded from each memory: one sample per temperature, or the greedy one without.
 
@@ -184,6 +200,7 @@ def decode_trees(
         generator=generator,
         max_length=min(max_length, backbone.config.max_length),
         deadline=deadline,
+        room=room,
     )
     return [[_tree(backbone.vocabulary, h.ids) for h in bag] for bag in found]
 
@@ -228,6 +245,7 @@ def collect(
     deadline: Deadline,
     tick: Callable[[], object] = lambda: None,
     weigh: Callable[[], object] = lambda: None,
+    room: Room | None = None,
 ) -> list[Quadruple]:
     """Candidates of every bag, refined and scored on all fit rows, plus damaged ones.
 
@@ -247,6 +265,8 @@ def collect(
     weigh : callable, optional
         Called when all candidates are in the archive and before any is scored: the moment to
         choose the archive's ``lam``.
+    room : Room, optional
+        Of the fit.
 
     Returns
     -------
@@ -255,7 +275,7 @@ def collect(
     """
     found: dict[tuple[object, ...], tuple[int, tuple[int, ...], Candidate]] = {}
     for bag, tree, candidate in _candidates(
-        backbone, bags, archive, settings, generator=generator, deadline=deadline
+        backbone, bags, archive, settings, generator=generator, deadline=deadline, room=room
     ):
         tick()
         view = bags.views[bag]
@@ -278,6 +298,7 @@ def _candidates(
     *,
     generator: torch.Generator,
     deadline: Deadline,
+    room: Room | None,
 ) -> Iterator[tuple[int, Tree, Candidate]]:
     """Bag, decoded tree over view columns, and refined candidate."""
     temperatures = (_COLD, *(t for t in settings.temperatures for _ in range(settings.samples)))
@@ -292,6 +313,7 @@ def _candidates(
             max_length=settings.max_length,
             generator=generator,
             deadline=deadline,
+            room=room,
         )
         decoded = [
             (first + i, tree)

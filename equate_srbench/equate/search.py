@@ -10,6 +10,7 @@ from operator import attrgetter
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from equate_srbench.backbone import checkpoint
@@ -28,6 +29,7 @@ from equate_srbench.expr.rewrite import rewrite
 from equate_srbench.expr.simplify import simplify, warm_up
 from equate_srbench.expr.snap import snap
 from equate_srbench.expr.tree import Tree
+from equate_srbench.room import Room
 
 #: Nats that a formula pays when it has a pole or a gap between the fit rows or next to them, as far
 #: as other combinations of the values seen there, and of values a little further out, can tell.
@@ -121,24 +123,31 @@ class Search:
         if few or not np.ptp(self.archive.X, axis=0).any():
             return []
         tick("propose")
-        network = checkpoint.load(self.backbone, pick_device(self.device))
         phases = self.phases
         if self.preset != "paper":  # leave most of the time to the edits
             phases = for_rows(phases, len(self.archive.y))
             share = 0.25 * self.archive.deadline.left()
             phases = replace(phases, seconds=min(phases.seconds, share))
-        propose(
-            network,
-            self.archive,
-            phases,
-            describe=self.describe,
-            deadline=self.archive.deadline,
-            initial=pretrained.load(self.backbone) if phases.uses_pretrained else None,
-            rng=self.rng,
-            result=self.adapted,
-            tick=tick,
-            weigh=self._weigh,
-        )
+        room, begin = Room(), self.rng.bit_generator.state
+
+        def attempt(rows: slice, where: torch.device) -> None:
+            self.rng.bit_generator.state, self.adapted = begin, NeuralResult()
+            propose(
+                checkpoint.load(self.backbone, where),
+                self.archive,
+                phases,
+                describe=self.describe,
+                deadline=self.archive.deadline,
+                initial=pretrained.load(self.backbone) if phases.uses_pretrained else None,
+                rng=self.rng,
+                result=self.adapted,
+                tick=tick,
+                weigh=self._weigh,
+                room=room,
+            )
+
+        # batches are cut where they are done; what else may not fit makes this begin anew
+        room.run("the neural part", attempt, 1, pick_device(self.device))
         ranked = sorted(self.archive.candidates, key=lambda c: c.loss)
         return [c.inner for c in ranked[:60] if c.source != "constant"]
 
@@ -298,8 +307,6 @@ def patience(n_rows: int) -> int:
 
 def pick_device(name: str) -> str:
     """``auto`` is CUDA where there is one; any other device has to be here."""
-    import torch
-
     cuda = torch.cuda.is_available()
     if name == "auto":
         return "cuda" if cuda else "cpu"

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from equate_srbench import room
 from equate_srbench.backbone import checkpoint
 from equate_srbench.backbone.decoding import generate
 from equate_srbench.backbone.network import Backbone
@@ -299,22 +300,25 @@ class Run:
 
     def losses(self, lesson: Lesson, *, train: bool) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Reconstruction loss, score loss, and predicted scores (heads, formulas) of each part."""
-        c, generator = self.config, self.generator if train else None
-        memory, mask = lesson.memory, lesson.mask
+        c, memory, mask = self.config, lesson.memory, lesson.mask
         if train:
             low, high = c.row_keep
             share = low + (high - low) * float(torch.rand((), generator=self.generator))
             count = round(share * memory.shape[1])
-            memory, mask = keep_rows(memory, mask, count, self.generator)
+            memory, mask = keep_rows(memory, mask, count, self._draws(memory))
         dtype = next(self.decoder.parameters()).dtype
         for part in lesson.parts:
             rows, valid = memory[part.table], mask[part.table]
-            joint = self.modules.embed(self.backbone, rows, valid, part.formulas, generator)
+            draws = self._draws(rows) if train else None
+            joint = self.modules.embed(self.backbone, rows, valid, part.formulas, draws)
             predicted = self.modules.evaluator(joint, valid)
             reconstruction = reconstruction_loss(
                 self.decoder, joint.to(dtype), valid, part.formulas, torch.ones_like(part.scores)
             )
             yield reconstruction, score_loss(predicted, part.scores, c.spread), predicted
+
+    def _draws(self, batch: Tensor) -> room.Part:
+        return room.Draws(self.generator, len(batch)).part(slice(None))
 
     def step(self, fall: float) -> None:
         """One update; ``fall`` 1 .. 0 is the share of the learning rate left."""

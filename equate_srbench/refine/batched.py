@@ -7,6 +7,8 @@ every ``sin`` of one height at once. Operators come from the operator table, der
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +21,7 @@ from equate_srbench.expr.operators import ARITY, BY_CODE, CONSTANT, VARIABLE
 from equate_srbench.refine import tolerances as limit
 from equate_srbench.refine.derivatives import RULES
 from equate_srbench.refine.programs import Floats, Ints, Programs
+from equate_srbench.room import Room
 
 _VALUES_PER_BATCH = 1 << 23  # nodes times rows at once: 64 MB for values and for derivatives
 _ARITY = np.array([*ARITY, 0], dtype=np.int64)  # the last stands for every variable
@@ -142,6 +145,11 @@ class Target:
     unit: float
     affine: bool
 
+    def to(self, device: torch.device) -> Target:
+        """The same on another device."""
+        arrays = (v.to(device) for v in (self.y, self.weights, self.roots))
+        return Target(*arrays, self.unit, self.affine)
+
     def centre(self, v: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Weighted (and centred) ``v``, its mean, squared norm and the scale taken out."""
         mean = (v * self.weights).sum(-1)
@@ -191,26 +199,54 @@ class Target:
 
 def fit(
     programs: Programs, X: Floats, target: Target, noise: Floats, max_steps: int,
-    abandon_above: float, out: NDArray[np.float64], deadline: Deadline | None,
+    abandon_above: float, out: NDArray[np.float64], deadline: Deadline | None, room: Room,
+    device: str,
 ) -> None:  # fmt: skip
-    """As ``kernel.run`` with ``FIT``; ``noise`` (starts - 1, 2, constants)."""
-    columns = torch.as_tensor(X.T.copy(), device=target.y.device)
+    """As ``kernel.run`` with ``FIT``; ``noise`` (starts - 1, 2, constants).
+
+    ``target`` is on the CPU; the work is done on ``device``, or on the CPU what does not fit there.
+    """
+    columns = torch.as_tensor(X.T.copy())
     for chosen, k in _batches(programs, len(X)):
         if deadline is not None and deadline.over:
             return
-        schedule = Schedule(programs, chosen, columns)
-        at = programs.constant_at[chosen][:, None] + np.arange(k)
-        given = torch.as_tensor(programs.constants[at], device=columns.device)
-        best = torch.full((len(chosen), 3), torch.inf, dtype=torch.float64, device=columns.device)
-        kept = given.clone()
-        for factor, shift in [(1.0, 0.0), *noise[: None if k else 0, :, :k]]:
-            begin = given * torch.as_tensor(factor, device=given.device)
-            begin = begin + torch.as_tensor(shift, device=given.device)
-            result, found = _descend(schedule, target, begin, max_steps, abandon_above, deadline)
-            better = result[:, 0] < best[:, 0]
-            best[better], kept[better] = result[better], found[better]
-        out[chosen, :3] = best.cpu().numpy()
-        programs.constants[at] = kept.cpu().numpy()
+
+        def work(
+            rows: slice, where: torch.device, chosen: Ints = chosen, k: int = k
+        ) -> tuple[Ints, Floats, Floats]:
+            some = chosen[rows]
+            at = programs.constant_at[some][:, None] + np.arange(k)
+            given = torch.as_tensor(programs.constants[at], device=where)
+            schedule, there = Schedule(programs, some, columns.to(where)), target.to(where)
+            starts = _starts(given, noise[: None if k else 0, :, :k])
+            best, kept = _best(schedule, there, starts, max_steps, abandon_above, deadline)
+            return at, best.cpu().numpy(), kept.cpu().numpy()
+
+        parts = room.run("refinement", work, len(chosen), device)
+        at, best, kept = (np.concatenate(column) for column in zip(*parts, strict=True))
+        out[chosen, :3] = best
+        programs.constants[at] = kept
+
+
+def _starts(given: Tensor, noise: Floats) -> Iterator[Tensor]:
+    """The constants (programs, constants) as given, then perturbed ones."""
+    yield given
+    for factor, shift in torch.as_tensor(noise, device=given.device):
+        yield given * factor + shift
+
+
+def _best(
+    schedule: Schedule, target: Target, starts: Iterator[Tensor], max_steps: int,
+    abandon_above: float, deadline: Deadline | None,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Loss, scale and mean of f (programs, 3), and constants, of the best start of each program."""
+    begin = next(starts)
+    best, kept = begin.new_full((len(begin), 3), torch.inf), begin.clone()
+    for start in itertools.chain([begin], starts):
+        result, found = _descend(schedule, target, start, max_steps, abandon_above, deadline)
+        better = result[:, 0] < best[:, 0]
+        best[better], kept[better] = result[better], found[better]
+    return best, kept
 
 
 def _descend(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,6 +12,9 @@ from equate_srbench.clock import Deadline
 from equate_srbench.expr.tree import Tree
 from equate_srbench.refine import tolerances
 from equate_srbench.refine.programs import Floats, Programs
+
+if TYPE_CHECKING:  # the compiled kernel needs no torch
+    from equate_srbench.room import Room
 
 # Seconds of one kernel call, more or less: in between Python sees signals and deadlines.
 _SECONDS_PER_CALL = 0.03
@@ -116,6 +120,7 @@ class Refiner:
         self._y = y[used]
         self._weights = w / w.sum()
         self._roots = np.sqrt(self._weights)
+        self._room: Room | None = None  # what fits into the device's memory is remembered
 
     def fit(
         self,
@@ -195,10 +200,16 @@ class Refiner:
         import torch
 
         from equate_srbench.refine import batched
+        from equate_srbench.room import Room
 
-        arrays = (torch.as_tensor(v, device=self.device) for v in (y, self._weights, self._roots))
-        target = batched.Target(*arrays, unit, affine)
-        batched.fit(programs, self._X, target, noise, max_steps, limit, out, deadline)
+        self._room = self._room or Room()
+        target = batched.Target(
+            *map(torch.as_tensor, (y, self._weights, self._roots)), unit, affine
+        )
+        batched.fit(
+            programs, self._X, target, noise, max_steps, limit, out, deadline, self._room,
+            self.device,
+        )  # fmt: skip
 
     def _target(self, affine: bool) -> tuple[Floats, float, float]:
         """Weighted ``y`` as the kernels read it, the mean taken out and the unit it is in."""

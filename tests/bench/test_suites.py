@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pooch
 import pytest
 
 from equate_srbench.bench import pmlb_cache, suites
@@ -204,7 +205,7 @@ def test__pmlb__download_with_another_hash__refused(cache, monkeypatch):
     def wrong(address, known_hash, name, folder, progressbar):
         raise ValueError("SHA256 hash of downloaded file does not match")
 
-    monkeypatch.setattr(pmlb_cache.pooch, "retrieve", wrong)
+    monkeypatch.setattr(pooch, "retrieve", wrong)
     with pytest.raises(SuiteError, match="not the file it should be"):
         load_suite("blackbox").load("1027_ESL")
     assert not list(cache.glob("**/*.gz"))

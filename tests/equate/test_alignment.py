@@ -20,6 +20,7 @@ from equate_srbench.equate.alignment import (
 )
 from equate_srbench.equate.finetune import prepare
 from equate_srbench.equate.quadruples import collect, draw_subsets, encode_bags
+from equate_srbench.room import Draws
 
 
 def seeded(seed=0):
@@ -93,7 +94,9 @@ def test__embed__longer_neighbour_in_the_batch__changes_nothing(backbone, bags, 
 
 def test__keep_rows__rows_are_whole_distinct_and_valid(bags):
     """Row dropout takes whole rows out before any layer, so that all layers miss the same."""
-    memory, mask = keep_rows(bags.memory, bags.mask, 7, seeded())
+    memory, mask = keep_rows(
+        bags.memory, bags.mask, 7, Draws(seeded(), len(bags)).part(slice(None))
+    )
     assert memory.shape[1] == 7
     assert mask.all()
     for bag, kept in enumerate(memory):

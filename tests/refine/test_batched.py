@@ -11,6 +11,7 @@ from equate_srbench.expr.operators import OPERATORS
 from equate_srbench.expr.tree import Tree
 from equate_srbench.refine import Refiner, batched, evaluate_many, jacobian
 from equate_srbench.refine.programs import Programs
+from equate_srbench.room import MemoryWarning
 
 SEEDS = st.integers(0, 2**32 - 1)
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
@@ -118,3 +119,79 @@ def test__batches__memory_limit__splits_and_keeps_all(random_trees, monkeypatch)
     assert len(batches) > 20
     np.testing.assert_array_equal(np.sort(np.concatenate([b for b, _ in batches])), np.arange(200))
     assert all((programs.counts[b] == k).all() for b, k in batches)
+
+
+@pytest.mark.parametrize("most", [40, 1, 0])
+def test__fit__memory_is_short__same_constants_and_one_warning(
+    random_trees, table, monkeypatch, most
+):
+    """Batches are halved, or go to the CPU where a single formula does not fit (most 0)."""
+    X, y = table
+    trees = random_trees(5, 120)
+    expected = Refiner(X, y, backend="torch").fit(trees, starts=2, max_steps=4)
+    begin, seen = batched.Schedule.__init__, []
+
+    def full(self, programs, chosen, columns):
+        if len(chosen) > most and not (seen and seen[-1] == 0):
+            seen.append(0 if len(chosen) == 1 else len(chosen))  # 0: the CPU is next
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        begin(self, programs, chosen, columns)
+
+    monkeypatch.setattr(batched.Schedule, "__init__", full)
+    refiner = Refiner(X, y, backend="torch")
+    with pytest.warns(MemoryWarning, match="out of memory in refinement") as caught:
+        found = refiner.fit(trees, starts=2, max_steps=4)
+    assert len(caught) == 1
+    np.testing.assert_allclose(found.loss, expected.loss, rtol=1e-10)
+    for i in np.flatnonzero(np.isfinite(expected.loss)):
+        np.testing.assert_allclose(found.constants(i), expected.constants(i), rtol=1e-6)
+
+
+def test__fit__other_error__passes_unchanged(random_trees, table, monkeypatch):
+    """Only a full memory is answered."""
+
+    def broken(self, constants):
+        raise RuntimeError("CUDA error: misaligned address")
+
+    monkeypatch.setattr(batched.Schedule, "values", broken)
+    with pytest.raises(RuntimeError, match="misaligned address"):
+        Refiner(*table, backend="torch").fit(random_trees(5, 3))
+
+
+def test__schedule__on_a_device_without_numbers__every_tensor_is_there(random_trees, table):
+    """Shapes are computed as on a GPU: a tensor that stays on the CPU is an error there as well."""
+    trees, X = random_trees(4, 60), table[0]
+    programs, meta = Programs(trees), torch.device("meta")
+    columns = torch.as_tensor(X.T.copy(), device=meta)
+    target = batched.Target(*(torch.ones(len(X), dtype=torch.float64),) * 3, 1.0, True).to(meta)
+    for chosen, k in batched._batches(programs, len(X)):
+        schedule = batched.Schedule(programs, chosen, columns)
+        values = schedule.values(torch.empty(len(chosen), k, dtype=torch.float64, device=meta))
+        loss, a, _, norm, residual, f = target.project(values[schedule.roots])
+        assert loss.device == a.device == meta
+        if k:
+            matrix, gradient, _ = target.normal_equations(
+                schedule.derivatives(values), f, norm, residual
+            )
+            assert (matrix.shape, gradient.shape) == ((len(chosen), k, k), (len(chosen), k))
+
+
+@pytest.mark.gpu
+def test__fit__gpu_is_full__same_losses_and_one_warning(random_trees):
+    """Torch's own allocator refuses what is beyond some MiB."""
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    X = np.random.default_rng(0).uniform(0.2, 4.0, (20_000, 4))
+    y, trees = X[:, 0] * np.exp(-0.5 * X[:, 1]), random_trees(5, 60)
+    expected = Refiner(X, y, backend="torch", device="cuda").fit(trees, max_steps=2)
+    torch.cuda.empty_cache()
+    total = torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + 20 * 2**20) / total)
+    try:
+        with pytest.warns(MemoryWarning) as caught:
+            found = Refiner(X, y, backend="torch", device="cuda").fit(trees, max_steps=2)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert len(caught) == 1
+    same = np.isclose(found.loss, expected.loss, rtol=1e-10, equal_nan=True)
+    assert same.mean() >= 0.95  # constants so large that the last digits decide differ
