@@ -10,7 +10,8 @@ product of functions of two or three, that tells most about what is left of the 
 together with those found before, until chance could explain the next one. Its columns are credited
 with the nats gained. The first bags hold the strongest columns, all of them where they fit; further
 bags are drawn with weights by what earlier ones found, so that columns that hide behind others get
-their turn. Evidence is the mean over the bags that a column was in.
+their turn. Every second bag sees ranks (as normal quantiles) instead of values: products of powers
+are sums there, and no row far out decides. Evidence is the mean over the bags a column was in.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 from threadpoolctl import threadpool_limits
 
 from equate_srbench.clock import Deadline
@@ -34,7 +36,7 @@ TIME = 0.2
 MOST_ROWS = 1000
 #: Most columns of one bag: matrices over pairs of its functions stay below 7 MB.
 MOST_COLUMNS = 256
-#: Bags of the strongest columns, and bags drawn by weight; odd ones see ranks of the target.
+#: Bags of the strongest columns, and bags drawn by weight; odd ones see ranks.
 FIRST_BAGS, DRAWN_BAGS = 2, 10
 #: A drawn bag has this share of the columns of a first one, but not fewer than ``FEWEST``.
 SHARE, FEWEST = 0.5, 12
@@ -91,21 +93,31 @@ def rank_columns(
     some = np.linspace(0, len(y) - 1, min(len(y), MOST_ROWS)).astype(int)
     counts = (np.ones(len(y)) if weights is None else weights)[some]
     n_columns = X.shape[1]
+    X, y = X[some], y[some]
     with threadpool_limits(1, user_api="blas"), np.errstate(all="ignore"):
-        table = Functions.of(X[some], counts)
-        targets = [_standardised(v, table.weights) for v in (y[some], _ranks(y[some], counts))]
-        strength = _strengths(table, targets[0], deadline)
+        views = [
+            _view(X, y, counts),
+            _view(_scores(X, counts), _scores(y[:, None], counts), counts),
+        ]
+        strength = np.max([_strengths(*view, deadline) for view in views], axis=0)
         found, total, seen = np.zeros(n_columns), strength.copy(), np.ones(n_columns)
         for bag in range(FIRST_BAGS + DRAWN_BAGS):
             if deadline.over:
                 break
             members = _draw(bag, found, total / seen, rng)
-            credit, left = _pursue(table.of_columns(members), targets[bag % 2], deadline)
+            table, target = views[bag % 2]
+            credit, left = _pursue(table.of_columns(members), target, deadline)
             found[members] += credit
             total[members] += left
             seen[members] += 1.0
     mean = found / np.maximum(seen - 1.0, 1.0)
     return sorted(range(n_columns), key=lambda j: (-mean[j], -total[j] / seen[j], j))
+
+
+def _view(X: Array, y: Array, counts: Array) -> tuple[Functions, Array]:
+    """Functions of columns, and the target in the same scale."""
+    table = Functions.of(X, counts)
+    return table, _standardised(y.ravel(), table.weights)
 
 
 def _draw(bag: int, found: Array, strength: Array, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -166,17 +178,21 @@ class Functions:
 
 def _standardised(values: Array, weights: Array) -> Array:
     """Rows of mean 0 and variance 1, outliers cut; zero where constant."""
+    least = 1e-9 * np.abs(values).max(axis=-1, keepdims=True)
     values = values - (values @ weights)[..., None]
     spread = np.sqrt(values**2 @ weights)[..., None]
-    good = spread > 1e-9 * np.abs(values).max(axis=-1, keepdims=True, initial=1e-300)
+    good = spread > least
     return np.clip(np.where(good, values / spread, 0.0), -CUT, CUT)
 
 
-def _ranks(y: Array, counts: Array) -> Array:
-    """Share of rows below each row; equal values share theirs."""
-    _, place = np.unique(y, return_inverse=True)
-    heights = np.bincount(place, weights=counts)
-    return np.asarray((np.cumsum(heights) - 0.5 * heights)[place])
+def _scores(X: Array, counts: Array) -> Array:
+    """Columns with their values replaced by normal quantiles of their ranks; equal ones stay so."""
+    out = np.empty_like(X)
+    for j, column in enumerate(X.T):
+        _, place = np.unique(column, return_inverse=True)
+        heights = np.bincount(place, weights=counts)
+        out[:, j] = ndtri((np.cumsum(heights) - 0.5 * heights) / counts.sum())[place]
+    return out
 
 
 def _norms(rows: Array32, columns: Array32, weights: Array32) -> Array32:
