@@ -77,12 +77,12 @@ def test__rank_columns__time_is_up__single_columns_still_count(table):
 
 
 def test__rank_columns__constant_and_duplicate_columns__no_harm(table):
-    """Columns that say nothing come last, copies of one stand beside it."""
+    """Columns that say nothing come last; of two copies one is enough."""
     X = table.copy()
     X[:, 3], X[:, 4] = 2.0, X[:, 5]
     order = ranked(X, X[:, 5] * X[:, 6])
     assert order[-1] == 3
-    assert {5, 6} <= set(order[:3])
+    assert set(order[:2]) in ({4, 6}, {5, 6})
 
 
 @pytest.mark.parametrize("n_rows", [1, 2, 3])
