@@ -39,7 +39,7 @@ class Progress:
     seconds : float
         Since the start of ``fit``.
     phase : str
-        ``propose``, ``align``, ``ascend``, ``edit`` or ``shorten``.
+        ``columns`` (wide tables), ``propose``, ``align``, ``ascend``, ``edit`` or ``shorten``.
     candidates : int
         Formulas tried so far.
     equation : str

@@ -21,9 +21,10 @@ from equate_srbench.backbone import checkpoint
 from equate_srbench.clock import Deadline
 from equate_srbench.equate import search
 from equate_srbench.equate.archive import LAM, Archive
+from equate_srbench.equate.columns import narrowed
 from equate_srbench.equate.problem import Problem, bad_columns, prepare
 from equate_srbench.equate.settings import CHOICES, EquateSettings, preset
-from equate_srbench.equate.trajectory import TrajectoryRow, embeddings, to_frame
+from equate_srbench.equate.trajectory import TrajectoryRow, edit_row, embeddings, to_frame
 from equate_srbench.expr.equation import Equation
 from equate_srbench.expr.errors import FormulaError
 from equate_srbench.expr.evaluate import evaluate
@@ -68,7 +69,8 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         evaluator learns. ``auto``: as ``select="best"`` trades accuracy for size on this table,
         judged at the best formula of the backbone; at most 1.
     max_features : int, default=10
-        Most columns used; of more, the strongest are kept and a warning names them.
+        Most columns that the search works on; of more, those that tell most about ``y``, alone or
+        together with others, are kept (in up to a fifth of the time) and a warning names them.
     select : {"best", "accurate"}, default="best"
         How the answer is chosen from the front: least description length on the fit rows, or
         least error on them.
@@ -210,12 +212,8 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         """
         deadline = Deadline(self._seconds())
         problem = self._prepare(X, y, sample_weight)
-        self._problem = problem.without_rows()
         rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
-        lam = LAM if self.lam == "auto" else self.lam
-        archive = Archive(problem.X, problem.y, problem.weights, deadline=deadline, lam=lam)
-        run = self._make_search(archive, rng)
-        run.rows = problem.rows
+        run = self._begin(problem, deadline, rng)
         report = Reporter(self, run, X, y, sample_weight)
         self.interrupted_ = False
         try:
@@ -223,6 +221,11 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
             report.begin()
             # formulas are tried where they are not defined
             with one_thread(), full_precision(), np.errstate(all="ignore"):
+                if len(problem.kept) > self.max_features:
+                    report("columns")
+                    run = self._begin(self._narrowed(problem, deadline, rng), deadline, rng)
+                    report.run = run
+                    self._answer(run)
                 if self.teacher is not None:
                     from equate_srbench.teacher.guide import guide  # a quarter of a second
 
@@ -253,6 +256,16 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
             raise ValueError("settings has 'finetune': give the parameter of that name instead")
         return preset(self.preset).changed({"finetune": self.finetune, **changes})
 
+    def _begin(
+        self, problem: Problem, deadline: Deadline, rng: np.random.Generator
+    ) -> search.Search:
+        """A search on a problem; ``_answer`` makes it what the estimator speaks of."""
+        lam = LAM if self.lam == "auto" else self.lam
+        archive = Archive(problem.X, problem.y, problem.weights, deadline=deadline, lam=lam)
+        run = self._make_search(archive, rng)
+        run.problem = problem
+        return run
+
     def _make_search(self, archive: Archive, rng: np.random.Generator) -> search.Search:
         return search.Search(
             archive,
@@ -279,15 +292,20 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
                 raise ValueError("sample_weight must not be negative: leave rows out with weight 0")
             if not (weights > 0).any():
                 raise ValueError("sample_weight is 0 for every row: nothing to fit")
-        problem = prepare(X, y, weights, self.max_features)
-        if len(problem.kept) < X.shape[1]:
-            names = [self._names()[j] for j in problem.kept]
-            warnings.warn(
-                f"{X.shape[1]} columns, max_features={self.max_features}: fitting on the ones most "
-                f"related to the target ({', '.join(names)}); raise max_features or choose columns",
-                UserWarning,
-                stacklevel=5,
-            )
+        return prepare(X, y, weights)
+
+    def _narrowed(self, problem: Problem, deadline: Deadline, rng: np.random.Generator) -> Problem:
+        """The columns that the search works on, where there are too many; says which."""
+        n_columns = len(problem.kept)
+        problem = narrowed(problem, self.max_features, rng=rng, deadline=deadline)
+        names = [self._names()[j] for j in problem.kept]
+        warnings.warn(
+            f"{n_columns} columns, max_features={self.max_features}: fitting on the ones that "
+            f"tell most about the target, alone or together ({', '.join(names)}); raise "
+            "max_features or choose columns",
+            UserWarning,
+            stacklevel=5,
+        )
         return problem
 
     def _validated(self, X: ArrayLike, *y: ArrayLike, **options: Any) -> Any:
@@ -306,6 +324,8 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
 
     def _answer(self, run: search.Search) -> None:
         """Set the fitted attributes from what the archive holds now, in one step."""
+        assert run.problem is not None
+        self._problem = run.problem.without_rows()
         self.__dict__.update(self._fitted(run))
         self.__dict__.pop("_tables", None)
 
@@ -451,26 +471,6 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         state = dict(super().__getstate__())
         state.pop("_tables", None)
         return state
-
-
-def edit_row(
-    equation: Equation, r2: float, score: float, seconds: float, *, accepted: bool
-) -> TrajectoryRow:
-    """A formula of the edits as a row of the trajectory: no start, no prediction."""
-    return TrajectoryRow(
-        start=-1,
-        step=0,
-        rung=0.0,
-        predicted_score=np.nan,
-        score=score,
-        r2=r2,
-        complexity=equation.complexity,
-        new_skeleton=True,
-        accepted=accepted,
-        equation=str(equation),
-        seconds=seconds,
-        source="edit",
-    )
 
 
 def model(est: EquateRegressor, X: pd.DataFrame | None = None) -> str:

@@ -148,6 +148,21 @@ def test__fit__wide_table__keeps_the_strongest_and_says_which():
     np.testing.assert_allclose(est.predict(table), y, rtol=1e-9, atol=1e-9)
 
 
+def test__fit__wide_table_ended_while_columns_are_chosen__usable():
+    """The mean is the answer from the first moment on, and the choice so far is kept."""
+    X = np.random.default_rng(1).normal(size=(60, 30))
+    phases = []
+
+    def stop(progress):
+        phases.append(progress.phase)
+        return True
+
+    with pytest.warns(UserWarning, match="30 columns"):
+        est = quick(on_progress=stop).fit(X, X[:, 17])
+    assert phases[0] == "columns"
+    assert np.isfinite(est.predict(X)).all()
+
+
 @pytest.mark.parametrize("x_power", [-150, 0, 150])
 @pytest.mark.parametrize("y_power", [-150, 150])
 def test__fit__extreme_units__right_and_finite(x_power, y_power):

@@ -1,4 +1,4 @@
-"""The table a fit works on: canonical rows, chosen columns, moderate units."""
+"""The table a fit works on: canonical rows, some or all columns, moderate units."""
 
 from __future__ import annotations
 
@@ -55,6 +55,17 @@ class Problem:
         units = np.append(self.x_scale, self.y_scale)
         return bool((units < EXTREME[0]).any() or (units > EXTREME[1]).any())
 
+    def of_columns(self, columns: list[int]) -> Problem:
+        """The same with some of the columns of ``X``, in their order."""
+        columns = sorted(columns)
+        return replace(
+            self,
+            X=np.ascontiguousarray(self.X[:, columns]),
+            kept=tuple(self.kept[j] for j in columns),
+            x_scale=self.x_scale[columns],
+            rows=None if self.rows is None else np.ascontiguousarray(self.rows[:, columns]),
+        )
+
     def without_rows(self) -> Problem:
         """What the way back to the user's units needs: rows would only weigh down pickles."""
         return replace(self, X=self.X[:0], y=self.y[:0], weights=None, rows=None)
@@ -76,8 +87,8 @@ class Problem:
         return out
 
 
-def prepare(X: Array, y: Array, weights: Array | None, max_features: int) -> Problem:
-    """Merge equal rows, choose columns, and bring extreme units to moderate ones.
+def prepare(X: Array, y: Array, weights: Array | None) -> Problem:
+    """Merge equal rows and bring extreme units to moderate ones.
 
     Rows are sorted and equal ones merged into one with the sum of their weights, so that a
     repeated row and a weight of 2 are the same fit, and the order of rows does not matter. Of
@@ -90,8 +101,6 @@ def prepare(X: Array, y: Array, weights: Array | None, max_features: int) -> Pro
     weights : ndarray of shape (n_rows,) or None
         Whole numbers count rows. Others are relative: they are scaled to sum to the number of
         rows. Rows of weight 0 are left out.
-    max_features : int
-        Most columns kept; see ``rank_columns``.
     """
     if weights is not None:
         X, y, weights = X[weights > 0], y[weights > 0], weights[weights > 0]
@@ -112,16 +121,14 @@ def prepare(X: Array, y: Array, weights: Array | None, max_features: int) -> Pro
     if len(rows) > MAX_ROWS:  # rows are sorted: evenly spaced ones are a fair sample
         some = np.linspace(0, len(rows) - 1, MAX_ROWS).astype(int)
     X, y, counts = rows[some, :-1], rows[some, -1], counts[some]
-    every = len(x_scale) <= max_features
-    kept = list(range(len(x_scale)) if every else sorted(rank_columns(X, y)[:max_features]))
     return Problem(
-        np.ascontiguousarray(X[:, kept]),
+        np.ascontiguousarray(X),
         np.ascontiguousarray(y),
         None if (counts == 1.0).all() else counts,
-        tuple(kept),
-        x_scale[kept],
+        tuple(range(len(x_scale))),
+        x_scale,
         y_scale,
-        rows[:, kept] if len(y) < len(rows) else None,
+        rows[:, :-1] if len(y) < len(rows) else None,
     )
 
 
@@ -134,38 +141,6 @@ def _unit(column: Array) -> float:
     if MODERATE[0] <= rms <= MODERATE[1]:
         return 1.0
     return float(10.0 ** np.clip(np.floor(np.log10(rms)), -300, 300))  # and so has an inverse
-
-
-def rank_columns(X: Array, y: Array) -> list[int]:
-    """Columns by what they seem to tell about ``y``, most first.
-
-    The larger of the absolute correlations of values, of ranks, and of squared deviations from the
-    mean, so that monotone and even dependences count; ties keep the column order.
-    """
-    from scipy.stats import rankdata
-
-    def correlation(a: Array, b: Array) -> float:
-        a, b = a - a.mean(), b - b.mean()
-        scale = np.sqrt((a @ a) * (b @ b))
-        return float(abs(a @ b) / scale) if np.isfinite(scale) and scale > 0 else 0.0
-
-    def unit(a: Array) -> Array:
-        centred = a - a.mean()
-        top = np.abs(centred).max(initial=0.0)
-        return centred / top if top > 0 else centred
-
-    target, ranks = unit(y), rankdata(y)
-    strength = []
-    for j in range(X.shape[1]):
-        x = unit(X[:, j])
-        strength.append(
-            max(
-                correlation(x, target),
-                correlation(rankdata(X[:, j]), ranks),
-                correlation(x**2, target),
-            )
-        )
-    return sorted(range(X.shape[1]), key=lambda j: (-strength[j], j))
 
 
 def bad_columns(X: Any) -> str:

@@ -20,6 +20,7 @@ from equate_srbench.equate.archive import Archive, Candidate
 from equate_srbench.equate.edits import EditSearch, EditSettings
 from equate_srbench.equate.island import EXACT
 from equate_srbench.equate.neural import NeuralResult, propose
+from equate_srbench.equate.problem import Problem
 from equate_srbench.equate.selection import description_length, price_of_node
 from equate_srbench.equate.settings import EquateSettings
 from equate_srbench.equate.shorten import shorten
@@ -70,8 +71,8 @@ class Search:
 
     Attributes
     ----------
-    rows : ndarray of shape (n_all_rows, n_columns) or None
-        Set it where the archive has a sample of the rows: an answer is defined on all of them.
+    problem : Problem or None
+        Set it where the archive has a problem's rows: an answer is defined on all of them.
     notes : dict
         What else should stand in ``diagnostics``.
     """
@@ -92,7 +93,7 @@ class Search:
         self.phases = phases or settings.preset(preset)
         self.backbone, self.device, self.describe = backbone, device, describe
         self.adapted = NeuralResult()
-        self.rows: NDArray[np.float64] | None = None
+        self.problem: Problem | None = None
         self.notes: dict[str, Any] = {}
         self._lengths: dict[int, float] = {}
         self._defined: dict[int, bool] = {}
@@ -245,10 +246,10 @@ class Search:
 
     def _is_defined(self, candidate: Candidate) -> bool:
         """Whether the formula is finite on all rows, also those that the search did not use."""
-        if self.rows is None:
+        if self.problem is None or self.problem.rows is None:
             return True
         if id(candidate) not in self._defined:
-            values = evaluate(candidate.tree, self.rows)
+            values = evaluate(candidate.tree, self.problem.rows)
             self._defined[id(candidate)] = bool(np.isfinite(values).all())
         return self._defined[id(candidate)]
 

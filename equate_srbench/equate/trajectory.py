@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import pandas as pd
 
+    from equate_srbench.expr.equation import Equation
+
 
 @dataclass(frozen=True, slots=True)
 class TrajectoryRow:
@@ -153,3 +155,23 @@ def embeddings(rows: Iterable[TrajectoryRow]) -> NDArray[np.float32]:
     none = np.full(width, np.nan, dtype=np.float16)
     out = np.array([none if vector is None else vector for vector in found], dtype=np.float32)
     return out.reshape(len(found), width)
+
+
+def edit_row(
+    equation: Equation, r2: float, score: float, seconds: float, *, accepted: bool
+) -> TrajectoryRow:
+    """A formula of the edits as a row of the trajectory: no start, no prediction."""
+    return TrajectoryRow(
+        start=-1,
+        step=0,
+        rung=0.0,
+        predicted_score=np.nan,
+        score=score,
+        r2=r2,
+        complexity=equation.complexity,
+        new_skeleton=True,
+        accepted=accepted,
+        equation=str(equation),
+        seconds=seconds,
+        source="edit",
+    )

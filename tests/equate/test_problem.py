@@ -1,4 +1,4 @@
-"""Canonical rows, choice of columns, moderate units."""
+"""Canonical rows, some of the columns, moderate units."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from equate_srbench.equate.problem import bad_columns, prepare, rank_columns
+from equate_srbench.equate.problem import bad_columns, prepare
 from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.expr.tree import Tree
 
@@ -20,8 +20,8 @@ def test__prepare__repeated_rows_and_weights__are_the_same_problem():
     X, y = RNG.normal(size=(20, 3)), RNG.normal(size=20)
     counts = RNG.integers(0, 4, 20)
     order = RNG.permutation(counts.sum())
-    one = prepare(X, y, counts.astype(float), 10)
-    two = prepare(np.repeat(X, counts, axis=0)[order], np.repeat(y, counts)[order], None, 10)
+    one = prepare(X, y, counts.astype(float))
+    two = prepare(np.repeat(X, counts, axis=0)[order], np.repeat(y, counts)[order], None)
     np.testing.assert_array_equal(one.X, two.X)
     np.testing.assert_array_equal(one.y, two.y)
     np.testing.assert_array_equal(one.weights, two.weights)
@@ -33,7 +33,7 @@ def test__to_user__any_units__formula_in_the_users_numbers(power, target):
     """What is right in moderate units is right in the user's, at any scale."""
     X = RNG.uniform(1.0, 5.0, (30, 2)) * [10.0**power, 1.0]
     y = X[:, 0] / X[:, 1] * 10.0**target if power + target < 300 else X[:, 1]
-    problem = prepare(X, y, None, 10)
+    problem = prepare(X, y, None)
     assert 1e-4 < np.abs(problem.X).max() < 1e6
     inner = Tree.apply("div", Tree.variable(0), Tree.variable(1))
     value = evaluate(problem.to_user(inner), X)
@@ -43,19 +43,14 @@ def test__to_user__any_units__formula_in_the_users_numbers(power, target):
     )
 
 
-def test__rank_columns__linear_even_and_monotone_dependence__come_first():
-    """Columns that matter in any of the three ways rank before noise."""
-    X = RNG.normal(size=(300, 12))
-    y = X[:, 7] + np.exp(X[:, 2]) + X[:, 10] ** 2
-    assert set(rank_columns(X, y)[:3]) == {7, 2, 10}
-
-
-def test__prepare__more_columns_than_allowed__keeps_the_strongest_in_order():
-    """Kept columns stand in their old order."""
-    X = RNG.normal(size=(200, 6))
-    problem = prepare(X, X[:, 4] - 2.0 * X[:, 1], None, 2)
+def test__of_columns__some__keeps_their_order_units_and_way_back():
+    """Kept columns stand in their old order, whatever order they are asked for in."""
+    X = RNG.normal(size=(200, 6)) * [1.0, 1e9, 1.0, 1.0, 1.0, 1.0]
+    problem = prepare(X, X[:, 4], None).of_columns([4, 1])
     assert problem.kept == (1, 4)
     assert problem.X.shape == (200, 2)
+    assert problem.x_scale[0] > 1e8
+    assert problem.to_user(Tree.variable(1)) == Tree.variable(4)
 
 
 @settings(max_examples=30, deadline=None)
@@ -64,7 +59,7 @@ def test__prepare__fractional_weights__only_their_ratios_count(factor):
     """Weights that are no counts are relative: any factor gives the same problem."""
     X, y = RNG.normal(size=(12, 2)), RNG.normal(size=12)
     w = np.linspace(0.51, 1.52, 12)
-    one, two = prepare(X, y, w, 10), prepare(X, y, w * factor * 1.01, 10)
+    one, two = prepare(X, y, w), prepare(X, y, w * factor * 1.01)
     np.testing.assert_allclose(one.weights, two.weights, rtol=1e-12)
     np.testing.assert_allclose(one.weights.sum(), 12.0)
 
@@ -72,7 +67,7 @@ def test__prepare__fractional_weights__only_their_ratios_count(factor):
 def test__prepare__negative_zero__is_zero():
     """Rows that differ in the sign of a zero are one row."""
     X = np.array([[0.0, 1.0], [-0.0, 1.0], [2.0, 3.0]])
-    problem = prepare(X, np.array([1.0, 1.0, 2.0]), None, 10)
+    problem = prepare(X, np.array([1.0, 1.0, 2.0]), None)
     np.testing.assert_array_equal(problem.weights, [2.0, 1.0])
     assert not np.signbit(problem.X).any()
 
@@ -81,7 +76,7 @@ def test__prepare__negative_zero__is_zero():
 def test__prepare__ends_of_the_range_of_numbers__units_have_inverses(scale):
     """Subnormal and nearly infinite columns become moderate, and the way back exists."""
     X = RNG.uniform(0.5, 1.0, (20, 1)) * scale
-    problem = prepare(X, X[:, 0], None, 10)
+    problem = prepare(X, X[:, 0], None)
     assert problem.extreme
     assert np.isfinite(problem.X).all()
     assert np.isfinite(problem.y).all()
@@ -92,14 +87,14 @@ def test__prepare__ends_of_the_range_of_numbers__units_have_inverses(scale):
 def test__extreme__moderate_and_large_units__only_the_latter():
     """Thousands are harmless, 1e40 is not; without rows the answer stays."""
     X = RNG.uniform(1.0, 2.0, (20, 2))
-    assert not prepare(X * 1e6, X[:, 0], None, 10).extreme
-    assert prepare(X * 1e40, X[:, 0], None, 10).without_rows().extreme
-    assert prepare(X, X[:, 0] * 1e-40, None, 10).without_rows().X.shape == (0, 2)
+    assert not prepare(X * 1e6, X[:, 0], None).extreme
+    assert prepare(X * 1e40, X[:, 0], None).without_rows().extreme
+    assert prepare(X, X[:, 0] * 1e-40, None).without_rows().X.shape == (0, 2)
 
 
 def test__to_user__constant__in_the_users_unit():
     """A constant formula stays one node."""
-    problem = prepare(np.ones((3, 1)), np.array([1e9, 2e9, 3e9]), None, 10)
+    problem = prepare(np.ones((3, 1)), np.array([1e9, 2e9, 3e9]), None)
     assert problem.to_user(Tree.constant(2.0)) == Tree.constant(2e9)
 
 
@@ -120,8 +115,9 @@ def test__bad_columns__mixed_table__says_what_is_wrong_with_which():
 def test__prepare__very_many_rows__sample_and_all_rows():
     """The search gets a sample; all rows stay at hand in the same units."""
     X = np.column_stack([np.arange(30_000.0) * 1e6, np.ones(30_000)])
-    problem = prepare(X, X[:, 0], None, 1)
-    assert problem.rows.shape == (30_000, 1)
+    problem = prepare(X, X[:, 0], None)
+    assert problem.rows.shape == (30_000, 2)
     assert len(problem.X) == len(problem.y) < 30_000
     np.testing.assert_array_equal(problem.X[[0, -1]], problem.rows[[0, -1]])
     assert problem.without_rows().rows is None
+    assert problem.of_columns([1]).rows.shape == (30_000, 1)

@@ -3,8 +3,8 @@ import { drawFront } from "./draw_front.js";
 import { formula } from "./typeset.js";
 
 const PHASES = {
-  propose: "the backbone proposes", align: "learning this data set", ascend: "climbing",
-  edit: "editing the best", shorten: "shortening",
+  columns: "choosing columns", propose: "the backbone proposes", align: "learning this data set",
+  ascend: "climbing", edit: "editing the best", shorten: "shortening",
 };
 
 function render({ model, el }) {
