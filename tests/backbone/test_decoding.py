@@ -1,5 +1,7 @@
 """Greedy decoding, sampling and beam search, cached and plain."""
 
+import copy
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -61,9 +63,11 @@ def test__beam__fixture_weights__equals_the_release(official, cached):
 def test__generate__cached_or_not__gives_the_same(tiny, mode, grammar, seed):
     """Kept keys and values change the time, nothing else."""
     memory, mask = memories(3, seed)
+    # in double precision, since in single one sample in some thousand falls to the other side
+    network = copy.deepcopy(tiny).double()
     first, second = (
         generate(
-            tiny, memory, mask, n_columns=[1, 3, 10], mode=mode, n_samples=5,
+            network, memory.double(), mask, n_columns=[1, 3, 10], mode=mode, n_samples=5,
             generator=seeded(seed), grammar=grammar, cached=cached,
         )
         for cached in (True, False)
