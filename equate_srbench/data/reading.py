@@ -94,13 +94,9 @@ def read_problem(source: str, target: str = "", features: Sequence[str] = ()) ->
     source : str
         As ``read_table`` takes it.
     target : str, optional
-        Column to predict; a shipped table has one of its own.
+        A shipped table has one of its own.
     features : sequence of str, optional
-        Columns to predict from; default all others.
-
-    Returns
-    -------
-    Problem
+        Both as ``split_columns`` takes them.
 
     Raises
     ------
