@@ -326,6 +326,7 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         """Set the fitted attributes from what the archive holds now, in one step."""
         assert run.problem is not None
         self._problem = run.problem.without_rows()
+        self._seen = run.problem.seen(self.n_features_in_)
         self.__dict__.update(self._fitted(run))
         self.__dict__.pop("_tables", None)
 
@@ -385,10 +386,11 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_samples,)
-            Exactly what ``equation_`` says; not finite where the formula is not.
+            What ``equation_`` says. Where that is undefined, something near, with a warning; see
+            ``seen.Seen.predict``.
         """
         check_is_fitted(self)
-        return self.equation_.predict(self._validated(X, reset=False))
+        return self._seen.predict(self.equation_, self._validated(X, reset=False))
 
     @property
     def candidates_(self) -> pd.DataFrame:

@@ -25,6 +25,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from equate_srbench.baselines import environments
 from equate_srbench.expr.equation import Equation
 from equate_srbench.expr.errors import FormulaError
+from equate_srbench.seen import Seen
 
 _SECONDS_TO_START = 600.0  # imports on a very busy machine
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -262,6 +263,7 @@ class ExternalRegressor(RegressorMixin, BaseEstimator):
         seed = int(check_random_state(self.random_state).randint(2**31))
         self.warm_up()
         self.__dict__.pop("equation_", None)
+        self._seen = Seen.of(np.asarray(X), np.asarray(y, dtype=np.float64))
         started = time.monotonic()
         try:
             self._ask(np.asarray(X), np.asarray(y, dtype=np.float64), seed)
@@ -285,12 +287,12 @@ class ExternalRegressor(RegressorMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_samples,)
-            Exactly what ``equation_`` says; not finite where the formula is not.
+            What ``equation_`` says. Where that is undefined, something near, with a warning; see
+            ``seen.Seen.predict``.
         """
         check_is_fitted(self, "equation_")
         X = validate_data(self, X, dtype=np.float64, reset=False)
-        with np.errstate(all="ignore"):
-            return self.equation_.predict(X)
+        return self._seen.predict(self.equation_, np.asarray(X))
 
     def model_string(self, X: pd.DataFrame | None = None) -> str:
         """The formula as SymPy reads it, in the names of X's columns, else those seen in fit."""

@@ -20,9 +20,9 @@ class GplearnRegressor(ExternalRegressor):
 
     ``equate baselines install gplearn`` makes its environment. SRBench's settings; generations go
     on until the next would not end in time. The formula says ``a/b`` where gplearn computes 1 for
-    ``|b| <= 0.001``, and likewise 0 for logarithms next to 0: predictions follow the formula, so
-    that they are not finite on rows where a denominator is 0. Leave such functions out where
-    columns have zeros.
+    ``|b| <= 0.001``, and likewise 0 for logarithms next to 0: predictions follow the formula,
+    which is undefined on rows where a denominator is 0. Leave such functions out where columns
+    have zeros.
 
     Parameters
     ----------

@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 import time
+import warnings
 import zlib
 from typing import Annotated, Any
 
@@ -27,6 +28,7 @@ from equate_srbench.bench import metrics
 from equate_srbench.bench.rows import make_row
 from equate_srbench.bench.suites import Dataset, load_suite
 from equate_srbench.expr.names import plain_names
+from equate_srbench.seen import UndefinedWarning
 
 Array = NDArray[np.float64]
 
@@ -202,7 +204,9 @@ def run_task(task: Task) -> dict[str, Any]:
     estimator.fit(rows.X_train, rows.y_train)
     fit_seconds = time.perf_counter() - before
     model = registry.model_string(estimator, rows.X_train)
-    predicted = [np.asarray(estimator.predict(X)) for X in (rows.X_train, rows.X_test)]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UndefinedWarning)
+        predicted = [np.asarray(estimator.predict(X)) for X in (rows.X_train, rows.X_test)]
     undefined = [int(np.sum(~np.isfinite(p))) for p in predicted]
     values: dict[str, Any] = {
         "n_train": len(rows.y_train),
@@ -211,7 +215,7 @@ def run_task(task: Task) -> dict[str, Any]:
         "fit_seconds": fit_seconds,
         "model": model,
         "rows_sha256": _digest(data),
-        "notes": list(data.notes),
+        "notes": [*data.notes, *(str(warning.message) for warning in caught)],
         "trace": _trace(estimator),
         "teacher": _teacher(estimator, rows),
         "diagnostics": _diagnostics(estimator),

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from equate_srbench.expr.operators import CONSTANT, VARIABLE
 from equate_srbench.expr.tree import Tree
+from equate_srbench.seen import Seen
 
 Array = NDArray[np.float64]
 
@@ -65,6 +66,14 @@ class Problem:
             x_scale=self.x_scale[columns],
             rows=None if self.rows is None else np.ascontiguousarray(self.rows[:, columns]),
         )
+
+    def seen(self, n_features: int) -> Seen:
+        """Ranges of the user's columns, as far as they are kept, and mean of the user's target."""
+        rows = self.X if self.rows is None else self.rows
+        own = Seen.of(rows * self.x_scale, self.y * self.y_scale, self.weights)
+        low, high = np.full(n_features, -np.inf), np.full(n_features, np.inf)
+        low[list(self.kept)], high[list(self.kept)] = own.low, own.high
+        return Seen(low, high, own.mean)
 
     def without_rows(self) -> Problem:
         """What the way back to the user's units needs: rows would only weigh down pickles."""

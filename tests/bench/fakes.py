@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.linear_model import LinearRegression
+
+from equate_srbench.seen import UndefinedWarning
 
 
 class Linear(RegressorMixin, BaseEstimator):
@@ -75,3 +79,22 @@ class Tracing(Linear):
             {"seconds": [0.3, 0.1, 0.2, 0.4], "r2": [0.9, 0.2, 0.1, float("-inf")]}
         )
         return super().fit(X, y)
+
+
+class Nan(Linear):
+    """Has no value on the first row."""
+
+    def predict(self, X):
+        """Values for the rows, but for one."""
+        values = super().predict(X)
+        values[0] = np.nan
+        return values
+
+
+class Patched(Linear):
+    """Had no value on a row, and says what it did about it."""
+
+    def predict(self, X):
+        """Values for the rows, with a warning."""
+        warnings.warn("undefined on 1 row", UndefinedWarning, stacklevel=2)
+        return super().predict(X)

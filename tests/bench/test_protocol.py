@@ -156,6 +156,17 @@ def test__run_task__fit_raises__error_reaches_the_runner():
         run_task(Task("quick", "steam", f"{FAKES}:Raises"))
 
 
+@pytest.mark.parametrize(("method", "status"), [("Nan", "error"), ("Patched", "ok")])
+def test__run_task__undefined_rows__in_the_row(method, status):
+    """A row that is not finite loses the fit; one that the method replaced is told of."""
+    row = run_task(Task("quick", "steam", f"{FAKES}:{method}"))
+    assert row["status"] == status
+    if status == "error":
+        assert row["error"] == "no finite prediction on 1 of 30 training rows and 1 of 11 test rows"
+    else:
+        assert row["notes"] == ["undefined on 1 row"] * 2
+
+
 def test__run_task__the_truth__solved_and_counted():
     """A method that knows the answer gets a symbolic solution and a test R2 of 1."""
     row = run_task(Task("strogatz", "strogatz_lv2", f"{FAKES}:Oracle"))
