@@ -35,7 +35,7 @@ from equate_srbench.bench.run import run as run_tasks
 from equate_srbench.bench.suites import load_suite
 from equate_srbench.equate.settings import EquateSettings
 from equate_srbench.report import compare, compare_figures
-from equate_srbench.report.compare_page import conditions, draw_images, read_rows
+from equate_srbench.report.compare_page import conditions, draw_images, read_rows, write_rows
 from equate_srbench.report.files import publish as publish_files
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -240,7 +240,7 @@ def publish(out: Path, results: Path = RESULTS) -> None:
             lines += [f"![Accuracy, size and time](ablation/{study.name}.svg)", ""]
         lines += [MARKS[0].format(study.name), reading(old, study.name), MARKS[1], ""]
     publish_files(results / "ablation", files)
-    frame.drop(columns=["trace"]).to_parquet(results / "ablation_rows.parquet", index=False)
+    write_rows(frame, results / "ablation_rows.parquet")
     page.write_text("\n".join(lines), encoding="utf-8")
 
 
@@ -283,18 +283,23 @@ def reading(page: str, name: str) -> str:
     return rest.partition(MARKS[1])[0].strip() if mark else ""
 
 
-def main() -> None:
-    """Parse the command line."""
+def command_line(about: str | None, name: str) -> argparse.ArgumentParser:
+    """The command line of a study, whose rows lie in ``runs/NAME`` unless told otherwise."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=about, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("action", choices=("run", "publish"))
-    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "ablation")
+    parser.add_argument("--out", type=Path, default=ROOT / "runs" / name)
     parser.add_argument("--core", type=int, help="pin to this core")
     parser.add_argument("--seeds", type=int, default=N_SEEDS)
     parser.add_argument("--sets", type=int, help="only the first sets, for a trial")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where to publish")
-    args = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    """Make the fits, or publish them."""
+    args = command_line(__doc__, "ablation").parse_args()
     if args.action == "run":
         wanted = tasks(seeds=args.seeds, sets=args.sets)
         raise SystemExit(make_rows(wanted, args.out, args.core))

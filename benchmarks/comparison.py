@@ -21,7 +21,13 @@ from pathlib import Path
 import pandas as pd
 
 from equate_srbench.report import compare, compare_figures
-from equate_srbench.report.compare_page import CAPTIONS, conditions, draw_images, read_rows
+from equate_srbench.report.compare_page import (
+    CAPTIONS,
+    conditions,
+    draw_images,
+    read_rows,
+    write_rows,
+)
 from equate_srbench.report.files import publish as publish_files
 from equate_srbench.report.methods import in_order, style
 
@@ -78,7 +84,7 @@ def publish(out: Path) -> None:
                 lines += [f"![{CAPTIONS[kind]}](comparison/{name})", ""]
     shutil.rmtree(RESULTS / "comparison", ignore_errors=True)
     publish_files(RESULTS / "comparison", files)
-    frame.drop(columns=["trace"]).to_parquet(RESULTS / "comparison_rows.parquet", index=False)
+    write_rows(frame, RESULTS / "comparison_rows.parquet")
     (RESULTS / "comparison.md").write_text("\n".join(lines), encoding="utf-8")
 
     headline(compare.blocks(frame), frame)

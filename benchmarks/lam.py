@@ -19,14 +19,23 @@ of its figures) is kept.
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from ablation import COMMON, MARKS, MOST_SECONDS, N_SEEDS, RESULTS, ROOT, make_rows, mean, reading
+from ablation import (
+    COMMON,
+    MARKS,
+    MOST_SECONDS,
+    N_SEEDS,
+    RESULTS,
+    command_line,
+    make_rows,
+    mean,
+    reading,
+)
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -34,7 +43,7 @@ from equate_srbench.bench.protocol import SEEDS, Task
 from equate_srbench.bench.suites import load_suite
 from equate_srbench.report import compare
 from equate_srbench.report.compare_figures import STYLE
-from equate_srbench.report.compare_page import conditions, draw_images, read_rows
+from equate_srbench.report.compare_page import conditions, draw_images, read_rows, write_rows
 from equate_srbench.report.files import publish as publish_files
 from equate_srbench.report.sweep import spelled
 
@@ -123,7 +132,7 @@ def publish(out: Path, results: Path = RESULTS) -> None:
     lines += ["", _chosen(frame), "", "![Accuracy against size, and set by set](lam/lam.svg)", "",
               MARKS[0].format("lam"), reading(old, "lam"), MARKS[1], ""]  # fmt: skip
     publish_files(results / "lam", {"lam.svg": draw_images(picture(frame, table, best))[0]})
-    frame.drop(columns=["trace", "lam"]).to_parquet(results / "lam_rows.parquet", index=False)
+    write_rows(frame.drop(columns="lam"), results / "lam_rows.parquet")
     page.write_text("\n".join(lines), encoding="utf-8")
 
 
@@ -168,17 +177,9 @@ def picture(frame: pd.DataFrame, table: pd.DataFrame, best: float) -> Figure:
 
 
 def main() -> None:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("action", choices=("run", "publish"))
-    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "lam")
+    """Make the fits, or publish them."""
+    parser = command_line(__doc__, "lam")
     parser.add_argument("--blackbox", help="folder of black-box tables; needed for run")
-    parser.add_argument("--core", type=int, help="pin to this core")
-    parser.add_argument("--seeds", type=int, default=N_SEEDS)
-    parser.add_argument("--sets", type=int, help="only the first sets, for a trial")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="where to publish")
     args = parser.parse_args()
     if args.action == "publish":
         publish(args.out, args.results)

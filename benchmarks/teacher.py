@@ -47,7 +47,7 @@ from equate_srbench.bench.run import Limits
 from equate_srbench.bench.run import run as run_tasks
 from equate_srbench.bench.suites import load_suite
 from equate_srbench.report import teaching, teaching_figures
-from equate_srbench.report.compare_page import conditions, draw_images
+from equate_srbench.report.compare_page import conditions, draw_images, write_rows
 from equate_srbench.report.files import publish as publish_files
 from equate_srbench.report.methods import style
 
@@ -215,7 +215,7 @@ def publish(out: Path) -> None:
         lines += ['## EQUATE with `teacher="auto"` on noisy targets', "", *_noise(noise), ""]
     if files:
         publish_files(RESULTS / "teacher", files)
-    frame.drop(columns=["trace"]).to_parquet(RESULTS / "teacher_rows.parquet", index=False)
+    write_rows(frame, RESULTS / "teacher_rows.parquet")
     write_whole(RESULTS / "teacher.md", "\n".join(lines).encode())
     print(RESULTS / "teacher.md")
 

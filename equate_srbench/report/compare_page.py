@@ -99,6 +99,15 @@ def read_rows(run: Path) -> pd.DataFrame:
     return frame
 
 
+def write_rows(frame: pd.DataFrame, path: Path) -> None:
+    """Rows as one Parquet file for others: folders of this machine go by their names.
+
+    Keys, which have the folder in them, and the long traces are left out.
+    """
+    frame = frame.assign(suite=frame["suite"].map(lambda suite: Path(suite).name))
+    frame.drop(columns=["key", "trace"]).to_parquet(path, index=False)
+
+
 def failures(block: Block) -> list[dict[str, str]]:
     """Fits without a result: data set, method, status and reason."""
     rows = block.rows[block.rows["failed"]]

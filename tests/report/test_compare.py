@@ -16,6 +16,7 @@ from equate_srbench.bench.protocol import Task
 from equate_srbench.bench.rows import RowStore, failure_row, make_row
 from equate_srbench.cli import app
 from equate_srbench.report import compare, compare_figures
+from equate_srbench.report.compare_page import read_rows, write_rows
 from equate_srbench.report.methods import in_order, style
 
 QUALITY = {"equate": 1.0, "e2e": 0.995, "itea": 0.95}
@@ -155,6 +156,17 @@ def test__report__without_the_extra_for_notebooks__works(run: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert (run / "report" / "report.html").exists()
+
+
+def test__write_rows__folder_of_tables__its_name_only(tmp_path):
+    """Where the tables lie on a machine is nobody else's business; all else is kept."""
+    store = RowStore(tmp_path / "run")
+    folder = str(tmp_path / "tables")
+    store.write(failure_row(Task(folder, "a", "e2e"), "killed", "", 1.0))
+    write_rows(read_rows(tmp_path / "run"), tmp_path / "rows.parquet")
+    (row,) = pd.read_parquet(tmp_path / "rows.parquet").to_dict("records")
+    assert (row["suite"], row["dataset"], row["method"]) == ("tables", "a", "e2e")
+    assert not [value for value in row.values() if tmp_path.name in str(value)]
 
 
 def test__report__folder_of_rows__page_pictures_tables(run):
