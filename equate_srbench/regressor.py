@@ -275,7 +275,7 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
             backbone=self.backbone,
             device=self.device,
             describe=self._describe,
-            weighs=self.lam == "auto",
+            chooses_lam=self.lam == "auto",
         )
 
     def _prepare(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> Problem:
@@ -326,7 +326,7 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         """Set the fitted attributes from what the archive holds now, in one step."""
         assert run.problem is not None
         self._problem = run.problem.without_rows()
-        self._seen = run.problem.seen(self.n_features_in_)
+        self._domain = run.problem.domain(self.n_features_in_)
         self.__dict__.update(self._fitted(run))
         self.__dict__.pop("_tables", None)
 
@@ -387,10 +387,10 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         -------
         ndarray of shape (n_samples,)
             What ``equation_`` says. Where that is undefined, something near, with a warning; see
-            ``seen.Seen.predict``.
+            ``domain.Domain.predict``.
         """
         check_is_fitted(self)
-        return self._seen.predict(self.equation_, self._validated(X, reset=False))
+        return self._domain.predict(self.equation_, self._validated(X, reset=False))
 
     @property
     def candidates_(self) -> pd.DataFrame:

@@ -23,9 +23,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from equate_srbench.baselines import environments
+from equate_srbench.domain import Domain
 from equate_srbench.expr.equation import Equation
 from equate_srbench.expr.errors import FormulaError
-from equate_srbench.seen import Seen
 
 _SECONDS_TO_START = 600.0  # imports on a very busy machine
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -263,7 +263,7 @@ class ExternalRegressor(RegressorMixin, BaseEstimator):
         seed = int(check_random_state(self.random_state).randint(2**31))
         self.warm_up()
         self.__dict__.pop("equation_", None)
-        self._seen = Seen.of(np.asarray(X), np.asarray(y, dtype=np.float64))
+        self._domain = Domain.of(np.asarray(X), np.asarray(y, dtype=np.float64))
         started = time.monotonic()
         try:
             self._ask(np.asarray(X), np.asarray(y, dtype=np.float64), seed)
@@ -288,11 +288,11 @@ class ExternalRegressor(RegressorMixin, BaseEstimator):
         -------
         ndarray of shape (n_samples,)
             What ``equation_`` says. Where that is undefined, something near, with a warning; see
-            ``seen.Seen.predict``.
+            ``domain.Domain.predict``.
         """
         check_is_fitted(self, "equation_")
         X = validate_data(self, X, dtype=np.float64, reset=False)
-        return self._seen.predict(self.equation_, np.asarray(X))
+        return self._domain.predict(self.equation_, np.asarray(X))
 
     def model_string(self, X: pd.DataFrame | None = None) -> str:
         """The formula as SymPy reads it, in the names of X's columns, else those seen in fit."""

@@ -27,8 +27,8 @@ from equate_srbench.baselines import registry
 from equate_srbench.bench import metrics
 from equate_srbench.bench.rows import make_row
 from equate_srbench.bench.suites import Dataset, load_suite
+from equate_srbench.domain import UndefinedWarning
 from equate_srbench.expr.names import plain_names
-from equate_srbench.seen import UndefinedWarning
 
 Array = NDArray[np.float64]
 

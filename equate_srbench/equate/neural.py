@@ -58,7 +58,7 @@ def propose(
     deadline: Deadline,
     result: NeuralResult | None = None,
     tick: Callable[[str], object] = lambda phase: None,
-    weigh: Callable[[], object] = lambda: None,
+    choose_lam: Callable[[], object] = lambda: None,
     room: Room | None = None,
 ) -> NeuralResult:
     """Quadruples, alignment, ascent: all proposals go to the archive.
@@ -84,7 +84,7 @@ def propose(
         Filled as the phases go on, so that an interrupted fit keeps what there is.
     tick : callable, optional
         ``tick(phase)`` is called often; phases are ``propose``, ``align`` and ``ascend``.
-    weigh : callable, optional
+    choose_lam : callable, optional
         Called once between the backbone's formulas and their scores; see ``collect``.
     room : Room, optional
         Of the fit: how large batches on the backbone's device may be.
@@ -112,7 +112,7 @@ def propose(
     quadruples = collect(
         backbone, bags, archive, settings,
         rng=rng, generator=generator, deadline=_until(deadline, total, settings.shares[0]),
-        tick=lambda: tick("propose"), weigh=weigh, room=room,
+        tick=lambda: tick("propose"), choose_lam=choose_lam, room=room,
     )  # fmt: skip
     result.n_quadruples = len(quadruples)
     result.rows += backbone_rows(quadruples, describe)

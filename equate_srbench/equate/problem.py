@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from equate_srbench.domain import Domain
 from equate_srbench.expr.operators import CONSTANT, VARIABLE
 from equate_srbench.expr.tree import Tree
-from equate_srbench.seen import Seen
 
 Array = NDArray[np.float64]
 
@@ -67,13 +67,13 @@ class Problem:
             rows=None if self.rows is None else np.ascontiguousarray(self.rows[:, columns]),
         )
 
-    def seen(self, n_features: int) -> Seen:
+    def domain(self, n_features: int) -> Domain:
         """Ranges of the user's columns, as far as they are kept, and mean of the user's target."""
         rows = self.X if self.rows is None else self.rows
-        own = Seen.of(rows * self.x_scale, self.y * self.y_scale, self.weights)
+        own = Domain.of(rows * self.x_scale, self.y * self.y_scale, self.weights)
         low, high = np.full(n_features, -np.inf), np.full(n_features, np.inf)
         low[list(self.kept)], high[list(self.kept)] = own.low, own.high
-        return Seen(low, high, own.mean)
+        return Domain(low, high, own.mean)
 
     def without_rows(self) -> Problem:
         """What the way back to the user's units needs: rows would only weigh down pickles."""

@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cached_property
 from operator import attrgetter
 from typing import Any
 
@@ -26,6 +27,7 @@ from equate_srbench.equate.settings import EquateSettings
 from equate_srbench.equate.shorten import shorten
 from equate_srbench.expr.complexity import complexity
 from equate_srbench.expr.evaluate import evaluate
+from equate_srbench.expr.operators import CONSTANT
 from equate_srbench.expr.rewrite import rewrite
 from equate_srbench.expr.simplify import simplify, warm_up
 from equate_srbench.expr.snap import snap
@@ -66,7 +68,7 @@ class Search:
     device : str
     describe : callable
         Tree of the archive -> text in the user's names and units, and complexity of that.
-    weighs : bool, default=False
+    chooses_lam : bool, default=False
         Whether the archive's ``lam`` is chosen from what the backbone found.
 
     Attributes
@@ -87,9 +89,9 @@ class Search:
         backbone: str | os.PathLike[str],
         device: str,
         describe: Callable[[Tree], tuple[str, int]],
-        weighs: bool = False,
+        chooses_lam: bool = False,
     ) -> None:
-        self.archive, self.rng, self.preset, self.weighs = archive, rng, preset, weighs
+        self.archive, self.rng, self.preset, self.chooses_lam = archive, rng, preset, chooses_lam
         self.phases = phases or settings.preset(preset)
         self.backbone, self.device, self.describe = backbone, device, describe
         self.adapted = NeuralResult()
@@ -97,10 +99,14 @@ class Search:
         self.notes: dict[str, Any] = {}
         self._lengths: dict[int, float] = {}
         self._defined: dict[int, bool] = {}
-        #: Where a formula should be tame too.
-        self._probes = _probes(archive.X, rng)
+        self._probe_seed = int(rng.integers(2**32))
         low, high = archive.y.min(), archive.y.max()
         self._tame = low - WILD * (high - low), high + WILD * (high - low)
+
+    @cached_property
+    def _probes(self) -> NDArray[np.float64]:
+        """Where a formula should be tame too; not made where no formula is compared."""
+        return _probes(self.archive.X, np.random.default_rng(self._probe_seed))
 
     def run(self, tick: Callable[[str], None]) -> None:
         """All phases; ``tick(phase)`` is called often.
@@ -143,7 +149,7 @@ class Search:
                 rng=self.rng,
                 result=self.adapted,
                 tick=tick,
-                weigh=self._weigh,
+                choose_lam=self._choose_lam,
                 room=room,
             )
 
@@ -152,12 +158,12 @@ class Search:
         ranked = sorted(self.archive.candidates, key=lambda c: c.loss)
         return [c.inner for c in ranked[:60] if c.source != "constant"]
 
-    def _weigh(self) -> None:
+    def _choose_lam(self) -> None:
         """Let the score trade error for size as the choice of the answer does at its best so far.
 
         The evaluator then learns, and the ascent climbs, what the answer will be chosen by.
         """
-        if self.weighs:
+        if self.chooses_lam:
             archive, best = self.archive, self.choose("best")
             archive.balance(
                 best, price_of_node(best.tree, best.loss, archive.variance, archive.n_rows)
@@ -235,6 +241,8 @@ class Search:
 
     def _is_tame(self, tree: Tree) -> bool:
         """Whether the formula is finite, and not far out, for other combinations of values."""
+        if tree.symbols == (CONSTANT,):
+            return True
         values = evaluate(tree, self._probes)  # comparisons with NaN are False
         return bool(((values >= self._tame[0]) & (values <= self._tame[1])).all())
 

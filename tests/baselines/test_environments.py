@@ -181,8 +181,9 @@ def test__installed__real_package__fits_a_product(name):
         pytest.skip(f"run `equate baselines install {name}` for this test")
     X = np.random.default_rng(0).uniform(1.0, 3.0, (60, 2))
     y = X[:, 0] * X[:, 1] + 2.0
-    est = registry.make(name, max_time=3, random_state=0).fit(X, y)
-    assert est.score(X, y) > 0.5  # on a busy machine gplearn has a few generations only
+    given = {"linear_scaling": True, "function_set": ["add", "mul"]} if name == "gplearn" else {}
+    est = registry.make(name, max_time=3, random_state=0, **given).fit(X, y)
+    assert est.score(X, y) > 0.99
     assert "x0" in registry.model_string(est)
 
 
@@ -197,9 +198,8 @@ def test__gplearn__linear_scaling__target_of_any_size():
     X = np.random.default_rng(0).uniform(1.0, 3.0, (60, 2))
     settings = {"linear_scaling": True, "function_set": ["add", "mul"]}
     y = 5000.0 * X[:, 0] * X[:, 1] - 70000.0
-    assert (
-        registry.make("gplearn", max_time=2, random_state=0, **settings).fit(X, y).score(X, y) > 0.5
-    )
+    est = registry.make("gplearn", max_time=3, random_state=0, **settings).fit(X, y)
+    assert est.score(X, y) > 0.99
 
 
 def test__python__venv_module__is_there():

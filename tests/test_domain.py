@@ -5,19 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from equate_srbench.domain import Domain, UndefinedWarning
 from equate_srbench.expr.equation import Equation
 from equate_srbench.regressor import EquateRegressor
-from equate_srbench.seen import Seen, UndefinedWarning
 
 X = np.array([[1.0, 2.0], [3.0, 5.0]])
-SEEN = Seen.of(X, np.array([1.0, 4.0]), np.array([1.0, 2.0]))
+DOMAIN = Domain.of(X, np.array([1.0, 4.0]), np.array([1.0, 2.0]))
 
 
 def test__predict__defined__the_formula_and_no_warning():
     """Nothing is changed where there is a value, however far out."""
     equation = Equation.from_string("log(a) + b", ["a", "b"])
     rows = np.array([[1e9, -1e9], [1.0, 2.0]])
-    np.testing.assert_array_equal(SEEN.predict(equation, rows), equation.predict(rows))
+    np.testing.assert_array_equal(DOMAIN.predict(equation, rows), equation.predict(rows))
 
 
 def test__predict__undefined__columns_moved_into_the_ranges():
@@ -25,7 +25,7 @@ def test__predict__undefined__columns_moved_into_the_ranges():
     equation = Equation.from_string("log(a) + b", ["a", "b"])
     rows = np.array([[2.0, 0.0], [-1.0, 9.0], [3.0, 1.0]])
     with pytest.warns(UndefinedWarning, match="undefined on 1 of 3 rows, row 1 the first"):
-        values = SEEN.predict(equation, rows)
+        values = DOMAIN.predict(equation, rows)
     assert values == pytest.approx([np.log(2.0), np.log(1.0) + 5.0, np.log(3.0) + 1.0])
 
 
@@ -33,7 +33,7 @@ def test__predict__undefined_inside_too__mean_of_the_target():
     """A pole between the rows: a number all the same."""
     equation = Equation.from_string("1/(a - 2)", ["a", "b"])
     with pytest.warns(UndefinedWarning):
-        assert SEEN.predict(equation, np.array([[2.0, 0.0]])) == pytest.approx([3.0])
+        assert DOMAIN.predict(equation, np.array([[2.0, 0.0]])) == pytest.approx([3.0])
 
 
 def test__equate_regressor__row_outside__finite_and_told():

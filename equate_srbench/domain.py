@@ -19,8 +19,8 @@ class UndefinedWarning(RuntimeWarning):
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What the rows of a fit were like.
+class Domain:
+    """Domain of a fit: the ranges of its rows, and the mean of its target.
 
     Attributes
     ----------
