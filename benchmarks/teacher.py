@@ -110,7 +110,7 @@ def distill_tasks(folder: str, sets: list[str], n_seeds: int, memory: str) -> li
     return tasks
 
 
-def noise_tasks(n_seeds: int, most: int) -> list[Task]:
+def noise_tasks(n_seeds: int, most: int | None) -> list[Task]:
     """EQUATE with and without a teacher."""
     return [
         Task(suite=suite, dataset=name, method="equate", settings=settings, seed=seed, noise=noise,
@@ -313,7 +313,7 @@ def main() -> None:
     parser.add_argument("--part", choices=("distill", "noise"), default="distill")
     parser.add_argument("--out", type=Path, default=Path("runs/teacher"))
     parser.add_argument("--blackbox", help="folder of black-box tables")
-    parser.add_argument("--sets", type=int, default=N_SETS, help="only so many data sets")
+    parser.add_argument("--sets", type=int, help="only the first sets of a suite, for a trial")
     parser.add_argument("--seeds", type=int, default=0, help="default: 10 (distill), 1 (noise)")
     parser.add_argument("--jobs", type=int, default=1)
     args = parser.parse_args()
@@ -335,7 +335,7 @@ def main() -> None:
     elif args.action == "settings":
         print(compare_settings(args.blackbox, args.seeds or 3).round(3).to_string(index=False))
     else:
-        sets = measured_sets(args.blackbox)[: args.sets]
+        sets = measured_sets(args.blackbox)[: args.sets or N_SETS]
         print(f"{len(sets)} sets: {', '.join(sets)}")
         tasks = distill_tasks(args.blackbox, sets, args.seeds or 10, str(args.out / "grids"))
         run(tasks, args.out, args.jobs)
