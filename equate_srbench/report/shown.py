@@ -9,6 +9,7 @@ import io
 import json
 import math
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +32,8 @@ from equate_srbench.report.record import FitRecord, by_source
 from equate_srbench.report.sweep import spelled
 from equate_srbench.report.words import r2_text, short_formula
 
+#: After which a formula may go on in the next line.
+_BREAKS = re.compile(r"(\*+|[/(,])(?=\S)")
 #: Rows of a table of fits, and characters of a formula in one.
 MOST_FITS, MOST_TEXT = 200, 160
 _DPI = 130
@@ -190,7 +193,9 @@ def table(
 
 def _cell(name: Any, value: Any, column: Column) -> Markup:
     if name != "method":
-        return escape(column.text(value))
+        text = escape(column.text(value))
+        # long formulas may break after an operator or a bracket, not inside of a number or a name
+        return Markup(_BREAKS.sub(r"\1<wbr>", str(text))) if column.kind == "wide" else text  # noqa: S704
     look = style(str(value))
     return Markup('<span class="dot" style="background: {}"></span>{}').format(
         look.colour, look.label
