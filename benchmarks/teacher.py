@@ -21,6 +21,9 @@ target noise .01 and .1.
 leaves out.
 
 ``time`` prints how much longer a grid of 18 teachers takes than one, on 1000 x 10 rows.
+
+``publish`` writes tables, picture and rows; what stands between the marks in the page (the reading
+of its figures) is kept.
 """
 
 from __future__ import annotations
@@ -36,6 +39,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from ablation import MARKS, reading
 
 from equate_srbench.bench import stats
 from equate_srbench.bench.commands import Workplace, install_missing
@@ -198,12 +202,15 @@ def compare_settings(folder: str, n_seeds: int = 3) -> pd.DataFrame:
 
 def publish(out: Path) -> None:
     """Tables, pictures and rows into ``docs/results``."""
+    page = RESULTS / "teacher.md"
+    old = page.read_text(encoding="utf-8") if page.exists() else ""
     frame = RowStore(out).frame()
     frame["suite"] = frame["suite"].map(lambda suite: Path(suite).name)
     frame["settings"] = frame["settings"].map(_without_memory)
     taught = frame["suite"].isin(EVERY)
     distill, noise = teaching.labelled(frame[~taught]), frame[taught]
-    lines = ["# Smooth teachers", "", *_head(frame, out), ""]
+    lines = ["# Smooth teachers", "", *_head(frame, out), "",
+             MARKS[0].format("teacher"), reading(old, "teacher"), MARKS[1], ""]  # fmt: skip
     files: dict[str, str | bytes] = {}
     if len(distill):
         table = teaching.by_data_set(distill)
@@ -216,8 +223,8 @@ def publish(out: Path) -> None:
     if files:
         publish_files(RESULTS / "teacher", files)
     write_rows(frame, RESULTS / "teacher_rows.parquet")
-    write_whole(RESULTS / "teacher.md", "\n".join(lines).encode())
-    print(RESULTS / "teacher.md")
+    write_whole(page, "\n".join(lines).encode())
+    print(page)
 
 
 def _without_memory(text: str) -> str:
@@ -260,7 +267,7 @@ def _students(distill: pd.DataFrame) -> list[str]:
             f"| {t.teacher_standard:.3f}, {t.teacher_chosen:.3f} "
             f"| {t.nodes_standard:.0f}, {t.nodes_chosen:.0f} |"
         )
-    return [*lines, "", *teaching.in_words(table)]
+    return [*lines, "", *(f"- {words}" for words in teaching.in_words(table))]
 
 
 def _data_sets(table: pd.DataFrame) -> list[str]:
