@@ -21,6 +21,8 @@ Array = NDArray[np.float64]
 
 #: Relative error below which a formula counts as exact: float64 leaves about 1e-30.
 EXACT = 1e-20
+#: Scales beyond this, or below its inverse, have squares that are no doubles.
+LARGEST = 1e150
 
 
 @dataclass(slots=True)
@@ -154,7 +156,7 @@ class Island:
         jobs: list[tuple[Individual, Wanted, str]] = []
         chosen = {id(p): p for p in (self._parent() for _ in range(parents))}
         for parent in chosen.values():
-            if parent.scale == 0.0:
+            if not 1.0 / LARGEST < abs(parent.scale) < LARGEST:
                 continue
             inner = (self.view.target - self._offset(parent)) / parent.scale
             w = self.view.weights * parent.scale**2

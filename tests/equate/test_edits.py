@@ -8,7 +8,7 @@ import pytest
 from equate_srbench.clock import Deadline
 from equate_srbench.equate.archive import Archive
 from equate_srbench.equate.edits import EditSearch, EditSettings
-from equate_srbench.equate.island import EXACT
+from equate_srbench.equate.island import EXACT, Individual
 from equate_srbench.equate.search import UNDEFINED_COST, Search
 from equate_srbench.equate.selection import description_length
 from equate_srbench.equate.shorten import shorten
@@ -54,6 +54,21 @@ def test__edit_search__noise_free_law__is_found_exactly(target):
     assert archive.error < EXACT
     probe = table(seed=9)
     np.testing.assert_allclose(evaluate(archive.best.tree, probe), target(probe), rtol=1e-8)
+
+
+@pytest.mark.parametrize("scale", [1e160, -1e160, 1e-160, 0.0])
+def test__grafts__scale_out_of_range__nothing_grafted(scale):
+    """A formula of values near 1e-160 has a scale whose square no double holds."""
+    X = table()
+    archive = Archive(X, X[:, 0] / X[:, 1], deadline=Deadline(60.0))
+    edits = EditSearch(archive, [0, 1], rng=np.random.default_rng(0), settings=SMALL)
+    edits._populate(archive.deadline, [], None)
+    island = edits.islands[0]
+    parent = Individual(a, scale=2.0, offset=0.0, error=0.5)
+    island.population, island.best_of_size, island.seen = [parent], {1: parent}, set()
+    assert island.grafts(10)
+    parent.scale = scale
+    assert island.grafts(10) == []
 
 
 def test__edit_search__same_seed__same_candidates():
