@@ -9,7 +9,8 @@ matter, by the package's choice and by plain correlation (about 3 minutes). With
 also fits every table of the folder (PMLB's layout) with more columns than ``max_features`` on
 either's ten best, 5 seconds a fit, 3 seeds, in SRBench's split (about 20 minutes for 30 tables; it
 can be stopped and started again, rows that are there are not made again). The page is written from
-the rows at the end; ``publish`` only does that.
+the rows at the end; ``publish`` only does that, and keeps what stands between the marks in it (the
+reading of its figures).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from ablation import MARKS, reading
 from numpy.typing import NDArray
 from scipy.stats import norm, rankdata, wilcoxon
 from sklearn.metrics import r2_score
@@ -315,10 +317,12 @@ def _of_fits(fits: pd.DataFrame) -> list[str]:
 
 def publish(results: Path) -> None:
     """Write the page from the rows."""
-    fits = results / "wide_fits.csv"
+    fits, file = results / "wide_fits.csv", results / "wide.md"
+    old = file.read_text(encoding="utf-8") if file.exists() else ""
     text = page(pd.read_csv(results / "wide_ranks.csv", keep_default_na=False),
                 pd.read_csv(fits) if fits.exists() else None)  # fmt: skip
-    write_whole(results / "wide.md", text.encode())
+    text += "\n".join(["", MARKS[0].format("wide"), reading(old, "wide"), MARKS[1], ""])
+    write_whole(file, text.encode())
     print(text)
 
 
