@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted, check_memory, validate_dat
 
 from equate_srbench.clock import Deadline
 from equate_srbench.regressor import EquateRegressor
-from equate_srbench.teacher.choosing import Split, choose, r2, table
+from equate_srbench.teacher.choosing import Split, choose, parameters, r2, table, unfitted
 from equate_srbench.teacher.smooth import (
     JACOBIAN,
     LIPSCHITZ,
@@ -49,8 +49,9 @@ class DistilledRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     teacher : SmoothTeacher, default=None
         Everything but the strengths; None is ``SmoothTeacher()``.
     student : regressor, default=None
-        Anything with ``fit`` and ``predict``; None is ``EquateRegressor(preset="fast")``. Its own
-        ``max_time``, if it has one, is kept to as well.
+        Anything with ``fit`` and ``predict``, of which copies are fitted; None is
+        ``EquateRegressor(preset="fast")``. Its own ``max_time``, if it has one, is kept to as
+        well.
     jacobian, lipschitz : sequence of float
         Strengths to try, by default 6 times 3. One of each, such as ``(0.0,)`` for an ordinary
         network, leaves nothing to choose.
@@ -172,11 +173,12 @@ class DistilledRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         fit_together([teacher], rows, y, deadline=Deadline(share * self.max_time))
         self.teacher_ = teacher
         labels = self.teacher_.predict(rows)
-        if "max_time" in student.get_params(deep=False):
+        if "max_time" in parameters(student):
             left = self.max_time - (time.monotonic() - start)
             least = 0.5 * (1.0 - sum(_SHARES)) * self.max_time
             student.set_params(max_time=min(float(student.max_time), max(left, least)))
-        self.student_ = student.fit(rows, labels)
+        student.fit(rows, labels)
+        self.student_ = student
         if hasattr(self.student_, "equation_"):
             self.equation_ = self.student_.equation_
         answer = np.asarray(self.student_.predict(rows), dtype=np.float64)
@@ -190,8 +192,8 @@ class DistilledRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
 
     def _student(self, seed: int) -> Any:
         """An unfitted student with a seed."""
-        student = EquateRegressor(preset="fast") if self.student is None else clone(self.student)
-        if student.get_params(deep=False).get("random_state", seed) is None:
+        student = EquateRegressor(preset="fast") if self.student is None else unfitted(self.student)
+        if parameters(student).get("random_state", seed) is None:
             student.set_params(random_state=seed)
         return student
 

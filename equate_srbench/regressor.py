@@ -86,8 +86,8 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         the strength; it is off unless asked for.
     finetune : {"frozen", "full", "lora", "random"}, default="frozen"
         Which weights of the backbone are trained on the table: its decoder's last layer, all,
-        low-rank adapters in the decoder, or the last layer of one with random weights. What was
-        published and works best is ``frozen``; the others are there to compare it with.
+        low-rank adapters in the decoder, or the last layer of one with random weights.
+        ``frozen`` (the rest is) is what was published; docs/results/ablation.md compares them.
     settings : dict or None, default=None
         Fields of ``equate.settings.EquateSettings`` to change in the preset, such as
         ``{"steps": 5, "joint": "shift"}``; for studies of the method.

@@ -52,6 +52,47 @@ def test__fit__grid__best_student_is_chosen(table):
     assert not hasattr(est, "equation_")
 
 
+class Line:
+    """A student with ``fit``, which returns nothing, and ``predict``, and no more than that."""
+
+    fits = 0
+
+    def __init__(self, fails: tuple[int, ...] = ()) -> None:
+        self.fails = fails
+
+    def fit(self, X, y):
+        """Least squares, or an error when it is time for one."""
+        Line.fits += 1
+        if Line.fits in self.fails:
+            raise RuntimeError("boom")
+        self.slope = np.linalg.lstsq(X, y, rcond=None)[0]
+
+    def predict(self, X):
+        """Values of the line."""
+        return X @ self.slope
+
+
+def test__fit__student_without_sklearn__is_taught(rng):
+    """What the parameter promises: ``fit`` and ``predict``; the one given is not fitted."""
+    X, student = rng.uniform(-2, 2, (100, 2)), Line()
+    est = quick(student=student).fit(X, X[:, 0] - X[:, 1])
+    assert est.fidelity_ > 0.9
+    assert est.student_ is not student
+    assert not hasattr(student, "slope")
+
+
+def test__fit__student_fails_sometimes__that_trial_is_lost(rng, monkeypatch):
+    """One failure is told and does not take the other trials with it; the last is an error."""
+    monkeypatch.setattr(Line, "fits", 0)
+    X = rng.uniform(-2, 2, (100, 2))
+    with pytest.warns(UserWarning, match="counts as lost: RuntimeError"):
+        est = quick(student=Line(fails=(2,))).fit(X, X[:, 0] - X[:, 1])
+    assert np.isneginf(est.candidates_["student_r2"]).tolist() == [False, True, *[False] * 4]
+    monkeypatch.setattr(Line, "fits", 0)
+    with pytest.raises(RuntimeError, match="boom"):
+        quick(student=Line(fails=(7,))).fit(X, X[:, 0] - X[:, 1])
+
+
 def test__fit__one_strength__nothing_to_choose(table):
     """The ordinary network is a grid of one: all rows teach."""
     X, y = table

@@ -32,6 +32,8 @@ RELEASE_HEADS, RELEASE_LENGTH = 16, 200
 
 _KINDS = ("_parameters", "_buffers", "_modules")
 _MOST_MODULES = 20_000
+#: Of encoder, decoder or embedder, and characters of a weight's whole name.
+_MOST_LAYERS, _LONGEST_NAME = 128, 200
 _LARGEST_SIZE = 1 << 15
 _TIED = "decoder.proj.weight"
 _TABLE = "decoder.embeddings.weight"
@@ -156,7 +158,7 @@ def _look_model(file: TorchFile, root: Thing, modules: dict[Any, Any]) -> Found:
     tensors = {
         f"{part}.{name}": ref
         for part in PARTS
-        for name, ref in _plain(_walk(file, modules[part])).items()
+        for name, ref in _plain(file.path, _walk(file, modules[part])).items()
     }
     env = root.get("env")
     return Found(
@@ -174,9 +176,9 @@ def _look_checkpoint(file: TorchFile, root: dict[Any, Any]) -> Found:
     for part in PARTS:
         if not isinstance(root[part], dict):
             raise CheckpointError(f"{file.path}: {part!r} is no state dict")
-        for name, ref in _plain(root[part]).items():
+        for name, ref in _plain(file.path, root[part]).items():
             if not isinstance(ref, TensorRef):
-                raise CheckpointError(f"{file.path}: {part}.{name[:80]} is no tensor")
+                raise CheckpointError(f"{file.path}: {part}.{name} is no tensor")
             tensors[f"{part}.{name}"] = ref
     params = root.get("params")
     params = params if isinstance(params, dict) else {}
@@ -217,9 +219,9 @@ def configure(path: Path, found: Found) -> BackboneConfig:
             encoder_dim=encoder_dim,
             encoder_heads=heads[0],
             heads=heads[1],
-            encoder_layers=_count(shapes, r"encoder\.attentions\.(\d+)\."),
-            decoder_layers=_count(shapes, r"decoder\.attentions\.(\d+)\."),
-            embedder_layers=_count(shapes, r"embedder\.hidden_layers\.(\d+)\."),
+            encoder_layers=_count(path, shapes, "encoder.attentions"),
+            decoder_layers=_count(path, shapes, "decoder.attentions"),
+            embedder_layers=_count(path, shapes, "embedder.hidden_layers"),
             embedder_width=size("embedder.hidden_layers.0.weight", 0),
             token_dim=token_dim,
             ffn_factor=max(size("decoder.ffns.0.lin1.weight", 0) // dim, 1),
@@ -311,15 +313,31 @@ def _walk(file: TorchFile, module: Any) -> dict[str, TensorRef]:
         if len(inside) < len(_KINDS) or seen > _MOST_MODULES:
             raise CheckpointError(f"{file.path}: {prefix[:80] or 'its part'} is no tree of modules")
         *tensors, modules = inside
-        waiting += [(f"{prefix}{n}."[:200], m) for n, m in modules.items() if m is not None]
+        waiting += [
+            (_name(file.path, prefix, n) + ".", m) for n, m in modules.items() if m is not None
+        ]
         for table in tensors:
-            found |= {f"{prefix}{n}": t for n, t in table.items() if isinstance(t, TensorRef)}
+            for name, ref in table.items():
+                if isinstance(ref, TensorRef):
+                    found[_name(file.path, prefix, name)] = ref
     return found
 
 
-def _plain(state: Mapping[Any, Any]) -> dict[str, Any]:
+def _name(path: Path, prefix: str, name: Any) -> str:
+    """The whole name of a weight or module: text that can be printed, and not too long."""
+    if not isinstance(name, str) or not name.isprintable():
+        raise CheckpointError(f"{path}: a weight has a name that is no plain text")
+    if len(prefix) + len(name) > _LONGEST_NAME:
+        raise CheckpointError(
+            f"{path}: a weight has a name of {len(prefix) + len(name)} characters, "
+            f"at most {_LONGEST_NAME} can be read"
+        )
+    return prefix + name
+
+
+def _plain(path: Path, state: Mapping[Any, Any]) -> dict[str, Any]:
     """Names without the prefix that distributed training puts in front of all of them."""
-    names = {name: str(name) for name in state}
+    names = {name: _name(path, "", name) for name in state}
     if names and all(name.startswith("module.") for name in names.values()):
         names = {name: text.removeprefix("module.") for name, text in names.items()}
     return {text: state[name] for name, text in names.items()}
@@ -347,9 +365,13 @@ def _words(file: TorchFile, env: Any, name: str) -> list[str] | None:
     return words
 
 
-def _count(names: Mapping[str, Any], pattern: str) -> int:
-    """How many different numbers the names that match ``pattern`` have; at least 1."""
-    return max(len({m[1] for name in names if (m := re.match(pattern, name))}), 1)
+def _count(path: Path, names: Mapping[str, Any], layers: str) -> int:
+    """How many different numbers follow ``layers`` in the names; at least 1."""
+    pattern = re.compile(re.escape(layers) + r"\.(\d+)\.")
+    count = max(len({m[1] for name in names if (m := pattern.match(name))}), 1)
+    if count > _MOST_LAYERS:  # before a network of so many is made
+        raise CheckpointError(f"{path}: {count} {layers}, at most {_MOST_LAYERS} can be read")
+    return count
 
 
 def _sha256(path: Path) -> str:

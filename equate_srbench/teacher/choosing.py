@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -80,8 +81,8 @@ def choose(
     ----------
     teachers : sequence of fitted regressors
         Trained on the rows to learn from; those to try first come first.
-    student : regressor
-        Cloned for every trial.
+    student : object with ``fit`` and ``predict``
+        Cloned for every trial. One that raises an error has lost it, with a warning.
     rows : Split
     seconds : float
         For all students together.
@@ -97,7 +98,7 @@ def choose(
     if len(teachers) == 1:
         return 0, []
     labels = [(t.predict(rows.X), t.predict(rows.X_held)) for t in teachers]
-    timed = "max_time" in student.get_params(deep=False)
+    timed = "max_time" in parameters(student)
     left = list(range(len(teachers)))
     n_rounds, end = 1, clock() + seconds
     if timed:
@@ -109,7 +110,7 @@ def choose(
         for place in left:
             if clock() >= end and any(t.round == number for t in trials):
                 break
-            pupil = clone(student)
+            pupil = unfitted(student)
             if timed:
                 most = min(float(student.max_time), max(share / len(left), MIN_SECONDS))
                 pupil.set_params(max_time=most)
@@ -137,9 +138,13 @@ def _trial(
     clock: Callable[[], float],
 ) -> Trial:
     begin = clock()
-    pupil.fit(rows.X, labels[0])
+    try:
+        pupil.fit(rows.X, labels[0])
+        answer = np.asarray(pupil.predict(rows.X_held), dtype=np.float64)
+    except Exception as error:
+        warnings.warn(f"a student failed and counts as lost: {error!r}", stacklevel=5)
+        answer = np.full(len(rows.y_held), np.nan)
     seconds = clock() - begin
-    answer = np.asarray(pupil.predict(rows.X_held), dtype=np.float64)
     return Trial(
         teacher=place,
         round=number,
@@ -150,9 +155,19 @@ def _trial(
     )
 
 
+def unfitted(student: Any) -> Any:
+    """A copy to fit: a clone of what has scikit-learn's protocol, else a deep copy."""
+    return clone(student, safe=False)
+
+
+def parameters(student: Any) -> dict[str, Any]:
+    """Parameters of a student; none of one without scikit-learn's protocol."""
+    return student.get_params(deep=False) if hasattr(student, "get_params") else {}
+
+
 def r2(wanted: Array, answer: Array) -> float:
-    """R2; minus infinity for an answer that is not finite, 0 or that for a constant target."""
-    if not np.isfinite(answer).all() or len(wanted) < 2:
+    """R2; minus infinity where something is not finite, 0 or that for a constant target."""
+    if not (np.isfinite(answer).all() and np.isfinite(wanted).all()) or len(wanted) < 2:
         return -math.inf
     return float(r2_score(wanted, answer))
 

@@ -15,7 +15,7 @@ from equate_srbench.equate.search import Search
 from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.teacher.choosing import r2
 from equate_srbench.teacher.labels import between
-from equate_srbench.teacher.smooth import SmoothTeacher, train_grid
+from equate_srbench.teacher.smooth import DivergedError, SmoothTeacher, train_grid
 
 Array = NDArray[np.float64]
 MakeSearch = Callable[[Archive, np.random.Generator], Search]
@@ -99,7 +99,10 @@ def guide(
         return Verdict(False, f"{n_rows} rows: only tables of {ROWS[0]} to {ROWS[1]} are taught")
     if archive.variance <= np.finfo(float).tiny:
         return Verdict(False, "the target is constant")
-    return _Trials(teacher, run, make_search, lambda _: tick("teach"), rng).verdict()
+    try:
+        return _Trials(teacher, run, make_search, lambda _: tick("teach"), rng).verdict()
+    except DivergedError as error:
+        return Verdict(False, str(error))
 
 
 class _Trials:
@@ -167,8 +170,10 @@ class _Trials:
             seeds=[self.seed], deadline=self.archive.deadline.within(TRAINING * self.total),
         )  # fmt: skip
         self.tick("teach")
-        least = min(1.0 - t.validation_r2_ for t in grid)
-        good = [t for t in grid if 1.0 - t.validation_r2_ <= WORSE * least]
+        grid = [t for t in grid if not t.diverged]
+        # one without validation rows says nothing of itself: only a teacher that was given has none
+        errors = [0.0 if np.isnan(t.validation_r2_) else 1.0 - t.validation_r2_ for t in grid]
+        good = [t for t, e in zip(grid, errors, strict=True) if e <= WORSE * min(errors)]
         return max(good, key=lambda t: t.jacobian)
 
     def _labelled(self, teacher: SmoothTeacher, X: Array) -> tuple[Array, Array, None]:

@@ -32,6 +32,10 @@ CHECK_EVERY = 25
 _CHUNK = 8192
 
 
+class DivergedError(ValueError):
+    """No teacher came out of a training with finite weights."""
+
+
 class SmoothTeacher(RegressorMixin, BaseEstimator):
     """A neural network with a penalised Jacobian, as a teacher of formulas.
 
@@ -156,7 +160,8 @@ class SmoothTeacher(RegressorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            For parameters out of range, and for tables that scikit-learn refuses.
+            For parameters out of range, for tables that scikit-learn refuses, and
+            (``DivergedError``) if the training diverges.
         """
         fit_together([self], X, y)
         return self
@@ -231,6 +236,11 @@ class SmoothTeacher(RegressorMixin, BaseEstimator):
             device=pick_device(self.device),
         )
 
+    @property
+    def diverged(self) -> bool:
+        """Whether the training ended in weights that are not finite."""
+        return not np.isfinite(self._weights).all()
+
     def _take(self, trained: Trained) -> None:
         self._weights = trained.weights
         self.validation_curve_ = trained.curve
@@ -257,6 +267,11 @@ def fit_together(
     y : array-like of shape (n_samples,)
     deadline : Deadline, optional
         Ends the training early, with the best weights so far.
+
+    Raises
+    ------
+    DivergedError
+        If no teacher's weights are finite in the end. If some are not, their values are NaN.
     """
     for teacher in teachers:
         checked = validate_data(teacher, X, y, dtype=np.float64, y_numeric=True)
@@ -285,6 +300,12 @@ def fit_together(
         teacher._x_mean, teacher._x_scale = x_mean, x_scale
         teacher._y_mean, teacher._y_scale = float(y_mean[0]), float(y_scale[0])
         teacher._take(trained)
+    if all(teacher.diverged for teacher in teachers):
+        raise DivergedError(
+            f"the training of the teacher diverged with learning_rate={recipe.learning_rate:g} and "
+            f"jacobian={members[0].jacobian:g}: lower the learning rate (default 0.01), or the "
+            "strengths of the penalties (1 is a strong one)"
+        )
 
 
 def train_grid(

@@ -204,6 +204,15 @@ def put(part, name, tensor):
         (put("decoder", "proj.bias", torch.full((10_292,), torch.nan)), "not finite"),
         (put("decoder", "proj.bias", torch.ones(10_292, dtype=torch.int32)), "numbers of type"),
         (put("decoder", "proj.bias", "nothing"), "is no tensor"),
+        (put("decoder", "a" * 300, torch.ones(1)), "name of 300 characters"),
+        (put("decoder", "\x1b]0;title\x07", torch.ones(1)), "no plain text"),
+        (put("decoder", 7, torch.ones(1)), "no plain text"),
+        (
+            lambda parts: parts["decoder"].update(
+                {f"attentions.{i}.q_lin.weight": torch.ones(1) for i in range(3000)}
+            ),
+            "3000 decoder.attentions, at most 128",
+        ),
         (lambda parts: parts.update(decoder=[1]), "no state dict"),
         (lambda parts: parts.pop("encoder"), "has no encoder"),
         (lambda parts: parts.update(params=params(n_dec_heads=3)), "not a multiple of 3"),
@@ -256,7 +265,7 @@ def test__convert__modules_in_a_circle__are_refused(tmp_path, backbone):
             bottom._modules["again"] = bottom
         model._modules["encoder"] = bottom
         torch.save(model, tmp_path / "x.pt")
-        with pytest.raises(CheckpointError, match="no tree of modules"):
+        with pytest.raises(CheckpointError, match=r"no tree of modules|name of 20. characters"):
             convert(tmp_path / "x.pt", tmp_path / "out")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -134,6 +136,19 @@ def test__fit__teacher__verdict_in_diagnostics(noisy, teacher):
     assert clone(est).teacher is not None
     if isinstance(teacher, SmoothTeacher):
         assert not hasattr(teacher, "n_features_in_")
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [({"learning_rate": 1e6}, "diverged"), ({"validation_fraction": 0.0}, "teacher|labels")],
+)
+def test__fit__odd_teacher__the_fit_goes_on(noisy, settings, reason):
+    """One whose training diverges is not used; one without validation rows may be."""
+    teacher = clone(QUICK).set_params(**settings)
+    est = EquateRegressor(max_time=2.0, preset="fast", teacher=teacher, random_state=0)
+    verdict = est.fit(*noisy).diagnostics_["teacher"]
+    assert re.search(reason, verdict["reason"])
+    assert est.score(*noisy) > 0.5
 
 
 def test__fit__other_teacher__value_error(noisy):

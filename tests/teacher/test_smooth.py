@@ -13,7 +13,7 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from equate_srbench.clock import Deadline
 from equate_srbench.teacher import network, training
-from equate_srbench.teacher.smooth import SmoothTeacher, centre_and_scale, train_grid
+from equate_srbench.teacher.smooth import DivergedError, SmoothTeacher, centre_and_scale, train_grid
 
 GRID = (0.0, 1e-3, 1e-2, 1e-1, 1.0)
 
@@ -263,6 +263,16 @@ def test__train_grid__time_is_up__usable(rng):
     teacher = train_grid(quick(), X, y, jacobian=(0.1,), deadline=Deadline(0.0))[0]
     assert teacher.best_step_ == 0
     assert np.isfinite(teacher.predict(X)).all()
+
+
+def test__fit__training_diverges__says_what_to_lower(rng):
+    """No network of NaN comes out; in a grid the others are not lost with it."""
+    X = rng.uniform(-1, 1, (60, 2))
+    wild = SmoothTeacher(learning_rate=1e6, random_state=0)
+    with pytest.raises(DivergedError, match="diverged with learning_rate=1e"):
+        wild.fit(X, X[:, 0])
+    with pytest.raises(DivergedError):
+        train_grid(wild, X, X[:, 0])
 
 
 def test__fit__bad_hidden__names_the_value():
