@@ -25,7 +25,7 @@ FLOORS = {
     "data": 1,
     "expr": 1,
     "refine": 2,
-    "seen": 2,
+    "domain": 2,
     "backbone": 2,
     "equate": 3,
     "progress": 4,
