@@ -87,7 +87,8 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
     finetune : {"frozen", "full", "lora", "random"}, default="frozen"
         Which weights of the backbone are trained on the table: its decoder's last layer, all,
         low-rank adapters in the decoder, or the last layer of one with random weights.
-        ``frozen`` (the rest is) is what was published; docs/results/ablation.md compares them.
+        ``frozen`` is what was published: all but the last layer stays as it is. The four are
+        compared in docs/results/ablation.md.
     settings : dict or None, default=None
         Fields of ``equate.settings.EquateSettings`` to change in the preset, such as
         ``{"steps": 5, "joint": "shift"}``; for studies of the method.

@@ -32,7 +32,7 @@ RELEASE_HEADS, RELEASE_LENGTH = 16, 200
 
 _KINDS = ("_parameters", "_buffers", "_modules")
 _MOST_MODULES = 20_000
-#: Of encoder, decoder or embedder, and characters of a weight's whole name.
+#: Of encoder, decoder or embedder, and characters of a weight's or module's name.
 _MOST_LAYERS, _LONGEST_NAME = 128, 200
 _LARGEST_SIZE = 1 << 15
 _TIED = "decoder.proj.weight"
@@ -314,30 +314,32 @@ def _walk(file: TorchFile, module: Any) -> dict[str, TensorRef]:
             raise CheckpointError(f"{file.path}: {prefix[:80] or 'its part'} is no tree of modules")
         *tensors, modules = inside
         waiting += [
-            (_name(file.path, prefix, n) + ".", m) for n, m in modules.items() if m is not None
+            (f"{prefix}{_name(file.path, n)}."[:_LONGEST_NAME], module)
+            for n, module in modules.items()
+            if module is not None
         ]
         for table in tensors:
-            for name, ref in table.items():
+            for n, ref in table.items():
                 if isinstance(ref, TensorRef):
-                    found[_name(file.path, prefix, name)] = ref
+                    found[prefix + _name(file.path, n)] = ref
     return found
 
 
-def _name(path: Path, prefix: str, name: Any) -> str:
-    """The whole name of a weight or module: text that can be printed, and not too long."""
+def _name(path: Path, name: Any) -> str:
+    """The name of a weight or module: text that can be printed, and not too long."""
     if not isinstance(name, str) or not name.isprintable():
         raise CheckpointError(f"{path}: a weight has a name that is no plain text")
-    if len(prefix) + len(name) > _LONGEST_NAME:
+    if len(name) > _LONGEST_NAME:
         raise CheckpointError(
-            f"{path}: a weight has a name of {len(prefix) + len(name)} characters, "
+            f"{path}: a weight has a name of {len(name)} characters, "
             f"at most {_LONGEST_NAME} can be read"
         )
-    return prefix + name
+    return name
 
 
 def _plain(path: Path, state: Mapping[Any, Any]) -> dict[str, Any]:
     """Names without the prefix that distributed training puts in front of all of them."""
-    names = {name: _name(path, "", name) for name in state}
+    names = {name: _name(path, name) for name in state}
     if names and all(name.startswith("module.") for name in names.values()):
         names = {name: text.removeprefix("module.") for name, text in names.items()}
     return {text: state[name] for name, text in names.items()}

@@ -239,6 +239,16 @@ def test__convert__weights_that_share_their_numbers__are_refused(tmp_path, parts
         convert(save(tmp_path / "x.pth", parts), tmp_path / "out")
 
 
+def test__convert__long_name_below_many_modules__is_refused_at_once(tmp_path, backbone):
+    """Every path to it would have the name once more: a small file, and memory without end."""
+    model, bottom = wrapped(copy_of(backbone)), nn.Module()
+    bottom._parameters["a" * 1_000_000] = nn.Parameter(torch.ones(1))
+    model._modules["encoder"] = Wrapper({f"m{i}": bottom for i in range(6000)})
+    torch.save(model, tmp_path / "x.pt")
+    with pytest.raises(CheckpointError, match="name of 1000000 characters, at most 200"):
+        convert(tmp_path / "x.pt", tmp_path / "out")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [(["x"], "lacks"), ([*E2EVocabulary().words[:-1], 7], "no table of words")],
@@ -265,7 +275,7 @@ def test__convert__modules_in_a_circle__are_refused(tmp_path, backbone):
             bottom._modules["again"] = bottom
         model._modules["encoder"] = bottom
         torch.save(model, tmp_path / "x.pt")
-        with pytest.raises(CheckpointError, match=r"no tree of modules|name of 20. characters"):
+        with pytest.raises(CheckpointError, match="no tree of modules"):
             convert(tmp_path / "x.pt", tmp_path / "out")
 
 

@@ -266,7 +266,7 @@ def test__train_grid__time_is_up__usable(rng):
 
 
 def test__fit__training_diverges__says_what_to_lower(rng):
-    """No network of NaN comes out; in a grid the others are not lost with it."""
+    """No network of NaN comes out, neither alone nor as a grid of such."""
     X = rng.uniform(-1, 1, (60, 2))
     wild = SmoothTeacher(learning_rate=1e6, max_steps=50, random_state=0)
     with pytest.raises(DivergedError, match="diverged with learning_rate=1e"):
