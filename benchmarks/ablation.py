@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from readings import kept
 from rich.console import Console
 
 from equate_srbench.bench.engines import make_engine
@@ -53,7 +54,6 @@ COMMON: dict[str, Any] = {
     "batch": 16, "max_rows": 64, "starts": 3, "best_samples": 0, "block": 5,
     "ladder": [0.5, 1.0, 2.0],
 }  # fmt: skip
-MARKS = ("<!-- reading: {} -->", "<!-- end -->")
 
 
 @dataclass(frozen=True)
@@ -210,7 +210,6 @@ def publish(out: Path, results: Path = RESULTS) -> None:
     """Tables, pictures and rows into ``docs/results``."""
     frame = labelled(read_rows(out))
     page = results / "ablation.md"
-    old = page.read_text(encoding="utf-8") if page.exists() else ""
     n_sets, n_seeds = frame["dataset"].nunique(), frame["seed"].nunique()
     lines = [
         "# What each part of the method is worth", "",
@@ -242,7 +241,7 @@ def publish(out: Path, results: Path = RESULTS) -> None:
             lines += _tables(block, study)
             files[f"{study.name}.svg"] = draw_images(compare_figures.triple(block))[0]
             lines += [f"![Accuracy, size and time](ablation/{study.name}.svg)", ""]
-        lines += [MARKS[0].format(study.name), reading(old, study.name), MARKS[1], ""]
+        lines += [*kept(page, study.name), ""]
     publish_files(results / "ablation", files)
     write_rows(frame, results / "ablation_rows.parquet")
     page.write_text("\n".join(lines), encoding="utf-8")
@@ -279,12 +278,6 @@ def mean(values: pd.Series, dataset: pd.Series, digits: int = 2) -> str:
     low, high = compare.interval(per_set)
     ends = "" if np.isnan(low) else f" ({low:.{digits}f} to {high:.{digits}f})"
     return f"{per_set.mean():.{digits}f}{ends}"
-
-
-def reading(page: str, name: str) -> str:
-    """What stood between the marks of a study; a page is made anew, its readings are kept."""
-    _, mark, rest = page.partition(MARKS[0].format(name))
-    return rest.partition(MARKS[1])[0].strip() if mark else ""
 
 
 def command_line(about: str | None, name: str) -> argparse.ArgumentParser:

@@ -27,17 +27,16 @@ import numpy as np
 import pandas as pd
 from ablation import (
     COMMON,
-    MARKS,
     MOST_SECONDS,
     N_SEEDS,
     RESULTS,
     command_line,
     make_rows,
     mean,
-    reading,
 )
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from readings import kept
 
 from equate_srbench.bench.protocol import SEEDS, Task
 from equate_srbench.bench.suites import load_suite
@@ -104,7 +103,6 @@ def publish(out: Path, results: Path = RESULTS) -> None:
     frame = labelled(read_rows(out))
     table, best = judged(frame)
     page = results / "lam.md"
-    old = page.read_text(encoding="utf-8") if page.exists() else ""
     lines = [
         "# The weight of simplicity, given or chosen", "",
         f"Made by `python benchmarks/lam.py` from `lam_rows.parquet`: {len(table)} black-box "
@@ -130,7 +128,7 @@ def publish(out: Path, results: Path = RESULTS) -> None:
             f"| {no_worse(table, value, table[best])} | {no_worse(table, value, per_set_best)} |"
         )
     lines += ["", _chosen(frame), "", "![Accuracy against size, and set by set](lam/lam.svg)", "",
-              MARKS[0].format("lam"), reading(old, "lam"), MARKS[1], ""]  # fmt: skip
+              *kept(page, "lam"), ""]  # fmt: skip
     publish_files(results / "lam", {"lam.svg": draw_images(picture(frame, table, best))[0]})
     write_rows(frame.drop(columns="lam"), results / "lam_rows.parquet")
     page.write_text("\n".join(lines), encoding="utf-8")

@@ -39,7 +39,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from ablation import MARKS, reading
+from readings import kept
 
 from equate_srbench.bench import stats
 from equate_srbench.bench.commands import Workplace, install_missing
@@ -203,14 +203,11 @@ def compare_settings(folder: str, n_seeds: int = 3) -> pd.DataFrame:
 def publish(out: Path) -> None:
     """Tables, pictures and rows into ``docs/results``."""
     page = RESULTS / "teacher.md"
-    old = page.read_text(encoding="utf-8") if page.exists() else ""
     frame = RowStore(out).frame()
-    frame["suite"] = frame["suite"].map(lambda suite: Path(suite).name)
     frame["settings"] = frame["settings"].map(_without_memory)
     taught = frame["suite"].isin(EVERY)
     distill, noise = teaching.labelled(frame[~taught]), frame[taught]
-    lines = ["# Smooth teachers", "", *_head(frame, out), "",
-             MARKS[0].format("teacher"), reading(old, "teacher"), MARKS[1], ""]  # fmt: skip
+    lines = ["# Smooth teachers", "", *_head(frame, out), "", *kept(page, "teacher"), ""]
     files: dict[str, str | bytes] = {}
     if len(distill):
         table = teaching.by_data_set(distill)

@@ -25,8 +25,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from ablation import MARKS, reading
 from numpy.typing import NDArray
+from readings import kept
 from scipy.stats import norm, rankdata, wilcoxon
 from sklearn.metrics import r2_score
 
@@ -318,10 +318,9 @@ def _of_fits(fits: pd.DataFrame) -> list[str]:
 def publish(results: Path) -> None:
     """Write the page from the rows."""
     fits, file = results / "wide_fits.csv", results / "wide.md"
-    old = file.read_text(encoding="utf-8") if file.exists() else ""
     text = page(pd.read_csv(results / "wide_ranks.csv", keep_default_na=False),
                 pd.read_csv(fits) if fits.exists() else None)  # fmt: skip
-    text += "\n".join(["", MARKS[0].format("wide"), reading(old, "wide"), MARKS[1], ""])
+    text += "\n".join(["", *kept(file, "wide"), ""])
     write_whole(file, text.encode())
     print(text)
 
