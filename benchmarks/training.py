@@ -1,14 +1,21 @@
 """Steps of training per second, against plain float32 without sorting or compiling.
 
 Run: ``OMP_NUM_THREADS=1 python benchmarks/training.py``; with CUDA the same there, compiled too.
+``--processes 2`` times whole runs of the trainer instead: what a second core adds, by threads or by
+processes, against one process with one thread.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,7 +24,7 @@ from equate_srbench.backbone.network import Backbone
 from equate_srbench.pretrain.corpus import Batch, CorpusConfig, pool
 from equate_srbench.pretrain.decontaminate import Filter
 from equate_srbench.pretrain.optimise import Trainee, is_bf16_fast
-from equate_srbench.pretrain.train import SIZES
+from equate_srbench.pretrain.train import LOG, SIZES
 
 
 @dataclass(frozen=True)
@@ -72,13 +79,57 @@ def rate(trainee: Trainee, batches: Sequence[Batch], steps: int) -> Rate:
     return Rate(examples / seconds, tokens / seconds)
 
 
+def rate_of_run(size: str, seconds: float, processes: int, options: Sequence[str]) -> Rate:
+    """Of ``equate pretrain`` by the wall clock, feeding included; its first third is warm-up."""
+    start = [sys.executable, "-m"]
+    if processes > 1:
+        start += ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m"]
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(
+            [*start, "equate_srbench.pretrain", "--size", size, "--minutes", str(seconds / 60),
+             "--dir", folder, "--decay", "0", *options],
+            check=True, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+        with (Path(folder) / LOG).open(newline="") as file:
+            rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+    late = [row for row in rows if row["wall_seconds"] > seconds / 3]
+    passed = late[-1]["wall_seconds"] - late[0]["wall_seconds"]
+    return Rate(*((late[-1][k] - late[0][k]) / passed for k in ("examples", "tokens")))
+
+
+def compare_runs(size: str, seconds: float, n: int) -> None:
+    """Print what ``n`` cores do."""
+    runs = {
+        "1 process, 1 thread": (1, ["--threads", "1"]),
+        f"1 process, {n} threads": (1, ["--threads", str(n)]),
+        f"{n} processes, meeting at every step": (n, ["--threads", "1"]),
+        f"{n} processes, meeting every 32 steps": (n, ["--threads", "1", "--local-steps", "32"]),
+    }
+    print(f"{size}, {seconds:g} s each\n")
+    print("| run | examples/s | tokens/s | ratio |\n| --- | --- | --- | --- |")
+    base = None
+    for name, (processes, options) in runs.items():
+        found = rate_of_run(size, seconds, processes, options)
+        base = base or found
+        print(
+            f"| {name} | {found.examples:.0f} | {found.tokens:.0f} "
+            f"| {found.tokens / base.tokens:.2f} |",
+            flush=True,
+        )
+
+
 def main() -> None:
     """Print a table of rates and ratios."""
     parser = argparse.ArgumentParser(description="Steps of training per second.")
     parser.add_argument("--steps", type=int, default=16)
     parser.add_argument("--size", choices=list(SIZES), default="compact")
     parser.add_argument("--batch-points", type=int, help="points in a batch")
+    parser.add_argument("--processes", type=int, help="compare whole runs on so many CPU cores")
+    parser.add_argument("--seconds", type=float, default=120, help="of each of those runs")
     args = parser.parse_args()
+    if args.processes:
+        compare_runs(args.size, args.seconds, args.processes)
+        return
     torch.set_num_threads(1)
     cuda = torch.cuda.is_available()
     device = torch.device("cuda" if cuda else "cpu")

@@ -108,12 +108,16 @@ def convert(
 
     Raises
     ------
-    FileNotFoundError
-        If there is no ``source``, or no folder for ``target``.
+    FileNotFoundError, IsADirectoryError
+        If there is no ``source``, no folder for ``target``, or one of the two is a folder.
     CheckpointError
         If ``source`` is damaged, hostile, or of another architecture or vocabulary.
     """
     source, target = Path(source), Path(target)
+    if source.is_dir():
+        raise IsADirectoryError(f"{source} is a folder: give the file in it, such as model1.pt")
+    if target.is_dir():
+        raise IsADirectoryError(f"{target} is a folder: give a file in it as well")
     if target.exists() and target.samefile(source):
         raise CheckpointError(f"{target}: would replace the source; choose another name")
     if not target.resolve().parent.is_dir():

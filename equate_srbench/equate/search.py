@@ -315,14 +315,16 @@ def patience(n_rows: int) -> int:
 
 
 def pick_device(name: str) -> str:
-    """``auto`` is CUDA where there is one; any other device has to be here."""
+    """``auto`` is CUDA where there is one; a CUDA device that is named has to be here."""
     cuda = torch.cuda.is_available()
     if name == "auto":
         return "cuda" if cuda else "cpu"
     try:
         kind = torch.device(name).type
     except RuntimeError:
-        raise ValueError(f"device={name!r} is unknown: use 'auto', 'cpu' or 'cuda'") from None
+        kind = "unknown"
+    if kind not in ("cpu", "cuda"):
+        raise ValueError(f"device={name!r}: fits run on 'cpu' and 'cuda' only; 'auto' chooses")
     if kind == "cuda" and not cuda:
         raise ValueError(f"device={name!r}: no CUDA device is available here; use 'auto' or 'cpu'")
     return name

@@ -160,7 +160,9 @@ def apply(name: str, argument: Expression) -> Expression:
         return power(node[2], c)
     if name == "exp" and node[0] == "s" and node[2] != 0.0 and abs(c * node[2]) < 50.0:
         rest = add(*((c * t, inner) for inner, t in node[1]))
-        return math.exp(c * node[2]), ("f", "exp", rest)
+        outside = math.exp(c * node[2])
+        # terms that vanish beside the constant leave none behind
+        return (outside, ("f", "exp", rest)) if rest[1] else constant(outside)
     return sign, ("f", name, (c, node))
 
 

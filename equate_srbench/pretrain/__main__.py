@@ -40,11 +40,14 @@ def make_parser(prog: str) -> argparse.ArgumentParser:
     add("--workers", type=int, default=1, help="processes that write the corpus (default: 1)")
     add("--threads", type=int, help="torch threads of this process")
     add("--accumulate", type=int, default=1, help="batches of a step (default: 1)")
+    add("--local-steps", type=int, default=1,
+        help="steps between meetings of torchrun processes (default: 1)")  # fmt: skip
     add(
         "--decay",
         type=float,
         default=0.15,
-        help="last share of the call in which the rate falls to zero (default: 0.15)",
+        help="last share of the call in which the rate falls to zero (default: 0.15); above 1 the "
+        "call begins at 1/DECAY of the peak rate",
     )
     add("--tables", type=int,
         help="tables for each formula of a new run, drawn on the device if more than 1 (default: "
@@ -61,12 +64,12 @@ def main(
     """Train for a while; what cannot work is said in one line with exit code 2."""
     parser = make_parser(prog)
     args = parser.parse_args(argv)
-    for name in ("minutes", "workers", "accumulate", "lr", "shard_mib"):
+    for name in ("minutes", "workers", "accumulate", "local_steps", "lr", "shard_mib"):
         if not getattr(args, name) > 0:
             option = "--" + name.replace("_", "-")
             parser.error(f"{option} {getattr(args, name):g}: give more than 0")
-    if not 0.0 <= args.decay <= 1.0:
-        parser.error(f"--decay {args.decay:g}: give a share, 0 to 1")
+    if not 0.0 <= args.decay < float("inf"):
+        parser.error(f"--decay {args.decay:g}: give 0 or more; shares are 0 to 1")
     directory = args.dir if args.resume in (None, True) else Path(args.resume)
     if args.dir not in (None, directory):
         parser.error(f"--dir {args.dir} and --resume {args.resume}: give the folder once")
@@ -90,6 +93,7 @@ def main(
             start=args.start,
             workers=args.workers,
             accumulate=args.accumulate,
+            local_steps=args.local_steps,
             shard_mib=args.shard_mib,
             decay=args.decay,
             export=args.export,

@@ -302,6 +302,14 @@ def test__convert__no_folder__is_said_first(tmp_path):
         convert(tmp_path / "x.pth", tmp_path / "nowhere" / "out")
 
 
+def test__convert__a_folder_as_file__is_refused_by_name(tmp_path, parts):
+    """On either side, before any work is done."""
+    with pytest.raises(IsADirectoryError, match="is a folder: give the file"):
+        convert(tmp_path, tmp_path / "out")
+    with pytest.raises(IsADirectoryError, match="is a folder: give a file"):
+        convert(save(tmp_path / "x.pth", parts), tmp_path)
+
+
 def test__convert__progress__ends_at_the_total(tmp_path, parts):
     """Weights read so far, of all."""
     calls = []

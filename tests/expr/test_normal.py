@@ -44,6 +44,13 @@ def test__to_tree__two_spellings__one_tree(one: str, other: str) -> None:
     assert normal.to_tree(read(one)) == normal.to_tree(read(other))
 
 
+def test__apply__exp_of_a_sum_whose_terms_vanish__is_a_constant() -> None:
+    """What is left of the exponent beside its constant may be nothing."""
+    value, node = read("exp((a + 1e13)*1e-13)")
+    assert node is None
+    assert value == pytest.approx(np.e)
+
+
 @given(st.integers(0, 10**9))
 def test__to_tree__random_formula__canonical_and_same_values(seed: int) -> None:
     """A target is in canonical order, and reading it back keeps its values."""

@@ -18,7 +18,7 @@ from tests.pretrain.test_train import go
         ([], "--minutes"),
         (["--minutes", "0"], "--minutes 0: give more than 0"),
         (["--minutes", "1", "--shard-mib", "-1"], "--shard-mib -1: give more than 0"),
-        (["--minutes", "1", "--decay", "2"], "--decay 2: give a share"),
+        (["--minutes", "1", "--decay", "-1"], "--decay -1: give 0 or more"),
         (["--minutes", "1", "--dir", "a", "--resume", "b"], "give the folder once"),
         (["--minutes", "1", "--start", "nowhere.safetensors"], "no checkpoint at"),
         (["--minutes", "1", "--size", "huge"], "invalid choice: 'huge'"),
