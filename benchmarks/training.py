@@ -102,8 +102,7 @@ def compare_runs(size: str, seconds: float, n: int) -> None:
     runs = {
         "1 process, 1 thread": (1, ["--threads", "1"]),
         f"1 process, {n} threads": (1, ["--threads", str(n)]),
-        f"{n} processes, meeting at every step": (n, ["--threads", "1"]),
-        f"{n} processes, meeting every 32 steps": (n, ["--threads", "1", "--local-steps", "32"]),
+        f"{n} processes, 1 thread each": (n, ["--threads", "1"]),
     }
     print(f"{size}, {seconds:g} s each\n")
     print("| run | examples/s | tokens/s | ratio |\n| --- | --- | --- | --- |")

@@ -40,8 +40,6 @@ def make_parser(prog: str) -> argparse.ArgumentParser:
     add("--workers", type=int, default=1, help="processes that write the corpus (default: 1)")
     add("--threads", type=int, help="torch threads of this process")
     add("--accumulate", type=int, default=1, help="batches of a step (default: 1)")
-    add("--local-steps", type=int, default=1,
-        help="steps between meetings of torchrun processes (default: 1)")  # fmt: skip
     add(
         "--decay",
         type=float,
@@ -64,7 +62,7 @@ def main(
     """Train for a while; what cannot work is said in one line with exit code 2."""
     parser = make_parser(prog)
     args = parser.parse_args(argv)
-    for name in ("minutes", "workers", "accumulate", "local_steps", "lr", "shard_mib"):
+    for name in ("minutes", "workers", "accumulate", "lr", "shard_mib"):
         if not getattr(args, name) > 0:
             option = "--" + name.replace("_", "-")
             parser.error(f"{option} {getattr(args, name):g}: give more than 0")
@@ -93,7 +91,6 @@ def main(
             start=args.start,
             workers=args.workers,
             accumulate=args.accumulate,
-            local_steps=args.local_steps,
             shard_mib=args.shard_mib,
             decay=args.decay,
             export=args.export,

@@ -122,17 +122,6 @@ class Trainee:
         self.refresh()
         return float(norm)
 
-    def meet(self, world: World) -> None:
-        """Take the mean of the processes' weights, moments and averages."""
-        moments = [
-            value
-            for slots in self.optimiser.state.values()
-            for slot, value in slots.items()
-            if slot != "step"
-        ]
-        world.average([*self.names.values(), *moments, *self.averages.values()])
-        self.refresh()
-
     @torch.no_grad()
     def average(self, step: int) -> None:
         """Move the averages towards the weights after the run's ``step``-th update (1, 2, ...)."""

@@ -133,10 +133,6 @@ class Run:
         optimiser begins anew. For when a checkpoint is all that is left of a run.
     accumulate : int, default=1
         Batches of a step in each process.
-    local_steps : int, default=1
-        1: processes add up their gradients at every step. More: each takes so many steps of its
-        own, then weights and moments are averaged (local SGD, Stich 2019, arXiv 1805.09767), so
-        that no process waits for the others' longer batches.
     shard_mib : float, default=inf
         Largest file of the state in MiB. With a limit the state is written slim as well
         (``Trainee.state``): 54 MiB instead of 109 for the compact network.
@@ -160,14 +156,12 @@ class Run:
         device: str = "auto",
         start: str | Path | None = None,
         accumulate: int = 1,
-        local_steps: int = 1,
         shard_mib: float = float("inf"),
         size: str | None = None,
     ) -> None:
         self.shard_mib, self.fall = shard_mib, 1.0
         self.device = pick_device(device)
         self.world, self.accumulate = World(self.device), accumulate
-        self.local_steps = local_steps
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         saved = read_state(self.directory)
@@ -204,8 +198,7 @@ class Run:
         if saved:
             self.trainee.restore(saved[2])
         self._cpu = time.process_time()
-        # tokens, examples, seconds and counts, not yet added up over the processes
-        self._news = [0.0] * (3 + len(fields(Counts)))
+        self._news = [0.0] * (1 + len(fields(Counts)))  # not yet added up over the processes
 
     @property
     def backbone(self) -> Backbone:
@@ -234,7 +227,7 @@ class Run:
             while True:
                 group = list(islice(pools, self.accumulate))
                 for pool in group:
-                    self._news[2] += pool.cpu_seconds - busy.get(pool.worker, 0.0)
+                    self._news[0] += pool.cpu_seconds - busy.get(pool.worker, 0.0)
                     busy[pool.worker] = pool.cpu_seconds
                 drawn = [pool.batches(self.config.corpus, self.device) for pool in group]
                 for batches in list(zip(*drawn, strict=True))[p.batch :]:
@@ -242,7 +235,7 @@ class Run:
                     yield list(batches)
                 p.pool, p.batch = p.pool + self.accumulate * world.size, 0
                 for pool in group:
-                    for i, n in enumerate(astuple(pool.counts), start=3):
+                    for i, n in enumerate(astuple(pool.counts), start=1):
                         self._news[i] += n
         finally:
             feed.close()
@@ -258,10 +251,12 @@ class Run:
         c, p = self.config, self.progress
         pad = self.backbone.vocabulary.pad
         n_tokens = sum(int((batch.tokens[:, 1:] != pad).sum()) for batch in batches)
-        self._news[0] += n_tokens
-        self._news[1] += sum(len(batch.tokens) for batch in batches)
-        alone = self.local_steps > 1
-        all_tokens = n_tokens if alone else self._add_up()
+        now = time.process_time()
+        self._news[0] += now - self._cpu
+        all_tokens, examples, cpu, *counts = self.world.sum(
+            [n_tokens, sum(len(batch.tokens) for batch in batches), *self._news]
+        )
+        self._cpu, self._news = now, [0.0] * len(self._news)
         total = torch.zeros((), device=self.device)
         for batch in batches:
             points = torch.as_tensor(batch.points).to(self.device, torch.float32)
@@ -269,31 +264,16 @@ class Run:
             loss = self.trainee.loss(points, tokens)
             (loss / all_tokens).backward()
             total += loss.detach()
-        share = fall * min(1.0, (p.step + 1 - p.began) / c.warm_up)
-        self.trainee.step(share, None if alone else self.world)
+        self.trainee.step(fall * min(1.0, (p.step + 1 - p.began) / c.warm_up), self.world)
         self.fall = fall
         p.step += 1
         self.trainee.average(p.step - p.began)
-        return total / n_tokens
-
-    def meet(self) -> None:
-        """Bring processes that took steps of their own to one state."""
-        if self.local_steps > 1:
-            self._add_up()
-            self.trainee.meet(self.world)
-
-    def _add_up(self) -> int:
-        """Move the news of all processes into the counters; returns how many tokens."""
-        now, p = time.process_time(), self.progress
-        self._news[2] += now - self._cpu
-        tokens, examples, cpu, *counts = self.world.sum(self._news)
-        self._cpu, self._news = now, [0.0] * len(self._news)
-        p.tokens += int(tokens)
         p.examples += int(examples)
+        p.tokens += int(all_tokens)
         p.cpu_seconds += cpu
         for slot, n in zip(fields(Counts), counts, strict=True):
             setattr(p.counts, slot.name, getattr(p.counts, slot.name) + int(n))
-        return int(tokens)
+        return total / n_tokens
 
 
 def read_state(
@@ -345,7 +325,6 @@ def pretrain(
     start: str | Path | None = None,
     workers: int = 1,
     accumulate: int = 1,
-    local_steps: int = 1,
     shard_mib: float = float("inf"),
     decay: float = 0.15,
     max_steps: int | None = None,
@@ -372,8 +351,6 @@ def pretrain(
         Processes that make the corpus, for each process that trains; a GPU wants about 12.
     accumulate : int, default=1
         Batches of a step in each process that trains.
-    local_steps : int, default=1
-        As for ``Run``. States, logs and ends come where the processes meet.
     shard_mib : float, default=inf
         Largest file of the state in MiB.
     decay : float, default=0.15
@@ -397,7 +374,6 @@ def pretrain(
         device=device,
         start=start,
         accumulate=accumulate,
-        local_steps=local_steps,
         shard_mib=shard_mib,
         size=size,
     )
@@ -415,17 +391,13 @@ def pretrain(
                 loss = run.update(next(batches), fall)
                 if run.world.rank == 0:
                     log.add(loss)
-                step = run.progress.step
-                if step % local_steps and step != max_steps:
-                    continue
-                run.meet()
                 for i, job in enumerate(jobs):
                     if deadline.elapsed() >= due[i]:
                         job()
                         due[i] = deadline.elapsed() + every[i]
                 left = deadline.left() / (60.0 * minutes)
                 if max_steps is not None:
-                    left = min(left, (max_steps - step) / max(1, max_steps - first))
+                    left = min(left, (max_steps - run.progress.step) / max(1, max_steps - first))
                 told, left = run.world.sum([deadline.over, left if run.world.rank == 0 else 0.0])
                 if told:
                     break

@@ -40,25 +40,15 @@ class World:
         return [float(v) for v in total.cpu()]
 
     def sum_gradients(self, parameters: Iterable[Tensor]) -> None:
-        """Add up the gradients over the processes."""
-        self._sum_tensors([p.grad for p in parameters if p.grad is not None])
-
-    @torch.no_grad()
-    def average(self, tensors: Iterable[Tensor]) -> None:
-        """Give every process the mean of each of ``tensors``."""
-        tensors = list(tensors)
-        self._sum_tensors(tensors)
-        for tensor in tensors:
-            tensor.div_(self.size)
-
-    def _sum_tensors(self, tensors: list[Tensor]) -> None:
-        """Add up tensors over the processes in place, in one message."""
+        """Add up the gradients over the processes, in one message."""
         if self.size == 1:
             return
-        flat = torch.cat([t.detach().flatten() for t in tensors])
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        flat = torch.cat([g.flatten() for g in gradients])
         dist.all_reduce(flat)
-        for tensor, part in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
-            tensor.detach().copy_(part.view_as(tensor))
+        parts = flat.split([g.numel() for g in gradients])
+        for gradient, part in zip(gradients, parts, strict=True):
+            gradient.copy_(part.view_as(gradient))
 
     def close(self) -> None:
         """Leave the group; nobody waits for this process afterwards."""

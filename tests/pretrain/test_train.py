@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from equate_srbench.pretrain import optimise, train
 from equate_srbench.pretrain.corpus import CorpusConfig
 from equate_srbench.pretrain.feed import Feed, Order
 from equate_srbench.pretrain.state import INDEX, load_state, save_state
-from equate_srbench.pretrain.train import Progress, Run, TrainConfig, pretrain
+from equate_srbench.pretrain.train import Run, TrainConfig, pretrain
 
 TINY = TrainConfig(
     backbone=BackboneConfig(
@@ -277,85 +276,41 @@ def test__run__start_where_a_state_is__is_refused(tmp_path: Path) -> None:
 
 TOGETHER = """
 import sys
+import time
 from pathlib import Path
 from equate_srbench.pretrain import train
 from tests.pretrain.test_train import TINY, quiet
 train.is_bf16_fast = lambda: False
 train.pretrain(5.0, Path(sys.argv[1]), config=TINY, device="cpu", workers=0, decay=0.5,
-               max_steps=5, local_steps=int(sys.argv[2]), report=quiet)
+               max_steps=5, report=quiet)
 """
-
-
-def go_together(directory: Path, local_steps: int) -> tuple[Progress, dict[str, torch.Tensor]]:
-    """Five steps of two processes that talk through Gloo; what the first one wrote."""
-    script = directory.with_suffix(".py")
-    script.write_text(TOGETHER)
-    root = Path(__file__).parents[2]
-    done = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone",
-         str(script), str(directory), str(local_steps)],
-        capture_output=True, text=True, timeout=240, check=False, cwd=root,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    _, progress, state = train.read_state(directory)
-    return progress, state
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("float32")
 def test__pretrain__two_processes__equal_one_with_the_doubled_batch(tmp_path: Path) -> None:
-    """Gradients, counters and clocks are added up."""
-    progress, state = go_together(tmp_path / "two", local_steps=1)
+    """Processes that talk through Gloo add up gradients, counters and clocks."""
+    script = tmp_path / "together.py"
+    script.write_text(TOGETHER)
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone",
+         str(script), str(tmp_path / "two")],
+        capture_output=True, text=True, timeout=240, check=False, cwd=root,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
     alone = pretrain(
         5.0, tmp_path / "one", config=TINY, device="cpu", workers=0, accumulate=2, decay=0.5,
         max_steps=5, report=quiet,
     )  # fmt: skip
+    _, progress, state = train.read_state(tmp_path / "two")
     for name in ("step", "examples", "tokens", "pool", "batch", "counts"):
         assert getattr(progress, name) == getattr(alone.progress, name), name
     for name, p in alone.backbone.named_parameters():
         torch.testing.assert_close(state[f"weight/{name}"], p.detach(), rtol=1e-4, atol=1e-5)
         average = alone.trainee.averages[name]
         torch.testing.assert_close(state[f"ema/{name}"], average, rtol=1e-4, atol=1e-5)
-
-
-class Deaf:
-    """One of two processes, which never hears of the other."""
-
-    def __init__(self, rank: int) -> None:
-        self.rank, self.size = rank, 2
-
-    def sum(self, values: Iterable[float]) -> list[float]:
-        """Its own values."""
-        return list(values)
-
-    def average(self, tensors: Iterable[torch.Tensor]) -> None:
-        """Its own tensors."""
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("float32")
-def test__pretrain__steps_of_their_own__end_in_the_mean_of_the_processes(tmp_path: Path) -> None:
-    """Two processes meet after step 3 and at the end; runs averaged by hand do the same."""
-    progress, state = go_together(tmp_path / "two", local_steps=3)
-    runs = [Run(tmp_path / str(i), TINY, device="cpu", local_steps=3) for i in range(2)]
-    for i, run in enumerate(runs):
-        run.world = Deaf(i)
-    feeds = [run.batches(workers=0) for run in runs]
-    for n_steps, fall in ((3, 1.0), (2, 0.8)):
-        for run, batches in zip(runs, feeds, strict=True):
-            for _ in range(n_steps):
-                run.update(next(batches), fall)
-            run.meet()
-        states = [run.trainee.state() for run in runs]
-        mean = {key: (value + states[1][key]) / 2 for key, value in states[0].items()}
-        for run in runs:
-            run.trainee.restore(mean)
-    for name in ("examples", "tokens"):
-        assert getattr(progress, name) == sum(getattr(run.progress, name) for run in runs), name
-    assert (progress.step, progress.batch) == (5, runs[0].progress.batch)
-    for key, value in mean.items():
-        torch.testing.assert_close(state[key], value, rtol=1e-4, atol=1e-5)
 
 
 UNTIL_DONE = """
