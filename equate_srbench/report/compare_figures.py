@@ -17,6 +17,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 from equate_srbench.bench import stats
 from equate_srbench.report.compare import EXACT, Block, interval, scores, summary
 from equate_srbench.report.figures import nines
+from equate_srbench.report.labels import name_points
 from equate_srbench.report.methods import style
 
 #: Data sets beyond which a dot for each would not be readable.
@@ -102,14 +103,12 @@ def trade_off(block: Block) -> Figure:
     for method, point in points.iterrows():
         look = style(str(method))
         ax.plot(point["size"], point["accuracy"], look.marker, color=look.colour, markersize=9)
-        ax.annotate(
-            look.label, (point["size"], point["accuracy"]), textcoords="offset points",
-            xytext=(7, 4), fontsize=8.5,
-        )  # fmt: skip
     ax.margins(0.18)
     ax.invert_yaxis()
     ax.set(xlabel="mean rank of size (left: short)", ylabel="mean rank of test R² (up: accurate)")
     fig.suptitle(_caption(block), fontsize=10)
+    labels = [style(str(method)).label for method in points.index]
+    name_points(ax, points[["size", "accuracy"]].to_numpy(), labels)
     return fig
 
 
@@ -120,13 +119,10 @@ def headline(blocks: list[Block]) -> Figure:
         for ax, block in zip(np.atleast_1d(fig.subplots(1, len(blocks))), blocks, strict=True):
             laws = _has_laws(block)
             table = summary(block).dropna(subset="nodes")
-            for method, row in table.iterrows():
-                look, y = style(str(method)), row["r2_999" if laws else "r2"]
-                ax.plot(row["nodes"], y, look.marker, color=look.colour, markersize=8)
-                ax.annotate(
-                    look.label, (row["nodes"], y), textcoords="offset points", xytext=(6, 4),
-                    fontsize=8,
-                )  # fmt: skip
+            places = table[["nodes", "r2_999" if laws else "r2"]].to_numpy()
+            looks = [style(str(method)) for method in table.index]
+            for look, (x, y) in zip(looks, places, strict=True):
+                ax.plot(x, y, look.marker, color=look.colour, markersize=8)
             ax.set(
                 xlabel="size (nodes), median",
                 xlim=(0.0, 1.3 * table["nodes"].max()),
@@ -134,6 +130,7 @@ def headline(blocks: list[Block]) -> Figure:
                 ylim=(-0.03, 1.06),
                 title=_caption(block),
             )
+            name_points(ax, places, [look.label for look in looks])
         return fig
 
 

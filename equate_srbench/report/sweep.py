@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from equate_srbench.report import compare
 from equate_srbench.report.compare import Block
 from equate_srbench.report.compare_figures import STYLE
+from equate_srbench.report.labels import name_points
 from equate_srbench.report.methods import in_order, style
 
 _LINE = "#0072B2"
@@ -99,17 +100,13 @@ def curve(table: pd.DataFrame, name: str) -> Figure:
             if np.isfinite(line["r2_99_low"]):
                 ends = [line["r2_99_low"], line["r2_99_high"]]
                 ax.plot([line["nodes"]] * 2, ends, color=_LINE, alpha=0.35, linewidth=3)
-            side = -1 if isinstance(line["value"], str) else 1  # a word may be where a number is
-            ax.annotate(
-                f"{name} = {spelled(line['value'])}", (line["nodes"], line["r2_99"]),
-                textcoords="offset points", xytext=(8 * side, 6), fontsize=9,
-                ha="left" if side > 0 else "right",
-            )  # fmt: skip
         ax.set(xlabel="size (nodes), median", ylabel="share of data sets with test R² > .99",
                ylim=(-0.03, 1.06))  # fmt: skip
         ax.margins(x=0.25)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+        names = [f"{name} = {spelled(value)}" for value in table["value"]]
+        name_points(ax, table[["nodes", "r2_99"]].to_numpy(), names, size=9.0)
     return fig
 
 
