@@ -98,8 +98,8 @@ class Trainee:
             return torch.autocast("cuda", dtype=torch.bfloat16)
         return nullcontext()
 
-    def step(self, share: float, world: World | None = None) -> float:
-        """One update by the gradients collected since the last; returns their norm.
+    def step(self, share: float, world: World | None = None) -> None:
+        """One update by the gradients collected since the last; never waits for a GPU.
 
         Parameters
         ----------
@@ -114,13 +114,12 @@ class Trainee:
                 p.grad = None
         if world is not None:
             world.sum_gradients(self.names.values())
-        norm = nn.utils.clip_grad_norm_(self.names.values(), self.clip)
+        nn.utils.clip_grad_norm_(self.names.values(), self.clip)
         for group in self.optimiser.param_groups:
             group["lr"] = share * self.lr
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         self.refresh()
-        return float(norm)
 
     @torch.no_grad()
     def average(self, step: int) -> None:
