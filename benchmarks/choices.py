@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from equate_srbench.backbone.config import BackboneConfig
 from equate_srbench.backbone.network import Attention, Backbone, Encoder, FeedForward
 from equate_srbench.bench.provenance import provenance
 from equate_srbench.pretrain import corpus
-from equate_srbench.pretrain.corpus import Batch, CorpusConfig, pool
+from equate_srbench.pretrain.corpus import Batch, CorpusConfig, pool, thinned
 from equate_srbench.pretrain.decontaminate import Filter
 from equate_srbench.pretrain.optimise import Trainee, is_bf16_fast
 
@@ -213,13 +214,12 @@ def tensors(batch: Batch) -> tuple[Tensor, Tensor]:
     return points, torch.from_numpy(batch.tokens.astype(np.int64))
 
 
-def batches(seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+def batches(seed: int, dropped: float) -> Iterator[tuple[Tensor, Tensor]]:
     """Training batches without end."""
-    config, banned, index = CorpusConfig(seed=seed, batch_points=BATCH_POINTS), Filter.shipped(), 0
-    while True:
-        for batch in pool(config, index, banned)[0]:
-            yield tensors(batch)
-        index += 1
+    config = CorpusConfig(seed=seed, batch_points=BATCH_POINTS, dropped=dropped)
+    for index in count():
+        for i, batch in enumerate(pool(config, index, Filter.shipped())[0]):
+            yield tensors(thinned(config, index, i, batch))
 
 
 def held_out() -> dict[str, list[tuple[Tensor, Tensor]]]:
@@ -234,19 +234,14 @@ def held_out() -> dict[str, list[tuple[Tensor, Tensor]]]:
     return found
 
 
-def train(choice: Choice, seed: int, budget: float) -> tuple[ChoiceTrainee, dict[str, float]]:
+def train(choice: Choice, seed: int, budget: float) -> tuple[ChoiceTrainee, dict[str, int]]:
     """A network that has used up the operations, and what it took."""
     trainee, pad = ChoiceTrainee(choice, seed), NETWORK.make_vocabulary().pad
-    rng = np.random.default_rng(seed)
     cost: dict[tuple[int, ...], int] = {}  # operations by shape of the batch
-    used, steps, examples, seconds = 0.0, 0, 0, 0.0
+    used, steps, examples = 0.0, 0, 0
     with drawing(choice.drawn):
-        for points, tokens in batches(seed):
-            keep = points.shape[1]
-            if choice.dropped:
-                keep -= rng.integers(0, int(choice.dropped * keep) + 1)
-                points = points[:, rng.permutation(points.shape[1])[:keep]]
-            shape, start = (len(points), keep, tokens.shape[1]), time.process_time()
+        for points, tokens in batches(seed, choice.dropped):
+            shape = (*points.shape, tokens.shape[1])
             counter = FlopCounterMode(display=False)
             if shape not in cost:
                 with counter:
@@ -256,11 +251,10 @@ def train(choice: Choice, seed: int, budget: float) -> tuple[ChoiceTrainee, dict
                 _backward(trainee, points, tokens, pad)
             share = used / budget
             trainee.step(min(1.0, (share + 1e-3) / WARM_UP, (1.0 - share) / FALL))
-            seconds += time.process_time() - start
             used, steps, examples = used + cost[shape], steps + 1, examples + len(points)
             if used >= budget:
                 break
-    return trainee, {"examples": examples, "steps": steps, "cpu_seconds": round(seconds, 1)}
+    return trainee, {"examples": examples, "steps": steps}
 
 
 def _backward(trainee: ChoiceTrainee, points: Tensor, tokens: Tensor, pad: int) -> None:
@@ -327,17 +321,17 @@ def publish(out: Path, results: Path = RESULTS) -> None:
         "and backward passes, then compared by their loss (nats per token, lower is better) on "
         "formulas drawn with another seed. Each line changes one thing; differences to the "
         "reference are those of the mean over the four columns, one for each seed, which draws "
-        "weights and corpus. *s*: processor time of the steps.", "",
+        "weights and corpus.", "",
         f"commit: {_all(rows, 'commit')}; seeds: {_all(rows, 'seed')}; threads: 1; "
         f"processor: {_all(rows, 'cpu')}; date: {max(r['date'] for r in rows)[:10]}.", "",
-        f"| run | what is different | examples | s | {' | '.join(names)} | difference |",
-        "| --- |" + " --- |" * (len(names) + 4),
+        f"| run | what is different | examples | {' | '.join(names)} | difference |",
+        "| --- |" + " --- |" * (len(names) + 3),
     ]  # fmt: skip
     for choice in CHOICES:
         own = [r for r in rows if r["choice"] == choice.label]
         if not own:
             continue
-        examples, seconds = (np.mean([r[k] for r in own]) for k in ("examples", "cpu_seconds"))
+        examples = np.mean([r["examples"] for r in own])
         mean = np.mean([losses[choice.label, r["seed"]] for r in own], axis=0)
         gaps = [
             (losses[choice.label, r["seed"]] - losses[REFERENCE.label, r["seed"]]).mean()
@@ -345,7 +339,7 @@ def publish(out: Path, results: Path = RESULTS) -> None:
             if choice is not REFERENCE and (REFERENCE.label, r["seed"]) in losses
         ]
         lines.append(
-            f"| {choice.label} | {choice.what} | {examples / 1e3:.0f} k | {seconds:.0f} | "
+            f"| {choice.label} | {choice.what} | {examples / 1e3:.0f} k | "
             f"{' | '.join(f'{loss:.3f}' for loss in mean)} | "
             f"{', '.join(f'{gap:+.3f}' for gap in gaps)} |"
         )

@@ -28,6 +28,8 @@ import pandas as pd
 ROOT = Path(__file__).resolve().parent.parent
 ROWS = ROOT / "docs" / "results" / "peers_rows.csv"
 TABLE = ROOT / "docs" / "results" / "peers.md"
+#: Where and when the rows were made.
+MADE = ROOT / "docs" / "results" / "peers_made.json"
 SEED = 23654
 
 EQUATE, E2E = "equate_srbench:EquateRegressor", "equate_srbench:E2ERegressor"
@@ -45,6 +47,7 @@ PEERS = ("rils-rols", "operon", "operon-mse", "itea")
 
 def run(names: list[str], peers: Path, core: int, stop_at: float) -> None:
     """Run the named configurations through the rivals' runner."""
+    note()
     for name in names:
         estimator, label, params, extra = RUNS[name]
         command = [
@@ -55,6 +58,18 @@ def run(names: list[str], peers: Path, core: int, stop_at: float) -> None:
             "--stop-at", str(stop_at), *extra,
         ]  # fmt: skip
         subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+
+def note() -> None:
+    """Add today's commit, date and machine to those that rows were made with."""
+    commit = _git("describe", "--always")
+    if _git("status", "--porcelain", "--", "equate_srbench"):
+        commit += " with changes"
+    machine = f"{platform.machine()} with {os.cpu_count()} cores"
+    now = {"commit": commit, "date": f"{date.today():%Y-%m-%d}", "machine": machine}
+    made = json.loads(MADE.read_text()) if ROWS.exists() and MADE.exists() else {}
+    made = {what: sorted({*made.get(what, []), value}) for what, value in now.items()}
+    MADE.write_text(json.dumps(made, indent=2) + "\n")
 
 
 def block(rows: pd.DataFrame, names: set[str]) -> list[str]:
@@ -93,16 +108,14 @@ def table(peers: Path) -> str:
         ours[(ours.suite == "feynman") & (ours.noise == 0.1) & (ours.method == "equate")].dataset
     ) or set(ours[(ours.suite == "feynman") & (ours.method == "equate-paper")].dataset)
     strogatz = set(theirs[theirs.suite == "strogatz"].dataset)
-    commit = _git("describe", "--always")
-    if _git("status", "--porcelain", "--", "equate_srbench"):
-        commit += " with changes"
+    made = {what: ", ".join(values) for what, values in json.loads(MADE.read_text()).items()}
     lines = [
         "# Feynman and Strogatz, 10 seconds a fit",
         "",
-        f"Made by `python benchmarks/peers.py` at commit {commit}, {date.today():%Y-%m-%d}, on "
-        f"{platform.machine()} with {os.cpu_count()} cores ({platform.processor() or 'CPU'}); one "
-        f"core and one thread a fit, 75/25 split with seed {SEED}, at most 1000 training rows, "
-        "R2 on held-out rows without noise, nodes counted by SymPy on the printed formula.",
+        f"Made by `python benchmarks/peers.py` at commit {made['commit']}, {made['date']}, on "
+        f"{made['machine']} (CPU); one core and one thread a fit, 75/25 split with seed {SEED}, "
+        "at most 1000 training rows, R2 on held-out rows without noise, nodes counted by SymPy on "
+        "the printed formula.",
         "Rivals: their rows of the same runner, split and kind of machine. Seconds of ours include "
         "loading torch and the weights.",
         "",

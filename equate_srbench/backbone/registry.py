@@ -180,6 +180,10 @@ def _way_out(path: Path, name: str) -> str:
 
 def _local(base: str) -> Path:
     parts = urlsplit(base)
+    if "://" in base and parts.scheme != "file":
+        raise ModelError(
+            f"{base!r} is no address to fetch from: give one with http, https or file, or a folder"
+        )
     return Path(url2pathname(unquote(parts.path)) if parts.scheme == "file" else base)
 
 

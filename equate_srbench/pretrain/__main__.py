@@ -14,7 +14,15 @@ import torch
 
 from equate_srbench.backbone.checkpoint import CheckpointError
 from equate_srbench.pretrain.corpus import CorpusConfig
-from equate_srbench.pretrain.train import SIZES, SizeError, TrainConfig, pretrain
+from equate_srbench.pretrain.state import StateError
+from equate_srbench.pretrain.train import SIZES, DivergedError, SizeError, TrainConfig, pretrain
+from equate_srbench.pretrain.world import DeviceError
+
+
+def _folder(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("an empty name: give a folder")
+    return Path(text)
 
 
 def make_parser(prog: str) -> argparse.ArgumentParser:
@@ -24,11 +32,12 @@ def make_parser(prog: str) -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--minutes", type=float, required=True, help="wall clock of this call")
-    add("--dir", type=Path, help="the run's folder (default: user cache)")
+    add("--dir", type=_folder, help="the run's folder (default: user cache)")
     add(
         "--resume",
         nargs="?",
         const=True,
+        type=_folder,
         metavar="DIR",
         help="go on from the state in the run's folder, or in DIR, which then is the run's folder",
     )
@@ -62,13 +71,17 @@ def main(
     """Train for a while; what cannot work is said in one line with exit code 2."""
     parser = make_parser(prog)
     args = parser.parse_args(argv)
-    for name in ("minutes", "workers", "accumulate", "lr", "shard_mib"):
-        if not getattr(args, name) > 0:
-            option = "--" + name.replace("_", "-")
-            parser.error(f"{option} {getattr(args, name):g}: give more than 0")
+    for name in ("minutes", "workers", "accumulate", "lr", "shard_mib", "threads"):
+        value, option = getattr(args, name), "--" + name.replace("_", "-")
+        if value is not None and not value > 0:
+            parser.error(f"{option} {value:g}: give more than 0")
+        if name in ("minutes", "lr") and value == float("inf"):
+            parser.error(f"{option} {value:g}: give a finite number")
+    if args.export is not None and args.export.is_dir():
+        parser.error(f"--export {args.export}: that is a folder, give a file")
     if not 0.0 <= args.decay < float("inf"):
         parser.error(f"--decay {args.decay:g}: give 0 or more; shares are 0 to 1")
-    directory = args.dir if args.resume in (None, True) else Path(args.resume)
+    directory = args.dir if args.resume in (None, True) else args.resume
     if args.dir not in (None, directory):
         parser.error(f"--dir {args.dir} and --resume {args.resume}: give the folder once")
     if args.tables is None:
@@ -97,7 +110,9 @@ def main(
             size=args.size,
             report=lambda line: print(line, flush=True),
         )
-    except (OSError, CheckpointError, SizeError) as error:
+    except (
+        OSError, CheckpointError, SizeError, StateError, DivergedError, DeviceError,
+    ) as error:  # fmt: skip
         parser.error(str(error))
 
 

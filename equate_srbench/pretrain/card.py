@@ -22,6 +22,7 @@ from equate_srbench.backbone import checkpoint, registry
 from equate_srbench.pretrain import corpus, generators
 from equate_srbench.pretrain.card_figures import draw_loss, draw_scores
 from equate_srbench.pretrain.decontaminate import FILE, MAX_COMMON_NODES
+from equate_srbench.pretrain.log import LOG
 from equate_srbench.pretrain.scores import (
     SYNTHETIC,
     Interval,
@@ -35,8 +36,10 @@ from equate_srbench.pretrain.scores import (
     solved,
     table,
 )
-from equate_srbench.pretrain.train import LOG, SIZES, Progress, TrainConfig
+from equate_srbench.pretrain.train import SIZES, Progress, TrainConfig
 
+#: A comparison over more seeds is also told for so many: the others may have been added later.
+FIRST_SEEDS = 5
 HOW_SCORED = (
     "`E2ERegressor` with 2 bags, 32 samples per bag and view at temperature 1 (128 samples) beside "
     "the greedy formulas, all refined; no adaptation, no search, no edits. R2 on held-out quarters "
@@ -153,7 +156,8 @@ def _facts(s: Subject) -> str:
     only = p.devices == ["cpu"]
     times = "each once" if c.corpus.tables == 1 else f"{c.corpus.tables} for each formula"
     facts = {
-        "file": f"`{s.path.name}`, half precision, SHA-256 of contents `{s.sha256[:16]}`...",
+        "file": f"`{s.path.name}`, half precision; SHA-256 `{registry.digest(s.path)[:16]}`..., of "
+        f"contents `{s.sha256[:16]}`...",
         "network": f"{s.n_parameters / 1e6:.2f} M parameters; encoder {b.encoder_layers} x "
         f"{b.encoder_dim}, decoder {b.decoder_layers} x {b.dim}, {b.n_words} tokens",
         "seen": f"{p.examples:,} examples ({p.tokens:,} target tokens), {times}; {p.step:,} steps",
@@ -179,13 +183,14 @@ def _facts(s: Subject) -> str:
 def _corpus(config: TrainConfig) -> str:
     mixture = ", ".join(f"{f.__name__} {w:g}" for f, w in generators.MIXTURE.items())
     noise = ", ".join(f"{level:g} ({w:.0%})" for level, w in zip(*corpus.NOISE, strict=True))
-    sizes = corpus.N_POINTS[0]
+    sizes, dropped = corpus.N_POINTS[0], config.corpus.dropped
+    thinned = f", of which each batch leaves out up to {dropped:.0%}" if dropped else ""
     return (
         f"Random formulas over 1 to 10 columns, drawn on the fly (`pretrain/generators.py`): "
         f"{mixture}. No data set and no list of formulas went in. The target is the formula "
         f"modulo outer scale and offset, at most {config.corpus.max_tokens} tokens; "
         f"{corpus.STANDARD:.0%} of the examples show standardised columns, the others columns "
-        f"divided by powers of ten. Bags of {sizes[0]} to {sizes[-1]} points, label noise "
+        f"divided by powers of ten. Bags of {sizes[0]} to {sizes[-1]} points{thinned}; label noise "
         f"relative to the root mean square: {noise}."
     )
 
@@ -245,24 +250,23 @@ def _scores(s: Subject) -> str:
 
 
 def _comparison(new: Subject, old: Subject) -> str:
-    a, b = new.on_suites, old.on_suites
-    found = {
-        "R2 > .99, share": paired(a, b, solved),
-        "mean R2, negative as 0": paired(a, b, clipped),
-    }
-    n_sets, n_seeds = found["R2 > .99, share"].shape
+    seeds = sorted({row.seed for row in new.on_suites} & {row.seed for row in old.on_suites})
     lines = [
-        f"Differences to the checkpoint before (SHA-256 `{old.sha256[:16]}`..., "
+        f"Differences to the checkpoint before (SHA-256 of contents `{old.sha256[:16]}`..., "
         f"{old.progress.examples:,} examples, {old.n_parameters / 1e6:.2f} M parameters), paired "
-        f"over {n_sets} sets x {n_seeds} seeds:",
+        "by set and seed:",
         "",
-        "| measure | difference | |",
-        "| --- | --- | --- |",
+        "| measure | sets x seeds | difference | |",
+        "| --- | --- | --- | --- |",
     ]
-    for what, values in found.items():
-        i = bootstrap(values)
-        verdict = "better" if i.low > 0 else "worse" if i.high < 0 else "within the interval"
-        lines.append(f"| {what} | {_number(i, '+')} | {verdict} |")
+    for n in sorted({min(FIRST_SEEDS, len(seeds)), len(seeds)}):
+        a, b = ([row for row in s.on_suites if row.seed in seeds[:n]] for s in (new, old))
+        for what, score in {"R2 > .99, share": solved, "mean R2, negative as 0": clipped}.items():
+            values = paired(a, b, score)
+            i = bootstrap(values)
+            verdict = "better" if i.low > 0 else "worse" if i.high < 0 else "within the interval"
+            size = " x ".join(map(str, values.shape))
+            lines.append(f"| {what} | {size} | {_number(i, '+')} | {verdict} |")
     return "\n".join(lines)
 
 

@@ -52,6 +52,9 @@ class CorpusConfig:
     tables : int, default=1
         Tables drawn for each formula. With more than one they are drawn on the device that
         trains (``batched``).
+    dropped : float, default=0.5
+        Largest share of its points that a batch leaves out (``thinned``): more examples for the
+        same work, which is worth more than the points (docs/results/choices.md).
     """
 
     seed: int = 0
@@ -59,6 +62,7 @@ class CorpusConfig:
     batches: int = 16
     max_tokens: int = 40
     tables: int = 1
+    dropped: float = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,6 +160,17 @@ def pool(config: CorpusConfig, index: int, banned: Filter) -> tuple[list[Batch],
         for g in groups
     ]
     return batches, counts
+
+
+def thinned(config: CorpusConfig, index: int, place: int, batch: Batch) -> Batch:
+    """Batch number ``place`` of pool ``index``, with all or some of its points.
+
+    How many is drawn evenly, down to ``1 - config.dropped`` of them; which, at random.
+    """
+    rng = np.random.default_rng([config.seed, index, place])
+    n = batch.points.shape[1]
+    kept = rng.permutation(n)[: n - rng.integers(0, int(config.dropped * n) + 1)]
+    return Batch(batch.points[:, kept], batch.tokens)
 
 
 def features(examples: list[Example]) -> NDArray[np.float16]:

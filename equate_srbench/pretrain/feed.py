@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING
 
-from equate_srbench.pretrain.corpus import Batch, CorpusConfig, Counts, pool
+from equate_srbench.pretrain.corpus import Batch, CorpusConfig, Counts, pool, thinned
 from equate_srbench.pretrain.decontaminate import Filter
 
 if TYPE_CHECKING:
@@ -62,12 +62,13 @@ class Pool:
     cpu_seconds: float
 
     def batches(self, config: CorpusConfig, device: torch.device) -> list[Batch]:
-        """The batches, drawn on ``device`` if there are only formulas so far."""
-        if isinstance(self.made, list):
-            return self.made
-        from equate_srbench.pretrain.batched import draw_batches  # brings the compiled kernel along
+        """The batches to train on, drawn on ``device`` if there are only formulas so far."""
+        made = self.made
+        if not isinstance(made, list):
+            from equate_srbench.pretrain.batched import draw_batches  # brings the compiled kernel
 
-        return draw_batches(config, self.index, self.made, device)
+            made = draw_batches(config, self.index, made, device)
+        return [thinned(config, self.index, i, batch) for i, batch in enumerate(made)]
 
 
 def _make(
@@ -92,6 +93,7 @@ def _work(config: CorpusConfig, order: Order, worker: int, workers: int, out, pa
             except queue.Full:
                 continue
         i += workers
+    out.cancel_join_thread()  # nobody will read what is still in the pipe
 
 
 class Feed:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 #: Names the shards and holds everything that is no tensor; replaced last.
 INDEX = "state.json"
 _MIB = 2**20
+_WAY_OUT = "copy the state here again, or begin in another folder"
+
+
+class StateError(ValueError):
+    """A state that is damaged or incomplete, cannot be written as asked, or is somebody else's."""
 
 
 def save_state(
@@ -41,35 +47,46 @@ def save_state(
 
     Raises
     ------
-    ValueError
-        If a single tensor is larger than a shard may be.
+    StateError
+        If a single tensor is larger than a shard may be; nothing is written then.
     """
-    names = []
-    for i, shard in enumerate(_shards(tensors, int(min(shard_mib * _MIB, 2**62)))):
-        names.append(f"state-{step}-{i}.safetensors")
-        partial = directory / f".{names[-1]}"
+    hashes = {}
+    for i, shard in enumerate(in_shards(tensors, shard_mib)):
+        name = f"state-{step}-{i}.safetensors"
+        partial = directory / f".{name}"
         save_file(shard, partial)
-        os.replace(partial, directory / names[-1])
+        hashes[name] = _sha256(partial)
+        os.replace(partial, directory / name)
     partial = directory / f".{INDEX}"
     with partial.open("w") as file:
-        json.dump({"shards": names, **header}, file)
+        json.dump({"shards": list(hashes), "sha256": hashes, **header}, file)
         file.flush()
         os.fsync(file.fileno())
     os.replace(partial, directory / INDEX)
     for old in directory.glob("state-*.safetensors"):
-        if old.name not in names:
+        if old.name not in hashes:
             old.unlink()
 
 
+def in_shards(tensors: Mapping[str, Tensor], shard_mib: float) -> list[dict[str, Tensor]]:
+    """Tensors in order, as many in a shard as fit.
+
+    Raises
+    ------
+    StateError
+        If a single tensor is larger than a shard may be.
+    """
+    return list(_shards(tensors, int(min(shard_mib * _MIB, 2**62))))
+
+
 def _shards(tensors: Mapping[str, Tensor], limit: int) -> Iterator[dict[str, Tensor]]:
-    """Tensors in order, as many in a shard as fit."""
     shard: dict[str, Tensor] = {}
     room = limit
     for name, tensor in tensors.items():
         # names and shapes are written too
         size = tensor.numel() * tensor.element_size() + 2 * len(name) + 128
         if size > limit:
-            raise ValueError(
+            raise StateError(
                 f"{name} has {size / _MIB:.3g} MiB, a shard at most {limit / _MIB:.3g}: allow more"
             )
         if size > room:
@@ -80,6 +97,11 @@ def _shards(tensors: Mapping[str, Tensor], limit: int) -> Iterator[dict[str, Ten
     yield shard
 
 
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def load_state(directory: Path) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
     """Header and tensors of the state in ``directory``; None if there is none.
 
@@ -87,15 +109,26 @@ def load_state(directory: Path) -> tuple[dict[str, Any], dict[str, Tensor]] | No
     ------
     FileNotFoundError
         If a shard that the index names is missing.
+    StateError
+        If the index or a shard is damaged.
     """
     path = directory / INDEX
     if not path.exists():
         return None
-    header = json.loads(path.read_text())
+    try:
+        header = json.loads(path.read_text())
+        names, hashes = header.pop("shards"), header.pop("sha256", {})  # older states have none
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise StateError(f"{path} is damaged: {_WAY_OUT}") from None
     tensors: dict[str, Tensor] = {}
-    for name in header.pop("shards"):
+    for name in names:
         if not (directory / name).is_file():
             raise FileNotFoundError(f"{path} names {name}, which is missing: copy all shards")
-        with safe_open(directory / name, framework="pt") as file:
-            tensors |= {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        try:
+            if name in hashes and _sha256(directory / name) != hashes[name]:
+                raise StateError
+            with safe_open(directory / name, framework="pt") as file:
+                tensors |= {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        except (SafetensorError, StateError):
+            raise StateError(f"{directory / name} is damaged: {_WAY_OUT}") from None
     return header, tensors

@@ -9,7 +9,6 @@ one writes the files.
 
 from __future__ import annotations
 
-import csv
 import os
 import signal
 import threading
@@ -25,17 +24,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
+try:
+    import fcntl
+except ImportError:  # Windows knows no such locks
+    fcntl = None  # type: ignore[assignment]
+
 from equate_srbench.backbone import checkpoint
 from equate_srbench.backbone.config import BackboneConfig
 from equate_srbench.backbone.network import Backbone
 from equate_srbench.clock import Deadline
 from equate_srbench.pretrain.corpus import Batch, CorpusConfig, Counts
 from equate_srbench.pretrain.feed import Feed, Order
+from equate_srbench.pretrain.log import Log
 from equate_srbench.pretrain.optimise import Trainee, is_bf16_fast
-from equate_srbench.pretrain.state import load_state, save_state
+from equate_srbench.pretrain.state import INDEX, StateError, in_shards, load_state, save_state
 from equate_srbench.pretrain.world import World, pick_device
 
-LOG, EXPORT = "log.csv", "compact.safetensors"
+EXPORT = "compact.safetensors"
 #: Share of the peak rate below which the weights themselves are exported, not their average.
 SETTLED = 0.1
 
@@ -79,7 +84,8 @@ class TrainConfig:
     @classmethod
     def from_dict(cls, d: dict[str, Any]) -> TrainConfig:
         """The way back from ``dataclasses.asdict``."""
-        backbone, corpus = BackboneConfig(**d["backbone"]), CorpusConfig(**d["corpus"])
+        backbone = BackboneConfig(**d["backbone"])
+        corpus = CorpusConfig(**({"dropped": 0.0} | d["corpus"]))  # older runs kept all points
         return cls(**{**d, "backbone": backbone, "corpus": corpus})
 
 
@@ -116,6 +122,10 @@ class SizeError(ValueError):
     """A run or checkpoint of another size than asked for."""
 
 
+class DivergedError(ValueError):
+    """A training whose loss or weights are not finite any more; nothing of it is written."""
+
+
 class Run:
     """A training run in a directory.
 
@@ -145,6 +155,10 @@ class Run:
         With ``resume=False``, or a ``start``, in a directory that holds a state.
     SizeError
         If the run in the directory, or ``start``, has another size.
+    StateError
+        If the state in the directory is damaged, or a tensor is larger than ``shard_mib``.
+    DeviceError
+        If there is no such device.
     """
 
     def __init__(
@@ -163,6 +177,8 @@ class Run:
         self.device = pick_device(device)
         self.world, self.accumulate = World(self.device), accumulate
         self.directory = Path(directory)
+        if self.directory.exists() and not self.directory.is_dir():
+            raise NotADirectoryError(f"{self.directory} is a file: choose a folder for the run")
         self.directory.mkdir(parents=True, exist_ok=True)
         saved = read_state(self.directory)
         if saved is not None and (start is not None or not resume):
@@ -197,6 +213,7 @@ class Run:
         )
         if saved:
             self.trainee.restore(saved[2])
+        in_shards(self.trainee.state(), shard_mib)  # raises now, not after the first minutes
         self._cpu = time.process_time()
         self._news = [0.0] * (1 + len(fields(Counts)))  # not yet added up over the processes
 
@@ -206,7 +223,14 @@ class Run:
         return self.trainee.backbone
 
     def save(self) -> None:
-        """Write weights, optimiser state and counters, all or nothing."""
+        """Write weights, optimiser state and counters, all or nothing.
+
+        Raises
+        ------
+        DivergedError
+            If weights are not finite; the state before stays.
+        """
+        self.check(all(bool(p.isfinite().all()) for p in self.backbone.parameters()))
         header = {"config": asdict(self.config), "progress": asdict(self.progress)}
         save_state(
             self.directory,
@@ -215,6 +239,15 @@ class Run:
             step=self.progress.step,
             shard_mib=self.shard_mib,
         )
+
+    def check(self, is_finite: bool) -> None:
+        """Raise ``DivergedError`` with a way out unless what was looked at is finite."""
+        if not is_finite:
+            raise DivergedError(
+                f"the training diverged before step {self.progress.step} with a peak rate of "
+                f"{self.config.lr:g}: begin again with a lower one (default {TrainConfig.lr:g}), "
+                "or go on from the state before, if there is one, which was kept"
+            )
 
     def batches(self, workers: int) -> Iterator[list[Batch]]:
         """Batches of each step that are for this process, from where the run stands."""
@@ -284,17 +317,36 @@ def read_state(
     if found is None:
         return None
     header, tensors = found
-    return (
-        TrainConfig.from_dict(header["config"]),
-        Progress.from_dict(header["progress"]),
-        tensors,
-    )
+    try:
+        config = TrainConfig.from_dict(header["config"])
+        return config, Progress.from_dict(header["progress"]), tensors
+    except (KeyError, TypeError, ValueError) as error:
+        raise StateError(f"{directory / INDEX} is not the state of a training: {error!r}") from None
 
 
 def default_directory() -> Path:
     """The user's cache directory for runs."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "equate-srbench" / "pretrain"
+
+
+@contextmanager
+def _alone(run: Run) -> Iterator[None]:
+    """Nobody else trains in the run's folder meanwhile; given up however the process ends."""
+    if fcntl is None or run.world.rank > 0:
+        yield
+        return
+    folder = os.open(run.directory, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StateError(
+                f"another process trains in {run.directory}: wait for it, or choose another folder"
+            ) from None
+        yield
+    finally:
+        os.close(folder)
 
 
 @contextmanager
@@ -377,13 +429,13 @@ def pretrain(
         shard_mib=shard_mib,
         size=size,
     )
-    deadline, log = Deadline(60.0 * minutes), Log(run, report)
-    jobs = (log.write, run.save, lambda: write_export(run, export or run.directory / EXPORT))
-    if run.world.rank > 0:
-        jobs = ()  # the first process writes
-    due = list(every)
+    deadline, due = Deadline(60.0 * minutes), list(every)
     first, batches = run.progress.step, run.batches(workers)
-    with _until_told(deadline):
+    with _alone(run), _until_told(deadline):
+        log = Log(run, report)
+        jobs = (log.write, run.save, lambda: write_export(run, export or run.directory / EXPORT))
+        if run.world.rank > 0:
+            jobs = ()  # the first process writes
         left = 1.0  # share of the call's time or steps, by the first process's clock
         try:
             while left > 0.0:
@@ -407,75 +459,6 @@ def pretrain(
     batches.close()
     run.world.close()
     return run
-
-
-class Log:
-    """Lines of ``log.csv`` and of the terminal; also keeps the run's clocks."""
-
-    COLUMNS = (
-        "step", "examples", "tokens", "loss", "loss_smooth", "lr", "examples_per_s",
-        "tokens_per_s", "wall_seconds", "cpu_seconds",
-    )  # fmt: skip
-
-    def __init__(self, run: Run, report: Callable[[str], None]) -> None:
-        self.run, self.report, self.path = run, report, run.directory / LOG
-        self.losses: list[Tensor] = []
-        if run.world.rank == 0:
-            self._cut_back()
-        self.mark = (time.monotonic(), run.progress.examples, run.progress.tokens)
-        name = run.device.type
-        if name == "cuda":
-            name = torch.cuda.get_device_name(run.device)
-        if name not in run.progress.devices:
-            run.progress.devices.append(name)
-
-    def _cut_back(self) -> None:
-        """Leave out lines later than the state: a killed run takes those steps again."""
-        if not self.path.exists():
-            return
-        with self.path.open(newline="") as file:
-            head, *rows = csv.reader(file)
-        # a line that was being written when the process was killed has no end
-        kept = [r for r in rows if len(r) == len(head) and int(r[0]) <= self.run.progress.step]
-        if len(kept) < len(rows):
-            partial = self.path.with_suffix(".partial")
-            with partial.open("w", newline="") as file:
-                csv.writer(file).writerows([head, *kept])
-            os.replace(partial, self.path)
-
-    def add(self, loss: Tensor) -> None:
-        """Note the loss of one step."""
-        self.losses.append(loss)
-
-    def write(self) -> None:
-        """One line since the last one."""
-        if not self.losses:
-            return
-        p = self.run.progress
-        now = (time.monotonic(), p.examples, p.tokens)
-        seconds, examples, tokens = (a - b for a, b in zip(now, self.mark, strict=True))
-        p.wall_seconds += seconds
-        losses = torch.stack(self.losses).tolist()
-        for loss in losses:
-            p.loss = loss if p.loss != p.loss else 0.98 * p.loss + 0.02 * loss
-        warm = min(1.0, (p.step - p.began) / self.run.config.warm_up)
-        values = (
-            p.step, p.examples, p.tokens, float(np.mean(losses)), p.loss,
-            self.run.config.lr * self.run.fall * warm,
-            examples / seconds, tokens / seconds, p.wall_seconds, p.cpu_seconds,
-        )  # fmt: skip
-        new = not self.path.exists()
-        with self.path.open("a", newline="") as file:
-            writer = csv.writer(file)
-            if new:
-                writer.writerow(self.COLUMNS)
-            writer.writerow([f"{v:.6g}" if isinstance(v, float) else v for v in values])
-        self.report(
-            f"step {p.step}  {p.examples / 1e3:.0f}k examples  loss {values[3]:.3f}  "
-            f"lr {values[5]:.1e}  {values[6]:.0f} ex/s  {values[7]:.0f} tok/s  "
-            f"cpu {p.cpu_seconds / 3600:.2f} h"
-        )
-        self.losses, self.mark = [], now
 
 
 def write_export(run: Run, path: Path) -> None:

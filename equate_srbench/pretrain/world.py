@@ -10,6 +10,10 @@ from torch import Tensor
 from torch import distributed as dist
 
 
+class DeviceError(ValueError):
+    """A device that is unknown or not here."""
+
+
 class World:
     """The processes that ``torchrun`` started, or this one alone.
 
@@ -57,9 +61,23 @@ class World:
 
 
 def pick_device(name: str) -> torch.device:
-    """``auto`` is CUDA where there is one, and there this process's own device."""
+    """``auto`` is CUDA where there is one, and there this process's own device.
+
+    Raises
+    ------
+    DeviceError
+        If there is no such device here.
+    """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        kind = torch.device(name).type
+    except RuntimeError:
+        kind = "unknown"
+    if kind not in ("cpu", "cuda"):
+        raise DeviceError(f"device {name!r}: training runs on cpu and cuda only; auto chooses")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise DeviceError(f"device {name!r}: no CUDA device is available here; use auto or cpu")
     if name == "cuda":
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
         torch.cuda.set_device(device)

@@ -137,6 +137,9 @@ def test__fetch__offline_or_no_address__says_what_to_set(
     monkeypatch.setenv(registry.URL_VARIABLE, "http://127.0.0.1:9/nobody")
     with pytest.raises(ModelError, match=r"cannot be fetched .* set EQUATE_MODELS_URL"):
         registry.fetch("small")
+    monkeypatch.setenv(registry.URL_VARIABLE, "ftp://somewhere/models")
+    with pytest.raises(ModelError, match="'ftp://somewhere/models' is no address to fetch from"):
+        registry.fetch("small")
     assert kept() == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 import numpy as np
@@ -11,7 +12,7 @@ from equate_srbench.expr import normal
 from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.expr.vocabulary import CompactVocabulary
 from equate_srbench.pretrain import corpus, generators
-from equate_srbench.pretrain.corpus import Batch, CorpusConfig, pool
+from equate_srbench.pretrain.corpus import Batch, CorpusConfig, pool, thinned
 from equate_srbench.pretrain.decontaminate import Filter
 
 CONFIG = CorpusConfig(seed=3, batch_points=960, batches=4)
@@ -63,6 +64,30 @@ def test__pool__same_seed_and_index__same_pool(batches: list[Batch]) -> None:
     assert (
         other[0].tokens.shape != again[0].tokens.shape or (other[0].tokens != again[0].tokens).any()
     )
+
+
+def test__thinned__many_batches__some_points_of_each_bag_same_targets(batches: list[Batch]) -> None:
+    """Half to all of the points stay, the same ones in every bag; a place fixes which."""
+    n, n_kept = batches[0].points.shape[1], set()
+    for place in range(200):
+        batch = batches[place % len(batches)]
+        made = thinned(CONFIG, 5, place, batch)
+        again = thinned(CONFIG, 5, place, batch)
+        np.testing.assert_array_equal(made.points, again.points)
+        np.testing.assert_array_equal(made.tokens, batch.tokens)
+        n_kept.add(made.points.shape[1])
+        whole = {bag.tobytes() for bag in batch.points.swapaxes(0, 1)}
+        kept = [bag.tobytes() for bag in made.points.swapaxes(0, 1)]
+        assert len(set(kept)) == len(kept)
+        assert whole.issuperset(kept)
+    assert n - n // 2 <= min(n_kept) < 0.6 * n
+    assert 0.9 * n < max(n_kept) <= n
+
+
+def test__thinned__nothing_to_drop__all_points(batches: list[Batch]) -> None:
+    """Runs from before the option keep what they had."""
+    made = thinned(replace(CONFIG, dropped=0.0), 5, 0, batches[0])
+    np.testing.assert_array_equal(np.sort(made.points, 1), np.sort(batches[0].points, 1))
 
 
 def test__example__target_of_its_own_table__explains_it() -> None:

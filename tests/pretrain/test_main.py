@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,14 @@ from tests.pretrain.test_train import go
         (["--minutes", "1", "--dir", "a", "--resume", "b"], "give the folder once"),
         (["--minutes", "1", "--start", "nowhere.safetensors"], "no checkpoint at"),
         (["--minutes", "1", "--size", "huge"], "invalid choice: 'huge'"),
+        (["--minutes", "inf"], "--minutes inf: give a finite number"),
+        (["--minutes", "1", "--threads", "-3"], "--threads -3: give more than 0"),
+        (["--minutes", "1", "--device", "tpu"], "device 'tpu': training runs on cpu and cuda"),
+        (["--minutes", "1", "--dir", ""], "an empty name"),
+        (["--minutes", "1", "--resume", ""], "an empty name"),
+        (["--minutes", "1", "--dir", __file__], "is a file: choose a folder"),
+        (["--minutes", "1", "--export", "/"], "that is a folder, give a file"),
+        (["--minutes", "1", "--shard-mib", "0.5"], "a shard at most 0.5: allow more"),
     ],
 )
 def test__main__what_cannot_work__usage_error(
@@ -44,6 +53,31 @@ def test__main__folder_with_a_run__asks_for_resume(tmp_path: Path, capsys) -> No
     with pytest.raises(SystemExit):
         main(["--minutes", "1", "--resume", str(tmp_path), "--device", "cpu", "--size", "base"])
     assert "not base: leave out the size" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("state.json", lambda data: data[: len(data) // 2]),
+        ("state.json", lambda _: b"{}"),
+        ("state.json", lambda _: b'{"shards": []}'),
+        ("state-1-0.safetensors", lambda data: data[:1000]),
+        ("state-1-0.safetensors", lambda data: data[:20_000] + b"\x7f" + data[20_001:]),
+    ],
+)
+def test__main__damaged_state__said_and_left_as_it_is(
+    name: str, damage: Callable[[bytes], bytes], tmp_path: Path, capsys
+) -> None:
+    """Cut off or one byte changed: nothing is trained on it, and nothing is written over it."""
+    go(tmp_path, 1)
+    path = tmp_path / name
+    path.write_bytes(damage(path.read_bytes()))
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    with pytest.raises(SystemExit) as error:
+        main(["--minutes", "1", "--resume", str(tmp_path), "--device", "cpu"])
+    assert error.value.code == 2
+    assert name in capsys.readouterr().err
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
 
 
 # What a training machine with a fixed set of packages has, beside the standard library.

@@ -9,10 +9,11 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -22,6 +23,7 @@ from equate_srbench.backbone.network import Backbone
 from equate_srbench.pretrain import optimise, train
 from equate_srbench.pretrain.corpus import CorpusConfig
 from equate_srbench.pretrain.feed import Feed, Order
+from equate_srbench.pretrain.log import LOG
 from equate_srbench.pretrain.state import INDEX, load_state, save_state
 from equate_srbench.pretrain.train import Run, TrainConfig, pretrain
 
@@ -115,6 +117,14 @@ def test__run__state_in_shards__half_the_size_and_nearly_the_same(tmp_path: Path
         torch.testing.assert_close(a, b, rtol=0.01, atol=0.0)
 
 
+def test__config__of_a_run_from_before_points_were_dropped__keeps_them() -> None:
+    """What a checkpoint does not record did not happen in its run."""
+    old = asdict(TrainConfig())
+    assert TrainConfig.from_dict(old).corpus.dropped == 0.5
+    del old["corpus"]["dropped"]
+    assert TrainConfig.from_dict(old).corpus.dropped == 0.0
+
+
 def test__run__size__checked_against_the_state(tmp_path: Path) -> None:
     """A run keeps its size; a new one has 7.1 M parameters, or 25 to 30 M."""
     n = {
@@ -134,7 +144,7 @@ def test__pretrain__toy__loss_falls(tmp_path: Path) -> None:
         5.0, tmp_path, config=TINY, device="cpu", workers=0, max_steps=60,
         every=(0.0, 60.0, 60.0), report=quiet,
     )  # fmt: skip
-    with (tmp_path / train.LOG).open() as file:
+    with (tmp_path / LOG).open() as file:
         losses = [float(row["loss"]) for row in csv.DictReader(file)]
     assert len(losses) == 60
     assert np.mean(losses[-15:]) < 0.75 * losses[0]
@@ -146,7 +156,7 @@ def test__pretrain__done__leaves_state_log_and_loadable_export(tmp_path: Path) -
     assert {p.name for p in tmp_path.iterdir()} == {
         INDEX,
         "state-2-0.safetensors",
-        train.LOG,
+        LOG,
         train.EXPORT,
     }
     card = checkpoint.describe(tmp_path / train.EXPORT)["card"]
@@ -196,6 +206,56 @@ def test__pretrain__error__is_raised_and_the_steps_before_it_kept(
     assert train.read_state(tmp_path)[1].step == 2
 
 
+def test__pretrain__diverged__said_and_the_state_before_it_stays(tmp_path: Path) -> None:
+    """Weights that are not finite are never written over a state that is good."""
+    go(tmp_path, 2)
+    before = (tmp_path / INDEX).read_bytes()
+    run = Run(tmp_path, device="cpu")
+    with torch.no_grad():
+        next(run.backbone.parameters()).fill_(float("nan"))
+    with pytest.raises(train.DivergedError, match="begin again with a lower one"):
+        run.save()
+    assert (tmp_path / INDEX).read_bytes() == before
+    with pytest.raises(train.DivergedError):
+        go(tmp_path / "wild", 5, config=replace(TINY, lr=1e30, warm_up=1))
+    assert not (tmp_path / "wild" / INDEX).exists()
+
+
+def test__pretrain__another_process_in_the_folder__is_refused(tmp_path: Path) -> None:
+    """Two trainers would delete each other's shards."""
+    run = Run(tmp_path, TINY, device="cpu")
+    with train._alone(run), pytest.raises(train.StateError, match="another process trains in"):
+        go(tmp_path, 1)
+    go(tmp_path, 1)
+
+
+def test__run__log_without_a_line__goes_on(tmp_path: Path) -> None:
+    """A kill between opening and writing leaves an empty file."""
+    go(tmp_path, 1)
+    (tmp_path / LOG).write_text("")
+    assert go(tmp_path, 2).progress.step == 2
+    assert len((tmp_path / LOG).read_text().splitlines()) == 2
+
+
+def test__feed__trainer_killed__worker_ends() -> None:
+    """Also while it holds a pool that nobody will ever read."""
+    code = (
+        "import os, time\n"
+        "from equate_srbench.pretrain.corpus import CorpusConfig\n"
+        "from equate_srbench.pretrain.feed import Feed, Order\n"
+        "if __name__ == '__main__':\n"
+        "    feed = Feed(CorpusConfig(batches=2), Order(0), 1)\n"
+        "    next(iter(feed))\n"
+        "    time.sleep(4.0)\n"  # the next pools fill queue and pipe
+        "    print(feed._processes[0].pid, flush=True)\n"
+        "    time.sleep(600.0)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as trainer:
+        worker = psutil.Process(int(trainer.stdout.readline()))
+        trainer.kill()
+    worker.wait(timeout=120.0)
+
+
 def test__pretrain__decay__learning_rate_falls_to_zero(tmp_path: Path) -> None:
     """With everything decay, the rate falls in a line over the steps of the call."""
     config = replace(TINY, warm_up=1)
@@ -203,7 +263,7 @@ def test__pretrain__decay__learning_rate_falls_to_zero(tmp_path: Path) -> None:
         5.0, tmp_path, config=config, device="cpu", workers=0, decay=1.0, max_steps=4,
         every=(0.0, 60.0, 60.0), report=quiet,
     )  # fmt: skip
-    with (tmp_path / train.LOG).open() as file:
+    with (tmp_path / LOG).open() as file:
         rates = [float(row["lr"]) for row in csv.DictReader(file)]
     np.testing.assert_allclose(rates, np.array([1.0, 0.75, 0.5, 0.25]) * TINY.lr)
 
@@ -327,7 +387,7 @@ train.pretrain(5.0, Path(sys.argv[1]), config=TINY, device="cpu", workers=0, dec
 
 def losses(directory: Path) -> dict[int, float]:
     """Loss of each step in a run's log."""
-    with (directory / train.LOG).open() as file:
+    with (directory / LOG).open() as file:
         rows = list(csv.DictReader(file))
     found = {int(row["step"]): float(row["loss"]) for row in rows}
     assert len(found) == len(rows), "a step is logged twice"
@@ -348,7 +408,7 @@ def test__pretrain__killed_at_five_random_moments__same_curve_as_unbroken(tmp_pa
     moments = np.random.default_rng(0)
     for _ in range(5):
         process = start("killed")
-        log = tmp_path / "killed" / train.LOG
+        log = tmp_path / "killed" / LOG
         before = log.read_text() if log.exists() else ""
         while not log.exists() or log.read_text() == before:  # it trains
             time.sleep(0.05)
