@@ -91,7 +91,10 @@ def slowdown() -> float:
 
 def make_environment(folder: Path, python: str, torch: str) -> Path:
     """A new environment with the named packages; returns its interpreter."""
-    subprocess.run([python, "-m", "venv", folder], check=True)
+    try:
+        subprocess.run([python, "-m", "venv", folder], check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise SystemExit(f"--python {python} makes no environment: {error}") from None
     interpreter = folder / "bin" / "python"
     subprocess.run([interpreter, "-m", "pip", "install", "-q", torch, *PACKAGES], check=True)
     return interpreter
