@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
-import queue
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
+from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
 from equate_srbench.pretrain.corpus import Batch, CorpusConfig, Counts, pool, thinned
@@ -81,19 +80,15 @@ def _make(
     return templates(config, index, banned)
 
 
-def _work(config: CorpusConfig, order: Order, worker: int, workers: int, out, parent: int) -> None:  # noqa: ANN001
-    banned, i = Filter.shipped(), worker
-    while os.getppid() == parent:  # a killed trainer leaves no workers behind
-        index = order(i)
-        done = Pool(index, *_make(config, index, banned), worker, time.process_time())
-        while os.getppid() == parent:
-            try:
-                out.put(done, timeout=5.0)
-                break
-            except queue.Full:
-                continue
-        i += workers
-    out.cancel_join_thread()  # nobody will read what is still in the pipe
+def _work(config: CorpusConfig, order: Order, worker: int, workers: int, out: Connection) -> None:
+    banned = Filter.shipped()
+    try:
+        for i in count(worker, workers):
+            index = order(i)
+            made = _make(config, index, banned)
+            out.send(Pool(index, *made, worker, time.process_time()))  # waits until it is wanted
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # the trainer is gone, whatever ended it
 
 
 class Feed:
@@ -110,16 +105,17 @@ class Feed:
     def __init__(self, config: CorpusConfig, order: Order, workers: int) -> None:
         self._config, self._order, self._workers = config, order, workers
         self._processes = []
-        self._queues = []
+        self._readers: list[Connection] = []
         context = multiprocessing.get_context("spawn")
         for worker in range(workers):
-            made = context.Queue(maxsize=2)
+            reader, writer = context.Pipe(duplex=False)
             process = context.Process(
-                target=_work, args=(config, order, worker, workers, made, os.getpid()), daemon=True
+                target=_work, args=(config, order, worker, workers, writer), daemon=True
             )
             process.start()
+            writer.close()  # with the worker's end the last one, its death ends the pipe
             self._processes.append(process)
-            self._queues.append(made)
+            self._readers.append(reader)
 
     def __iter__(self) -> Iterator[Pool]:
         banned = None if self._workers else Filter.shipped()
@@ -131,17 +127,16 @@ class Feed:
                 yield self._take(i % self._workers)
 
     def _take(self, i: int) -> Pool:
-        while True:
-            try:
-                return self._queues[i].get(timeout=10.0)
-            except queue.Empty:
-                if not self._processes[i].is_alive():
-                    raise RuntimeError(
-                        "a corpus worker ended; its error is printed above"
-                    ) from None
+        try:
+            return self._readers[i].recv()
+        except (EOFError, OSError):
+            raise ChildProcessError(
+                "a corpus worker ended: it was killed, or its error is printed above"
+            ) from None
 
     def close(self) -> None:
         """End the workers."""
-        for process in self._processes:
+        for process, reader in zip(self._processes, self._readers, strict=True):
             process.terminate()
             process.join()
+            reader.close()

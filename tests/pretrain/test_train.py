@@ -256,6 +256,20 @@ def test__feed__trainer_killed__worker_ends() -> None:
     worker.wait(timeout=120.0)
 
 
+def test__feed__worker_killed__is_said() -> None:
+    """Also in the middle of a pool; the trainer does not wait for what will never come."""
+    feed = Feed(CorpusConfig(seed=1, batches=2), Order(0), 1)
+    try:
+        next(iter(feed))
+        time.sleep(4.0)  # the next pool is in the pipe, in part
+        feed._processes[0].kill()
+        with pytest.raises(ChildProcessError, match="a corpus worker ended"):
+            for _ in feed:
+                pass
+    finally:
+        feed.close()
+
+
 def test__pretrain__decay__learning_rate_falls_to_zero(tmp_path: Path) -> None:
     """With everything decay, the rate falls in a line over the steps of the call."""
     config = replace(TINY, warm_up=1)
