@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -81,6 +82,8 @@ def _make(
 
 
 def _work(config: CorpusConfig, order: Order, worker: int, workers: int, out: Connection) -> None:
+    for told in (signal.SIGINT, signal.SIGTERM):  # a terminal or a scheduler tells all processes
+        signal.signal(told, signal.SIG_IGN)  # and the trainer still needs its last pool
     banned = Filter.shipped()
     try:
         for i in count(worker, workers):
@@ -137,6 +140,6 @@ class Feed:
     def close(self) -> None:
         """End the workers."""
         for process, reader in zip(self._processes, self._readers, strict=True):
-            process.terminate()
-            process.join()
             reader.close()
+            process.kill()
+            process.join()

@@ -256,6 +256,19 @@ def test__feed__trainer_killed__worker_ends() -> None:
     worker.wait(timeout=120.0)
 
 
+def test__feed__all_processes_told_to_end__pools_still_come() -> None:
+    """Ctrl-C in a terminal reaches the worker too; the trainer ends when it has its step."""
+    feed = Feed(TINY.corpus, Order(0), 1)
+    pools = iter(feed)
+    assert next(pools).index == 0
+    (worker,) = feed._processes
+    for told in (signal.SIGTERM, signal.SIGINT):
+        os.kill(worker.pid, told)
+    assert [next(pools).index for _ in range(3)] == [1, 2, 3]
+    feed.close()
+    assert not worker.is_alive()
+
+
 def test__feed__worker_killed__is_said() -> None:
     """Also in the middle of a pool; the trainer does not wait for what will never come."""
     feed = Feed(CorpusConfig(seed=1, batches=2), Order(0), 1)
