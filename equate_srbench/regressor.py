@@ -19,6 +19,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from equate_srbench.backbone import checkpoint
 from equate_srbench.clock import Deadline
+from equate_srbench.device import pick_device
 from equate_srbench.equate import search
 from equate_srbench.equate.archive import LAM, Archive
 from equate_srbench.equate.columns import narrowed
@@ -283,7 +284,7 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         """Check everything that was given, before any time is spent."""
         checkpoint.describe(self.backbone)
         self._phases()
-        search.pick_device(self.device)
+        pick_device(self.device)
         X, y = self._validated(X, y, y_numeric=True)
         y = np.asarray(y, dtype=np.float64)
         weights = None

@@ -7,7 +7,6 @@ sizes come from the file. Kamienny et al. (2022), arXiv 2204.10532.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from equate_srbench.backbone import checkpoint
+from equate_srbench.backbone import checkpoint, registry
 from equate_srbench.backbone.checkpoint import CheckpointError
 from equate_srbench.backbone.config import BackboneConfig
 from equate_srbench.backbone.foreign import TorchFile
@@ -134,7 +133,7 @@ def convert(
         "model": "E2E (Kamienny et al. 2022), converted",
         "source_kind": found.kind,
         "source_name": source.name,
-        "source_sha256": _sha256(source),
+        "source_sha256": registry.digest(source),
         "parameters": n_parameters,
     }
     sha256 = checkpoint.save(target, backbone, card, dtype=torch.float32)
@@ -378,8 +377,3 @@ def _count(path: Path, names: Mapping[str, Any], layers: str) -> int:
     if count > _MOST_LAYERS:  # before a network of so many is made
         raise CheckpointError(f"{path}: {count} {layers}, at most {_MOST_LAYERS} can be read")
     return count
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from equate_srbench.backbone import checkpoint
 from equate_srbench.clock import Deadline
+from equate_srbench.device import pick_device
 from equate_srbench.equate import pretrained, settings
 from equate_srbench.equate.archive import Archive, Candidate
 from equate_srbench.equate.edits import EditSearch, EditSettings
@@ -312,19 +313,3 @@ def patience(n_rows: int) -> int:
     Grows with a power of the rows: on a small table what a longer search finds is noise.
     """
     return int(max(500, 40 * n_rows, n_rows**2 / 10 * min(1.0, n_rows / FULL_ROWS)))
-
-
-def pick_device(name: str) -> str:
-    """``auto`` is CUDA where there is one; a CUDA device that is named has to be here."""
-    cuda = torch.cuda.is_available()
-    if name == "auto":
-        return "cuda" if cuda else "cpu"
-    try:
-        kind = torch.device(name).type
-    except RuntimeError:
-        kind = "unknown"
-    if kind not in ("cpu", "cuda"):
-        raise ValueError(f"device={name!r}: fits run on 'cpu' and 'cuda' only; 'auto' chooses")
-    if kind == "cuda" and not cuda:
-        raise ValueError(f"device={name!r}: no CUDA device is available here; use 'auto' or 'cpu'")
-    return name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -12,6 +11,8 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+
+from equate_srbench.backbone.registry import digest
 
 #: Names the shards and holds everything that is no tensor; replaced last.
 INDEX = "state.json"
@@ -55,7 +56,7 @@ def save_state(
         name = f"state-{step}-{i}.safetensors"
         partial = directory / f".{name}"
         save_file(shard, partial)
-        hashes[name] = _sha256(partial)
+        hashes[name] = digest(partial)
         os.replace(partial, directory / name)
     partial = directory / f".{INDEX}"
     with partial.open("w") as file:
@@ -97,11 +98,6 @@ def _shards(tensors: Mapping[str, Tensor], limit: int) -> Iterator[dict[str, Ten
     yield shard
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def load_state(directory: Path) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
     """Header and tensors of the state in ``directory``; None if there is none.
 
@@ -125,7 +121,7 @@ def load_state(directory: Path) -> tuple[dict[str, Any], dict[str, Tensor]] | No
         if not (directory / name).is_file():
             raise FileNotFoundError(f"{path} names {name}, which is missing: copy all shards")
         try:
-            if name in hashes and _sha256(directory / name) != hashes[name]:
+            if name in hashes and digest(directory / name) != hashes[name]:
                 raise StateError
             with safe_open(directory / name, framework="pt") as file:
                 tensors |= {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118

@@ -38,7 +38,7 @@ from equate_srbench.pretrain.feed import Feed, Order
 from equate_srbench.pretrain.log import Log
 from equate_srbench.pretrain.optimise import Trainee, is_bf16_fast
 from equate_srbench.pretrain.state import INDEX, StateError, in_shards, load_state, save_state
-from equate_srbench.pretrain.world import World, pick_device
+from equate_srbench.pretrain.world import World, own_device
 
 EXPORT = "compact.safetensors"
 #: Share of the peak rate below which the weights themselves are exported, not their average.
@@ -174,7 +174,7 @@ class Run:
         size: str | None = None,
     ) -> None:
         self.shard_mib, self.fall = shard_mib, 1.0
-        self.device = pick_device(device)
+        self.device = own_device(device)
         self.world, self.accumulate = World(self.device), accumulate
         self.directory = Path(directory)
         if self.directory.exists() and not self.directory.is_dir():

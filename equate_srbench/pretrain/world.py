@@ -9,9 +9,7 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
-
-class DeviceError(ValueError):
-    """A device that is unknown or not here."""
+from equate_srbench.device import pick_device
 
 
 class World:
@@ -60,26 +58,17 @@ class World:
             dist.destroy_process_group()
 
 
-def pick_device(name: str) -> torch.device:
-    """``auto`` is CUDA where there is one, and there this process's own device.
+def own_device(name: str) -> torch.device:
+    """The device of this name, or with "auto"; plain CUDA is this process's own one.
 
     Raises
     ------
     DeviceError
         If there is no such device here.
     """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        kind = torch.device(name).type
-    except RuntimeError:
-        kind = "unknown"
-    if kind not in ("cpu", "cuda"):
-        raise DeviceError(f"device {name!r}: training runs on cpu and cuda only; auto chooses")
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise DeviceError(f"device {name!r}: no CUDA device is available here; use auto or cpu")
-    if name == "cuda":
-        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
-        torch.cuda.set_device(device)
-        return device
-    return torch.device(name)
+    picked = pick_device(name)
+    if picked != "cuda":
+        return torch.device(picked)
+    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+    torch.cuda.set_device(device)
+    return device

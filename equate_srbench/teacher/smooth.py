@@ -16,7 +16,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from equate_srbench.clock import Deadline
-from equate_srbench.equate.search import pick_device
+from equate_srbench.device import pick_device
 from equate_srbench.teacher import network
 from equate_srbench.teacher.training import Member, Recipe, Trained, train
 from equate_srbench.threads import one_thread

@@ -25,7 +25,10 @@ from tests.pretrain.test_train import go
         (["--minutes", "1", "--size", "huge"], "invalid choice: 'huge'"),
         (["--minutes", "inf"], "--minutes inf: give a finite number"),
         (["--minutes", "1", "--threads", "-3"], "--threads -3: give more than 0"),
-        (["--minutes", "1", "--device", "tpu"], "device 'tpu': training runs on cpu and cuda"),
+        (
+            ["--minutes", "1", "--device", "tpu"],
+            "device='tpu': fits run on 'cpu' and 'cuda' only, as does training",
+        ),
         (["--minutes", "1", "--dir", ""], "an empty name"),
         (["--minutes", "1", "--resume", ""], "an empty name"),
         (["--minutes", "1", "--dir", __file__], "is a file: choose a folder"),

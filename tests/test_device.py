@@ -1,10 +1,10 @@
-"""Settings of the search."""
+"""Devices by name."""
 
 from __future__ import annotations
 
 import pytest
 
-from equate_srbench.equate.search import pick_device
+from equate_srbench.device import pick_device
 
 
 @pytest.mark.parametrize("name", ["mps", "tpu", "meta"])
