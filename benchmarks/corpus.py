@@ -13,9 +13,9 @@ from collections.abc import Callable
 
 import torch
 
-from equate_srbench.pretrain import batched, corpus
-from equate_srbench.pretrain.corpus import Batch, CorpusConfig
-from equate_srbench.pretrain.decontaminate import Filter
+from equate_srbench.pretrain.corpus import device_tables, examples
+from equate_srbench.pretrain.corpus.decontaminate import Filter
+from equate_srbench.pretrain.corpus.examples import Batch, CorpusConfig
 
 
 def rate(make: Callable[[int], list[Batch]], pools: int, device: torch.device) -> float:
@@ -43,7 +43,7 @@ def main() -> None:
     torch.set_num_threads(1)
     banned, plain = Filter.shipped(), CorpusConfig(batch_points=args.batch_points)
     cpu = torch.device("cpu")
-    base = rate(lambda i: corpus.pool(plain, i, banned)[0], args.pools, cpu)
+    base = rate(lambda i: examples.pool(plain, i, banned)[0], args.pools, cpu)
     print(f"{platform.machine()}, 1 thread, {args.pools} pools of {plain.batches} batches each")
     print("| corpus | examples/s | ratio |\n| --- | --- | --- |")
     print(f"| plain generator, NumPy | {base:.0f} | 1 |")
@@ -51,13 +51,13 @@ def main() -> None:
     for device in devices:
         for tables in args.tables:
             config = CorpusConfig(batch_points=args.batch_points, tables=tables)
-            made = {i: batched.templates(config, i, banned)[0] for i in range(args.pools + 1)}
+            made = {i: device_tables.templates(config, i, banned)[0] for i in range(args.pools + 1)}
 
             def draw(i: int, c=config, m=made, d=device) -> list[Batch]:  # noqa: ANN001
-                return batched.draw_batches(c, i, m[i], d)
+                return device_tables.draw_batches(c, i, m[i], d)
 
             def whole(i: int, c=config, d=device) -> list[Batch]:  # noqa: ANN001
-                return batched.draw_batches(c, i, batched.templates(c, i, banned)[0], d)
+                return device_tables.draw_batches(c, i, device_tables.templates(c, i, banned)[0], d)
 
             alone, both = rate(draw, args.pools, device), rate(whole, args.pools, device)
             where = "CPU" if device.type == "cpu" else torch.cuda.get_device_name(device)

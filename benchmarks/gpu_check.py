@@ -37,15 +37,15 @@ from refine import problem, processor
 
 from equate_srbench import EquateRegressor
 from equate_srbench.backbone import checkpoint
-from equate_srbench.bench.suites import load_suite
-from equate_srbench.clock import Deadline
+from equate_srbench.bench.suites.loading import load_suite
 from equate_srbench.equate import pretrained
 from equate_srbench.equate.alignment import Formulas
-from equate_srbench.equate.archive import Archive
 from equate_srbench.equate.quadruples import collect, draw_subsets, encode_bags
 from equate_srbench.equate.settings import EquateSettings
+from equate_srbench.problem.archive import Archive
 from equate_srbench.refine import Refiner
-from equate_srbench.threads import full_precision
+from equate_srbench.runtime.clock import Deadline
+from equate_srbench.runtime.threads import full_precision
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULT = ROOT / "docs" / "results" / "gpu.md"

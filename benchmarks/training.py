@@ -21,8 +21,8 @@ import numpy as np
 import torch
 
 from equate_srbench.backbone.network import Backbone
-from equate_srbench.pretrain.corpus import Batch, CorpusConfig, pool
-from equate_srbench.pretrain.decontaminate import Filter
+from equate_srbench.pretrain.corpus.decontaminate import Filter
+from equate_srbench.pretrain.corpus.examples import Batch, CorpusConfig, pool
 from equate_srbench.pretrain.log import LOG
 from equate_srbench.pretrain.optimise import Trainee, is_bf16_fast
 from equate_srbench.pretrain.train import SIZES

@@ -13,7 +13,7 @@ if _TYPE_CHECKING:
     from equate_srbench.baselines.itea import ITEARegressor
     from equate_srbench.baselines.tpsr import TPSRRegressor
     from equate_srbench.distilled import DistilledRegressor
-    from equate_srbench.expr.equation import Equation
+    from equate_srbench.equation import Equation
     from equate_srbench.regressor import EquateRegressor, model
     from equate_srbench.teacher.smooth import SmoothTeacher
 
@@ -33,7 +33,7 @@ _HOME = {
     "DistilledRegressor": "equate_srbench.distilled",
     "E2ERegressor": "equate_srbench.baselines.e2e",
     "EquateRegressor": "equate_srbench.regressor",
-    "Equation": "equate_srbench.expr.equation",
+    "Equation": "equate_srbench.equation",
     "ITEARegressor": "equate_srbench.baselines.itea",
     "SmoothTeacher": "equate_srbench.teacher.smooth",
     "TPSRRegressor": "equate_srbench.baselines.tpsr",

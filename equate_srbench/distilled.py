@@ -17,8 +17,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import check_is_fitted, check_memory, validate_data
 
-from equate_srbench.clock import Deadline
 from equate_srbench.regressor import EquateRegressor
+from equate_srbench.runtime.clock import Deadline
 from equate_srbench.teacher.choosing import Split, choose, parameters, r2, table, unfitted
 from equate_srbench.teacher.smooth import (
     JACOBIAN,

@@ -18,24 +18,24 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from equate_srbench.backbone import checkpoint
-from equate_srbench.clock import Deadline
-from equate_srbench.device import pick_device
-from equate_srbench.equate import search
-from equate_srbench.equate.archive import LAM, Archive
-from equate_srbench.equate.columns import narrowed
-from equate_srbench.equate.problem import Problem, bad_columns, prepare
 from equate_srbench.equate.settings import CHOICES, EquateSettings, preset
 from equate_srbench.equate.trajectory import TrajectoryRow, edit_row, embeddings, to_frame
-from equate_srbench.expr.equation import Equation
+from equate_srbench.equation import Equation
+from equate_srbench.expr.algebra.rewrite import rewrite
 from equate_srbench.expr.errors import FormulaError
 from equate_srbench.expr.evaluate import evaluate
-from equate_srbench.expr.html import Front, formulas_html
-from equate_srbench.expr.rewrite import rewrite
+from equate_srbench.expr.text.html import Front, formulas_html
 from equate_srbench.expr.tree import Tree
-from equate_srbench.progress import CallbackSupportMixin, Progress, Reporter, with_callbacks
+from equate_srbench.problem.archive import LAM, Archive
+from equate_srbench.problem.canonical import Problem, bad_columns, prepare
 from equate_srbench.refine import warm_up
+from equate_srbench.runtime.clock import Deadline
+from equate_srbench.runtime.device import pick_device
+from equate_srbench.runtime.progress import CallbackSupportMixin, Progress, Reporter, with_callbacks
+from equate_srbench.runtime.threads import full_precision, one_thread
+from equate_srbench.search import pipeline
+from equate_srbench.search.columns import narrowed
 from equate_srbench.teacher.smooth import SmoothTeacher
-from equate_srbench.threads import full_precision, one_thread
 
 warm_up()  # on import, so that compiling, once per installation, takes no time of a fit
 
@@ -260,7 +260,7 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
 
     def _begin(
         self, problem: Problem, deadline: Deadline, rng: np.random.Generator
-    ) -> search.Search:
+    ) -> pipeline.Search:
         """A search on a problem; ``_answer`` makes it what the estimator speaks of."""
         lam = LAM if self.lam == "auto" else self.lam
         archive = Archive(problem.X, problem.y, problem.weights, deadline=deadline, lam=lam)
@@ -268,8 +268,8 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         run.problem = problem
         return run
 
-    def _make_search(self, archive: Archive, rng: np.random.Generator) -> search.Search:
-        return search.Search(
+    def _make_search(self, archive: Archive, rng: np.random.Generator) -> pipeline.Search:
+        return pipeline.Search(
             archive,
             rng=rng,
             preset=self.preset,
@@ -324,7 +324,7 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         names = getattr(self, "feature_names_in_", None)
         return [f"x{j}" for j in range(self.n_features_in_)] if names is None else list(names)
 
-    def _answer(self, run: search.Search) -> None:
+    def _answer(self, run: pipeline.Search) -> None:
         """Set the fitted attributes from what the archive holds now, in one step."""
         assert run.problem is not None
         self._problem = run.problem.without_rows()
@@ -332,7 +332,7 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         self.__dict__.update(self._fitted(run))
         self.__dict__.pop("_tables", None)
 
-    def _fitted(self, run: search.Search) -> dict[str, Any]:
+    def _fitted(self, run: pipeline.Search) -> dict[str, Any]:
         archive, chosen = run.archive, run.choose(self.select)
         kept = sorted(archive.candidates, key=lambda c: c.loss)[:MAX_CANDIDATES]
         if chosen not in kept:

@@ -33,12 +33,14 @@ seed: int = 0  # 0 to 4294967295, of the search and of the split
 # %% Choose a file by hand
 from IPython.display import display
 
-from equate_srbench.report import figures, own_figures, own_table, panels, shown
+from equate_srbench.report.figures import effect_figures, fit_figures
+from equate_srbench.report.fit import user_table
+from equate_srbench.report.notebooks import panels, show
 
 panels.upload()
 
 # %% Search
-found = own_table.fit(
+found = user_table.fit(
     table,
     target,
     features,
@@ -46,25 +48,25 @@ found = own_table.fit(
     preset=preset,
     test_size=test_size,
     seed=seed,
-    tell=shown.Line(),
+    tell=show.Line(),
 )
 record = found.record
-shown.words(*found.notes, kind="note")
+show.words(*found.notes, kind="note")
 
 # %% [markdown]
 # ## The answer
 
 # %% The formula
-typeset = figures.formula(record.equation.to_latex())
-display(shown.drawing(typeset, "Typeset with its constants to four digits."))
-shown.words(*own_table.in_words(record), kind="answer")
+typeset = fit_figures.formula(record.equation.to_latex())
+display(show.drawing(typeset, "Typeset with its constants to four digits."))
+show.words(*user_table.in_words(record), kind="answer")
 
 # %% Its use
 if len(record.features) == 1:
-    display(shown.drawing(figures.curve(record), "The formula and the rows."))
-display(shown.drawing(figures.fitted(record), "On the line, prediction and measurement agree."))
-shown.drawing(
-    figures.residuals(record),
+    display(show.drawing(fit_figures.curve(record), "The formula and the rows."))
+display(show.drawing(fit_figures.fitted(record), "On the line, prediction and measurement agree."))
+show.drawing(
+    fit_figures.residuals(record),
     "What the formula leaves over: a pattern here means that something is missing.",
 )
 
@@ -75,8 +77,8 @@ shown.drawing(
 # 80 % of them.
 
 # %% Partial effects
-shown.picture(
-    own_figures.effects(own_table.effects(record), record.target),
+show.picture(
+    effect_figures.effects(user_table.effects(record), record.target),
     "Partial effects of the columns that the formula uses.",
 )
 
@@ -87,8 +89,8 @@ shown.picture(
 # of their size or less beats.
 
 # %% Front
-display(shown.drawing(figures.front(record), "Accuracy against size, the chosen one ringed."))
-shown.ranking(record)
+display(show.drawing(fit_figures.front(record), "Accuracy against size, the chosen one ringed."))
+show.ranking(record)
 
 # %% Explore by hand
 panels.front(found.estimator, record)
@@ -97,23 +99,25 @@ panels.front(found.estimator, record)
 # ## Constants
 
 # %% Constants with their errors
-shown.constants(own_table.constants(record))
+show.constants(user_table.constants(record))
 
 # %% [markdown]
 # ## To copy
 
 # %% LaTeX, Python and SymPy
 for text in (record.equation.to_latex(), record.equation.to_numpy(), str(record.equation)):
-    display(shown.to_copy(text))
+    display(show.to_copy(text))
 
 # %% [markdown]
 # ## How it was found
 
 # %% The search
 display(
-    shown.drawing(figures.search(record), "Every proposal when it was made, and the best so far.")
+    show.drawing(
+        fit_figures.search(record), "Every proposal when it was made, and the best so far."
+    )
 )
-shown.sources(record)
+show.sources(record)
 
 # %% Where the figures come from
-shown.made(record)
+show.made(record)

@@ -35,8 +35,11 @@ jobs: int = 0  # 0 to 1024, fits at the same time; 0: one per processor
 # %% Make the fits that are missing
 from IPython.display import display
 
-from equate_srbench.report import answers, compare, compare_figures, panels, running, shown
-from equate_srbench.report.compare_page import CAPTIONS
+from equate_srbench.report.comparison import narrative
+from equate_srbench.report.comparison.compare_page import CAPTIONS
+from equate_srbench.report.figures import compare_figures
+from equate_srbench.report.notebooks import panels, running, show
+from equate_srbench.report.tables import compare
 
 wanted = running.plan(suite, methods, seeds=seeds, noise=noise, max_time=max_time, every=every)
 rows = running.rows(wanted, run, engine=engine, jobs=jobs)
@@ -47,7 +50,7 @@ blocks = compare.blocks(rows)
 
 # %% The answer in words
 for block in blocks:
-    display(shown.words(*answers.headline(block), kind="answer"))
+    display(show.words(*narrative.headline(block), kind="answer"))
 
 # %% [markdown]
 # ## Methods
@@ -55,25 +58,25 @@ for block in blocks:
 # %% Tables and pictures
 for block in blocks:
     figures = compare_figures.draw(block)
-    display(shown.summary(block))
+    display(show.summary(block))
     for name, figure in figures.items():
-        display(shown.picture(figure, f"{block.title}. {CAPTIONS[name]}"))
+        display(show.picture(figure, f"{block.title}. {CAPTIONS[name]}"))
 
 # %% [markdown]
 # ## Every fit
 
 # %% Rows
-shown.fits(rows)
+show.fits(rows)
 
 # %% Fits without a result
 for block in blocks:
-    display(shown.failures(block))
+    display(show.failures(block))
 
 # %% [markdown]
 # ## Where the figures come from
 
 # %% Provenance
-shown.provenance(rows)
+show.provenance(rows)
 
 # %% Run more, by hand
 panels.benchmark(run)

@@ -35,8 +35,11 @@ jobs: int = 0  # 0 to 1024, fits at the same time; 0: one per processor
 # %% Make the fits that are missing
 from IPython.display import display
 
-from equate_srbench.report import answers, compare, compare_figures, running, shown, standing
-from equate_srbench.report.compare_page import CAPTIONS
+from equate_srbench.report.comparison import narrative, published_overlay
+from equate_srbench.report.comparison.compare_page import CAPTIONS
+from equate_srbench.report.figures import compare_figures
+from equate_srbench.report.notebooks import running, show
+from equate_srbench.report.tables import compare
 
 wanted = running.plan(suite, methods, seeds=seeds, noise=[noise], max_time=max_time, every=every)
 rows = running.rows(wanted, run, jobs=jobs)
@@ -47,11 +50,11 @@ figures = compare_figures.draw(block)
 # ## The answer
 
 # %% The answer in words
-shown.words(*answers.headline(block), kind="answer")
+show.words(*narrative.headline(block), kind="answer")
 
 # %% Accuracy, size and time
-display(shown.picture(figures["triple"], CAPTIONS["triple"]))
-shown.summary(block)
+display(show.picture(figures["triple"], CAPTIONS["triple"]))
+show.summary(block)
 
 # %% [markdown]
 # ## Accuracy against size
@@ -61,13 +64,13 @@ shown.summary(block)
 
 # %% Trade-off, profile, and time
 for name in ("trade_off", "profile", "convergence"):
-    display(shown.picture(figures.get(name), CAPTIONS[name]))
+    display(show.picture(figures.get(name), CAPTIONS[name]))
 
 # %% [markdown]
 # ## Are the differences more than luck?
 
 # %% Ranks and critical differences
-shown.picture(figures.get("ranks"), CAPTIONS["ranks"])
+show.picture(figures.get("ranks"), CAPTIONS["ranks"])
 
 # %% [markdown]
 # ## Where it loses, and why
@@ -76,9 +79,9 @@ shown.picture(figures.get("ranks"), CAPTIONS["ranks"])
 # row itself tells: its status, its fit on training and test rows, and when it last improved.
 
 # %% Data sets that are lost
-lost = answers.losses(block)
-display(shown.lost(lost, answers.subject(block)))
-shown.picture(figures.get("data_sets"), CAPTIONS["data_sets"])
+lost = narrative.losses(block)
+display(show.lost(lost, narrative.subject(block)))
+show.picture(figures.get("data_sets"), CAPTIONS["data_sets"])
 
 # %% [markdown]
 # ## Beside published results
@@ -87,15 +90,15 @@ shown.picture(figures.get("data_sets"), CAPTIONS["data_sets"])
 # and all data sets of a group, so they give a rough idea of where our rows would stand, no more.
 
 # %% Published results beside ours
-for one in standing.standings(rows):
-    display(shown.words(one.words))
-    display(shown.picture(standing.draw(one), one.caption))
+for one in published_overlay.standings(rows):
+    display(show.words(one.words))
+    display(show.picture(published_overlay.draw(one), one.caption))
 
 # %% [markdown]
 # ## Where the figures come from
 
 # %% Fits without a result
-shown.failures(block)
+show.failures(block)
 
 # %% Provenance
-shown.provenance(rows)
+show.provenance(rows)

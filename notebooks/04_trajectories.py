@@ -32,20 +32,22 @@ every: int = 1  # 1 to 1000, only every so manieth data set
 run: str = "runs/reports"  # folder of what the fits leave
 
 # %% Make the fits that are missing
-from equate_srbench.report import panels, shown, trajectories, trajectory_figures
+from equate_srbench.report.figures import trajectory_figures
+from equate_srbench.report.notebooks import panels, show
+from equate_srbench.report.tables import trajectories
 
 wanted = trajectories.tasks(suite, preset, seeds=seeds, noise=noise, max_time=max_time, every=every)
-found = trajectories.collect(wanted, run, shown.Line())
+found = trajectories.collect(wanted, run, show.Line())
 table = trajectories.per_step(found.steps)
 
 # %% [markdown]
 # ## The answer
 
 # %% The answer in words
-shown.words(*trajectories.in_words(found, table), kind="answer")
+show.words(*trajectories.in_words(found, table), kind="answer")
 
 # %% R2 and scores per step
-shown.picture(
+show.picture(
     trajectory_figures.steps(table),
     "Lines are medians over all starts of all fits, bands their quartiles; grey lines are single "
     "starts. Right: what the evaluator predicted, and what the decoded formula reached.",
@@ -55,13 +57,13 @@ shown.picture(
 # ## Does the search search?
 
 # %% New skeletons per step
-shown.picture(
+show.picture(
     trajectory_figures.flips(table),
     "A step that decodes only formulas that were seen before has not moved.",
 )
 
 # %% Predicted and true change
-shown.picture(
+show.picture(
     trajectory_figures.predicted_against_true(table),
     "Each point is the best proposal of one step, beside its line's start: above the horizontal "
     "line it is better. An evaluator that knows beforehand has its points along the diagonal.",
@@ -71,7 +73,7 @@ shown.picture(
 # ## Where the answers come from
 
 # %% Sources
-shown.picture(
+show.picture(
     trajectory_figures.sources(found),
     "Who first was as accurate as the answer. Backbone: sampled from the pretrained network. "
     "Ascent: decoded after gradient steps. Edit: a neighbour of a good formula. Shorten: none of "
@@ -79,7 +81,7 @@ shown.picture(
 )
 
 # %% The map of formulas
-shown.picture(
+show.picture(
     trajectory_figures.embedding_map(found),
     "Joint embeddings of formula and data in two dimensions; each point is a decoded proposal.",
 )
@@ -88,7 +90,7 @@ shown.picture(
 # ## Fit by fit
 
 # %% Every fit
-shown.trajectories(found.fits)
+show.trajectories(found.fits)
 
 # %% [markdown]
 # ## One fit, to be played
@@ -100,4 +102,4 @@ panels.trajectory(found.one())
 # ## Where the figures come from
 
 # %% Provenance
-shown.provenance(found.fits)
+show.provenance(found.fits)

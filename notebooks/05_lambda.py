@@ -36,7 +36,8 @@ jobs: int = 0  # 0 to 1024, fits at the same time; 0: one per processor
 
 # %% Make the fits that are missing
 from equate_srbench.equate.settings import parse_lam
-from equate_srbench.report import running, shown, sweep
+from equate_srbench.report.notebooks import running, show
+from equate_srbench.report.tables import sweep
 
 wanted = running.plan(suite, [method], seeds=seeds, noise=[noise], max_time=max_time, every=every)
 weights = [{"lam": parse_lam(value)} for value in lambdas]
@@ -47,30 +48,30 @@ table = sweep.by_setting(rows, "lam")
 # ## The answer
 
 # %% The answer in words
-shown.words(
+show.words(
     *sweep.in_words(table, "lambda"), *sweep.chosen_in_words(rows, "lam", "lambda"), kind="answer"
 )
 
 # %% Accuracy against size
-shown.picture(
+show.picture(
     sweep.curve(table, "λ"),
     "Each point is one lambda; bars are 95 % bootstrap intervals over the data sets.",
 )
 
 # %% The sweep as a table
-shown.sweep(table, "lambda")
+show.sweep(table, "lambda")
 
 # %% [markdown]
 # ## Data set by data set
 
 # %% Size over lambda
-shown.picture(sweep.per_data_set(rows, "lam"), "Each thin line is the formula of one data set.")
+show.picture(sweep.per_data_set(rows, "lam"), "Each thin line is the formula of one data set.")
 
 # %% Every fit
-shown.fits(rows, setting="lam")
+show.fits(rows, setting="lam")
 
 # %% [markdown]
 # ## Where the figures come from
 
 # %% Provenance
-shown.provenance(rows)
+show.provenance(rows)

@@ -34,7 +34,9 @@ jobs: int = 0  # 0 to 1024, fits at the same time; 0: one per processor
 # %% Make the fits that are missing
 from IPython.display import display
 
-from equate_srbench.report import compare, running, shown, standing, sweep
+from equate_srbench.report.comparison import published_overlay
+from equate_srbench.report.notebooks import running, show
+from equate_srbench.report.tables import compare, sweep
 
 wanted = running.plan(suite, methods, seeds=seeds, noise=noise, max_time=max_time, every=every)
 rows = running.rows(wanted, run, jobs=jobs)
@@ -45,10 +47,10 @@ table = sweep.noise_levels(blocks)
 # ## The answer
 
 # %% The answer in words
-shown.words(*sweep.noise_words(table), kind="answer")
+show.words(*sweep.noise_words(table), kind="answer")
 
 # %% Accuracy and size over noise
-shown.picture(
+show.picture(
     sweep.noise_figure(table),
     "Left: accuracy on clean test rows, with 95 % intervals. Right: size of the formulas; a method "
     "that grows with the noise is fitting it.",
@@ -59,22 +61,22 @@ shown.picture(
 
 # %% Tables
 for block in blocks:
-    display(shown.words(block.title))
-    display(shown.summary(block))
+    display(show.words(block.title))
+    display(show.summary(block))
 
 # %% [markdown]
 # ## Beside published results
 
 # %% Published results at the same noise
-for one in standing.standings(rows):
-    display(shown.words(one.words))
+for one in published_overlay.standings(rows):
+    display(show.words(one.words))
 
 # %% [markdown]
 # ## Where the figures come from
 
 # %% Fits without a result
 for block in blocks:
-    display(shown.failures(block))
+    display(show.failures(block))
 
 # %% Provenance
-shown.provenance(rows)
+show.provenance(rows)

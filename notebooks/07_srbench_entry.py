@@ -39,11 +39,12 @@ from pathlib import Path
 
 from IPython.display import display
 
-from equate_srbench.report import answers, running, shown, standing
+from equate_srbench.report.comparison import narrative, published_overlay
+from equate_srbench.report.notebooks import running, show
 from equate_srbench.srbench.check import check
 from equate_srbench.srbench.submission import find, own
 
-line, findings = shown.Line(), []
+line, findings = show.Line(), []
 for finding in check(find(Path(submission)) if submission else own(), checks):
     findings.append(finding)
     line(f"{len(findings)} checks made, the last one: {finding.name}")
@@ -51,32 +52,32 @@ for finding in check(find(Path(submission)) if submission else own(), checks):
 # %% Make the fits that are missing
 wanted = running.plan(suite, methods, seeds=seeds, noise=[noise], max_time=max_time, every=every)
 rows = running.rows(wanted, run, jobs=jobs)
-places = standing.standings(rows)
+places = published_overlay.standings(rows)
 
 # %% [markdown]
 # ## The answer
 
 # %% The answer in words
-shown.words(answers.checks(findings), *[place.words for place in places], kind="answer")
+show.words(narrative.checks(findings), *[place.words for place in places], kind="answer")
 
 # %% [markdown]
 # ## The contract
 
 # %% Checks
-shown.findings(findings)
+show.findings(findings)
 
 # %% [markdown]
 # ## Among published results
 
 # %% Standing
 for place in places:
-    display(shown.picture(standing.draw(place), place.caption))
+    display(show.picture(published_overlay.draw(place), place.caption))
 
 # %% Every fit
-shown.fits(rows)
+show.fits(rows)
 
 # %% [markdown]
 # ## Where the figures come from
 
 # %% Provenance
-shown.provenance(rows)
+show.provenance(rows)

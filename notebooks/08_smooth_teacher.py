@@ -37,7 +37,9 @@ jobs: int = 0  # 0 to 1024, fits at the same time; 0: one per processor
 # %% Make the fits that are missing
 from IPython.display import display
 
-from equate_srbench.report import running, shown, teaching, teaching_figures
+from equate_srbench.report.figures import teaching_figures
+from equate_srbench.report.notebooks import running, show
+from equate_srbench.report.tables import teaching
 
 wanted = running.plan(
     suite, ["distilled"], seeds=seeds, noise=[noise], max_time=max_time, every=every
@@ -50,13 +52,13 @@ table = teaching.by_student(fits)
 # ## The answer
 
 # %% The answer in words
-shown.words(*teaching.in_words(table), kind="answer")
+show.words(*teaching.in_words(table), kind="answer")
 
 # %% [markdown]
 # ## What the penalty does to a network
 
 # %% One column: slices
-shown.picture(
+show.picture(
     teaching_figures.example_of_slices(),
     "Networks trained on 80 noisy rows of four columns, of which only the first says anything: "
     "along it all slices should be the dashed wave. An ordinary network has its own idea in each; "
@@ -64,7 +66,7 @@ shown.picture(
 )
 
 # %% Two columns: a map
-shown.picture(
+show.picture(
     teaching_figures.example_of_two_columns(),
     "The same over two columns: level lines of the truth, and of networks trained on the marked "
     "rows, which are noisy.",
@@ -74,7 +76,7 @@ shown.picture(
 # ## Strength by strength
 
 # %% Student and teacher over the strength
-shown.picture(
+show.picture(
     teaching_figures.over_strength(fits),
     "Each thin line is a data set. Left: the formula that learnt the network's labels; right: the "
     "network itself.",
@@ -86,7 +88,7 @@ shown.picture(
 # %% Change by data set
 by_data_set = teaching.by_data_set(fits)
 display(teaching.shown_data_sets(by_data_set))
-shown.picture(
+show.picture(
     teaching_figures.differences(by_data_set),
     "Change of the formula's test R² when the strength is chosen on rows of the fit.",
 )
@@ -95,4 +97,4 @@ shown.picture(
 # ## Where the figures come from
 
 # %% Provenance
-shown.provenance(rows)
+show.provenance(rows)

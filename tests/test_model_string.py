@@ -8,9 +8,9 @@ import pytest
 import sympy
 from sympy.parsing.sympy_parser import parse_expr
 
-from equate_srbench.expr.equation import Equation
-from equate_srbench.expr.names import plain_names
+from equate_srbench.equation import Equation
 from equate_srbench.expr.operators import OPERATORS
+from equate_srbench.expr.text.names import plain_names
 from equate_srbench.expr.tree import Tree
 from equate_srbench.regressor import EquateRegressor, model
 

@@ -10,9 +10,9 @@ import numpy as np
 from equate_srbench import EquateRegressor
 from equate_srbench.data import SHIPPED
 from equate_srbench.data.reading import read_table, split_columns
-from equate_srbench.report import figures
-from equate_srbench.report.colours import COLOURS
-from equate_srbench.report.record import FitRecord, Rows
+from equate_srbench.report.figures import fit_figures
+from equate_srbench.report.figures.colours import COLOURS
+from equate_srbench.report.tables.record import FitRecord, Rows
 
 HERE = Path(__file__).parent
 WIDTH = 720
@@ -53,8 +53,10 @@ def stack(*pictures: tuple[str, float]) -> str:
 def main() -> None:
     """Draw formula, curve and front for the table of the README's first command."""
     record = fit("kepler")
-    formula = figures.formula(f"\\mathrm{{{record.target}}} = {record.equation.to_latex()}")
-    picture = stack((formula, 0.26), (figures.curve(record), 0.95), (figures.front(record), 0.95))
+    formula = fit_figures.formula(f"\\mathrm{{{record.target}}} = {record.equation.to_latex()}")
+    picture = stack(
+        (formula, 0.26), (fit_figures.curve(record), 0.95), (fit_figures.front(record), 0.95)
+    )
     (HERE / "kepler.svg").write_text(picture, encoding="utf-8", newline="\n")
     print(record.equation, f"in {record.seconds:.1f} s")
 

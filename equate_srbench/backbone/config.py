@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from equate_srbench.backbone.features import n_features
-from equate_srbench.expr.vocabulary import (
+from equate_srbench.expr.tokens.vocabulary import (
     CompactVocabulary,
     E2EVocabulary,
     Vocabulary,

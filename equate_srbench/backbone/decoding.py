@@ -13,11 +13,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from equate_srbench.backbone.decoder_steps import CachedSteps, PlainSteps
 from equate_srbench.backbone.grammar import Grammar, column_counts
 from equate_srbench.backbone.network import Backbone
-from equate_srbench.backbone.steps import CachedSteps, PlainSteps
-from equate_srbench.clock import Deadline
-from equate_srbench.room import Draws, Part, Room, placed
+from equate_srbench.runtime.clock import Deadline
+from equate_srbench.runtime.memory import Draws, Part, Room, placed
 
 _SHRINK = 0.8  # rows are gathered again once this share of them is still unfinished
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from equate_srbench.expr.vocabulary import Vocabulary
+from equate_srbench.expr.tokens.vocabulary import Vocabulary
 
 _PARTS = 3  # no part of a number is due, its mantissa, its exponent
 _MOST_ARGUMENTS = 2

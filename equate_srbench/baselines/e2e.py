@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval
 
 from equate_srbench.backbone import checkpoint
-from equate_srbench.device import pick_device
-from equate_srbench.equate.archive import Archive
 from equate_srbench.equate.proposals import backbone_rows
 from equate_srbench.equate.quadruples import Quadruple, decode_trees, encode_bags
-from equate_srbench.equate.search import Search
 from equate_srbench.expr.tree import Tree
-from equate_srbench.progress import Progress
+from equate_srbench.problem.archive import Archive
 from equate_srbench.regressor import EquateRegressor
-from equate_srbench.room import Room
+from equate_srbench.runtime.device import pick_device
+from equate_srbench.runtime.memory import Room
+from equate_srbench.runtime.progress import Progress
+from equate_srbench.search.pipeline import Search
 
 _COLD = 1e-4  # a sample at this temperature is the greedy formula
 _BAG_ROWS = 200

@@ -23,9 +23,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from equate_srbench.baselines import environments
-from equate_srbench.domain import Domain
-from equate_srbench.expr.equation import Equation
+from equate_srbench.equation import Equation
 from equate_srbench.expr.errors import FormulaError
+from equate_srbench.problem.domain import Domain
 
 _SECONDS_TO_START = 600.0  # imports on a very busy machine
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")

@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from equate_srbench.backbone.decoder_steps import CachedSteps
 from equate_srbench.backbone.grammar import Grammar
 from equate_srbench.backbone.network import Backbone
-from equate_srbench.backbone.steps import CachedSteps
-from equate_srbench.clock import Deadline
 from equate_srbench.expr.errors import FormulaError
 from equate_srbench.expr.tree import Tree
+from equate_srbench.runtime.clock import Deadline
 
 Ids = tuple[int, ...]
 

@@ -18,13 +18,13 @@ from equate_srbench.backbone.network import Backbone
 from equate_srbench.backbone.views import View
 from equate_srbench.baselines.e2e import BackboneRegressor, draw_bags
 from equate_srbench.baselines.planning import Leaf, Plan, Trunk
-from equate_srbench.device import pick_device
-from equate_srbench.equate.archive import Archive, Candidate
 from equate_srbench.equate.quadruples import Bags, encode_bags
-from equate_srbench.equate.search import Search
 from equate_srbench.equate.trajectory import TrajectoryRow
 from equate_srbench.expr.tree import Tree
-from equate_srbench.progress import Progress
+from equate_srbench.problem.archive import Archive, Candidate
+from equate_srbench.runtime.device import pick_device
+from equate_srbench.runtime.progress import Progress
+from equate_srbench.search.pipeline import Search
 
 
 class TPSRRegressor(BackboneRegressor):

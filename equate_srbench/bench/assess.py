@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 import equate_srbench
 from equate_srbench.expr.errors import FormulaError
 from equate_srbench.expr.evaluate import evaluate
-from equate_srbench.expr.parser import parse
+from equate_srbench.expr.text.parser import parse
 from equate_srbench.expr.tree import Tree
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ def compare(model: Tree, truth: Tree, rows: Array) -> str:
     """
     import sympy
 
-    from equate_srbench.expr.sympy_bridge import to_sympy
+    from equate_srbench.expr.sympy.bridge import to_sympy
 
     columns = [
         sympy.Symbol(f"x{j}", positive=True) if p else sympy.Symbol(f"x{j}", real=True)
@@ -246,7 +246,7 @@ def _is_constant(
 ) -> bool:
     import sympy
 
-    from equate_srbench.expr.sympy_bridge import attempted
+    from equate_srbench.expr.sympy.bridge import attempted
 
     found = attempted(step, expression)
     if found is None:

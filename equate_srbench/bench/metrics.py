@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from sklearn.metrics import r2_score
 
 from equate_srbench.bench.assess import assess
-from equate_srbench.expr.complexity import complexity
+from equate_srbench.expr.algebra.complexity import complexity
 from equate_srbench.expr.errors import FormulaError
-from equate_srbench.expr.parser import parse
-from equate_srbench.expr.simplify import simplify, warm_up
+from equate_srbench.expr.sympy.simplify import simplify, warm_up
+from equate_srbench.expr.text.parser import parse
 
 Array = NDArray[np.float64]
 

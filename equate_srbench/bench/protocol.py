@@ -23,12 +23,12 @@ from sklearn.metrics import r2_score
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
-from equate_srbench.baselines import registry
+from equate_srbench.baselines import methods
 from equate_srbench.bench import metrics
 from equate_srbench.bench.rows import make_row
-from equate_srbench.bench.suites import Dataset, load_suite
-from equate_srbench.domain import UndefinedWarning
-from equate_srbench.expr.names import plain_names
+from equate_srbench.bench.suites.loading import Dataset, load_suite
+from equate_srbench.expr.text.names import plain_names
+from equate_srbench.problem.domain import UndefinedWarning
 
 Array = NDArray[np.float64]
 
@@ -197,13 +197,13 @@ def run_task(task: Task) -> dict[str, Any]:
     start = time.perf_counter()
     data = load_suite(task.suite).load(task.dataset, max_rows=task.max_rows, seed=task.seed)
     rows = split(task, data)
-    estimator = registry.make(
+    estimator = methods.make(
         task.method, max_time=task.max_time, random_state=task.seed, **task.settings
     )
     before = time.perf_counter()
     estimator.fit(rows.X_train, rows.y_train)
     fit_seconds = time.perf_counter() - before
-    model = registry.model_string(estimator, rows.X_train)
+    model = methods.model_string(estimator, rows.X_train)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UndefinedWarning)
         predicted = [np.asarray(estimator.predict(X)) for X in (rows.X_train, rows.X_test)]

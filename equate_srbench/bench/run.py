@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from equate_srbench.bench import isolate
-from equate_srbench.bench.engines import EngineError, worker_env
+from equate_srbench.bench.execution import isolate
+from equate_srbench.bench.execution.engines import EngineError, worker_env
 from equate_srbench.bench.protocol import Task
 from equate_srbench.bench.rows import RowStore, failure_row
 

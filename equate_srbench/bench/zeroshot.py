@@ -27,9 +27,9 @@ from numpy.typing import NDArray
 from equate_srbench.backbone import checkpoint
 from equate_srbench.baselines.e2e import E2ERegressor
 from equate_srbench.expr.evaluate import evaluate
-from equate_srbench.expr.parser import parse
-from equate_srbench.pretrain.corpus import CorpusConfig, Counts, examples_of
-from equate_srbench.pretrain.decontaminate import Filter
+from equate_srbench.expr.text.parser import parse
+from equate_srbench.pretrain.corpus.decontaminate import Filter
+from equate_srbench.pretrain.corpus.examples import CorpusConfig, Counts, examples_of
 from equate_srbench.pretrain.scores import (
     SYNTHETIC,
     Score,

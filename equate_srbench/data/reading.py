@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from equate_srbench.data import SHIPPED
-from equate_srbench.hints import did_you_mean
+from equate_srbench.runtime.hints import did_you_mean
 
 _TEXT = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": None}
 _PARQUET = (".parquet", ".pq")

@@ -16,7 +16,6 @@ from torch.nn import functional as F
 from equate_srbench.backbone import checkpoint
 from equate_srbench.backbone.config import BackboneConfig
 from equate_srbench.backbone.network import Backbone
-from equate_srbench.clock import Deadline
 from equate_srbench.equate.adamw import AdamW
 from equate_srbench.equate.evaluator import Evaluator
 from equate_srbench.equate.finetune import prepare
@@ -24,8 +23,9 @@ from equate_srbench.equate.fusion import EquationEncoder, Fusion, Shift
 from equate_srbench.equate.quadruples import Bags, Quadruple, encode
 from equate_srbench.equate.settings import EquateSettings
 from equate_srbench.equate.trajectory import rank_correlation
-from equate_srbench.expr.vocabulary import Vocabulary
-from equate_srbench.room import Draws, Part, Room, placed
+from equate_srbench.expr.tokens.vocabulary import Vocabulary
+from equate_srbench.runtime.clock import Deadline
+from equate_srbench.runtime.memory import Draws, Part, Room, placed
 
 _BAGS = 8  # encoded together
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from equate_srbench.backbone.network import Attention, FeedForward, padding_bias
-from equate_srbench.room import Part
+from equate_srbench.runtime.memory import Part
 
 
 class EquationEncoder(nn.Module):

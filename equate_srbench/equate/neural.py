@@ -10,16 +10,16 @@ import numpy as np
 import torch
 
 from equate_srbench.backbone.network import Backbone
-from equate_srbench.clock import Deadline
 from equate_srbench.equate.alignment import Aligned, Alignment, align
-from equate_srbench.equate.archive import Archive
 from equate_srbench.equate.finetune import restarted
 from equate_srbench.equate.proposals import Search, backbone_rows
 from equate_srbench.equate.quadruples import collect, draw_subsets, encode_bags
 from equate_srbench.equate.settings import EquateSettings
 from equate_srbench.equate.trajectory import Diagnostics, TrajectoryRow, diagnose
 from equate_srbench.expr.tree import Tree
-from equate_srbench.room import Room
+from equate_srbench.problem.archive import Archive
+from equate_srbench.runtime.clock import Deadline
+from equate_srbench.runtime.memory import Room
 
 
 @dataclass(slots=True, eq=False)

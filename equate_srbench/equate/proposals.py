@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from equate_srbench.backbone.views import View
-from equate_srbench.clock import Deadline
-from equate_srbench.equate import units
 from equate_srbench.equate.alignment import Aligned, Formulas
-from equate_srbench.equate.archive import Archive, Candidate
 from equate_srbench.equate.ascent import AscentStep, ascend
 from equate_srbench.equate.evaluator import cautious
 from equate_srbench.equate.quadruples import Quadruple, decode_trees, retokenise
 from equate_srbench.equate.settings import EquateSettings
 from equate_srbench.equate.trajectory import TrajectoryRow
 from equate_srbench.expr.tree import Tree
-from equate_srbench.room import Room
+from equate_srbench.problem import scaling
+from equate_srbench.problem.archive import Archive, Candidate
+from equate_srbench.runtime.clock import Deadline
+from equate_srbench.runtime.memory import Room
 
 
 @dataclass(slots=True, eq=False)
@@ -179,7 +179,7 @@ class Search:
         flat = [(i, tree) for i, trees in enumerate(decoded) for tree in trees]
         views = [bags.views[bag[i]] for i, _ in flat]
         users = [
-            None if tree is None else units.to_user(tree, view)
+            None if tree is None else scaling.to_user(tree, view)
             for (_, tree), view in zip(flat, views, strict=True)
         ]
         valid = [user for user in users if user is not None]

@@ -15,15 +15,15 @@ from equate_srbench.backbone.decoding import generate
 from equate_srbench.backbone.features import point_features, point_tokens
 from equate_srbench.backbone.network import Backbone
 from equate_srbench.backbone.views import Kind, View
-from equate_srbench.clock import Deadline
-from equate_srbench.equate import units
-from equate_srbench.equate.archive import Archive, Candidate
-from equate_srbench.equate.mutations import Mutator
 from equate_srbench.equate.settings import EquateSettings
 from equate_srbench.expr.errors import FormulaError
+from equate_srbench.expr.mutations import Mutator
+from equate_srbench.expr.tokens.vocabulary import Vocabulary
 from equate_srbench.expr.tree import Tree
-from equate_srbench.expr.vocabulary import Vocabulary
-from equate_srbench.room import Room, placed
+from equate_srbench.problem import scaling
+from equate_srbench.problem.archive import Archive, Candidate
+from equate_srbench.runtime.clock import Deadline
+from equate_srbench.runtime.memory import Room, placed
 
 Floats = NDArray[np.float64]
 
@@ -220,7 +220,7 @@ def retokenise(
     The refined constants are carried into the view's units and normal form. Where the
     vocabulary cannot say that (constants out of range, too long), the decoded tree is kept.
     """
-    tree = units.to_view(candidate.inner, view)
+    tree = scaling.to_view(candidate.inner, view)
     ids = None if tree is None else _ids(vocabulary, tree, max_length)
     return tuple(vocabulary.encode(fallback)) if ids is None else ids
 
@@ -322,7 +322,7 @@ def _candidates(
             if tree is not None and tree.columns
         ]
         refined = archive.refine(
-            [units.to_user(tree, bags.views[bag]) for bag, tree in decoded],
+            [scaling.to_user(tree, bags.views[bag]) for bag, tree in decoded],
             "backbone",
             max_steps=settings.refine_steps,
         )
@@ -367,7 +367,7 @@ def damaged(
     out: list[Quadruple] = []
     for group, steps in ((replaced, settings.negative_steps), (rescaled, 0)):
         kept = [(bag, tree) for bag, tree in group if tree.columns]
-        users = [units.to_user(tree, bags.views[bag]) for bag, tree in kept]
+        users = [scaling.to_user(tree, bags.views[bag]) for bag, tree in kept]
         fitted = archive.refiner.fit(users, max_steps=steps, deadline=archive.deadline)
         for i, (bag, tree) in enumerate(kept):
             loss, ids = float(fitted.loss[i]), _ids(vocabulary, tree, settings.max_length)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from equate_srbench.hints import did_you_mean
+from equate_srbench.runtime.hints import did_you_mean
 
 PRESETS = ("paper", "default", "fast")
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import pandas as pd
 
-    from equate_srbench.expr.equation import Equation
+    from equate_srbench.equation import Equation
 
 
 @dataclass(frozen=True, slots=True)

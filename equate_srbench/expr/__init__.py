@@ -1,1 +1,1 @@
-"""A formula: operator table, immutable tree, vocabularies, parser, printers, evaluation."""
+"""A formula: operators, tree, evaluation; algebra, text, SymPy and tokens in rooms of their own."""

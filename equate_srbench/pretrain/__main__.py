@@ -13,10 +13,10 @@ from pathlib import Path
 import torch
 
 from equate_srbench.backbone.checkpoint import CheckpointError
-from equate_srbench.device import DeviceError
-from equate_srbench.pretrain.corpus import CorpusConfig
+from equate_srbench.pretrain.corpus.examples import CorpusConfig
 from equate_srbench.pretrain.state import StateError
 from equate_srbench.pretrain.train import SIZES, DivergedError, SizeError, TrainConfig, pretrain
+from equate_srbench.runtime.device import DeviceError
 
 
 def _folder(text: str) -> Path:

@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 
 from equate_srbench.backbone import checkpoint, registry
-from equate_srbench.pretrain import corpus, generators
 from equate_srbench.pretrain.card_figures import draw_loss, draw_scores
-from equate_srbench.pretrain.decontaminate import FILE, MAX_COMMON_NODES
+from equate_srbench.pretrain.corpus import examples as corpus
+from equate_srbench.pretrain.corpus import generators
+from equate_srbench.pretrain.corpus.decontaminate import FILE, MAX_COMMON_NODES
 from equate_srbench.pretrain.log import LOG
 from equate_srbench.pretrain.scores import (
     SYNTHETIC,
@@ -387,7 +388,9 @@ def text_of(weights: Path) -> str:
 
 
 def _n_forbidden() -> int:
-    return len(json.loads(files("equate_srbench.pretrain").joinpath(FILE).read_text())["keys"])
+    return len(
+        json.loads(files("equate_srbench.pretrain.corpus").joinpath(FILE).read_text())["keys"]
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -32,13 +32,13 @@ except ImportError:  # Windows knows no such locks
 from equate_srbench.backbone import checkpoint
 from equate_srbench.backbone.config import BackboneConfig
 from equate_srbench.backbone.network import Backbone
-from equate_srbench.clock import Deadline
-from equate_srbench.pretrain.corpus import Batch, CorpusConfig, Counts
-from equate_srbench.pretrain.feed import Feed, Order
+from equate_srbench.pretrain.corpus.examples import Batch, CorpusConfig, Counts
+from equate_srbench.pretrain.corpus.feed import Feed, Order
 from equate_srbench.pretrain.log import Log
 from equate_srbench.pretrain.optimise import Trainee, is_bf16_fast
 from equate_srbench.pretrain.state import INDEX, StateError, in_shards, load_state, save_state
 from equate_srbench.pretrain.world import World, own_device
+from equate_srbench.runtime.clock import Deadline
 
 EXPORT = "compact.safetensors"
 #: Share of the peak rate below which the weights themselves are exported, not their average.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
-from equate_srbench.device import pick_device
+from equate_srbench.runtime.device import pick_device
 
 
 class World:

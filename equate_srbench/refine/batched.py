@@ -16,12 +16,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from equate_srbench.clock import Deadline
 from equate_srbench.expr.operators import ARITY, BY_CODE, CONSTANT, VARIABLE
 from equate_srbench.refine import tolerances as limit
 from equate_srbench.refine.derivatives import RULES
 from equate_srbench.refine.programs import Floats, Ints, Programs
-from equate_srbench.room import Room
+from equate_srbench.runtime.clock import Deadline
+from equate_srbench.runtime.memory import Room
 
 _VALUES_PER_BATCH = 1 << 23  # nodes times rows at once: 64 MB for values and for derivatives
 _ARITY = np.array([*ARITY, 0], dtype=np.int64)  # the last stands for every variable

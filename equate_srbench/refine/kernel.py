@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from equate_srbench.expr.operators import ARITY, CONSTANT, VARIABLE
 from equate_srbench.refine import tolerances as limit
-from equate_srbench.refine.steps import (
+from equate_srbench.refine.numpy_loops import (
     FIRST,
     FIRST_LITERAL,
     LITERALS,

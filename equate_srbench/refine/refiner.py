@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from equate_srbench.clock import Deadline
 from equate_srbench.expr.tree import Tree
 from equate_srbench.refine import tolerances
 from equate_srbench.refine.programs import Floats, Programs
+from equate_srbench.runtime.clock import Deadline
 
 if TYPE_CHECKING:  # the compiled kernel needs no torch
-    from equate_srbench.room import Room
+    from equate_srbench.runtime.memory import Room
 
 # Seconds of one kernel call, more or less: in between Python sees signals and deadlines.
 _SECONDS_PER_CALL = 0.03
@@ -200,7 +200,7 @@ class Refiner:
         import torch
 
         from equate_srbench.refine import batched
-        from equate_srbench.room import Room
+        from equate_srbench.runtime.memory import Room
 
         self._room = self._room or Room()
         target = batched.Target(

@@ -1,1 +1,1 @@
-"""What a person sees of a fit: figures, one HTML page, the lines in a terminal, files on disk."""
+"""What a person sees: figures, pages, terminal output and notebooks."""

@@ -17,9 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from equate_srbench.clock import Deadline
-from equate_srbench.expr.equation import Equation
+from equate_srbench.equation import Equation
 from equate_srbench.expr.tree import Tree
+from equate_srbench.runtime.clock import Deadline
 
 if TYPE_CHECKING:
     from equate_srbench.regressor import EquateRegressor

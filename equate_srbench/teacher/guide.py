@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from equate_srbench.clock import Deadline
-from equate_srbench.equate.archive import Archive, Candidate
-from equate_srbench.equate.search import Search
 from equate_srbench.expr.evaluate import evaluate
+from equate_srbench.problem.archive import Archive, Candidate
+from equate_srbench.runtime.clock import Deadline
+from equate_srbench.search.pipeline import Search
 from equate_srbench.teacher.choosing import r2
 from equate_srbench.teacher.labels import between
 from equate_srbench.teacher.smooth import DivergedError, SmoothTeacher, train_grid

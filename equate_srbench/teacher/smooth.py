@@ -15,11 +15,11 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from equate_srbench.clock import Deadline
-from equate_srbench.device import pick_device
-from equate_srbench.teacher import network
+from equate_srbench.runtime.clock import Deadline
+from equate_srbench.runtime.device import pick_device
+from equate_srbench.runtime.threads import one_thread
+from equate_srbench.teacher import mlp
 from equate_srbench.teacher.training import Member, Recipe, Trained, train
-from equate_srbench.threads import one_thread
 
 Array = NDArray[np.float64]
 
@@ -206,11 +206,11 @@ class SmoothTeacher(RegressorMixin, BaseEstimator):
         """Standardised values and gradients, in double precision."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
-        sizes = network.layer_sizes(self.n_features_in_, self._widths())
-        layers = network.unflatten(torch.as_tensor(self._weights, dtype=torch.float64), sizes)
+        sizes = mlp.layer_sizes(self.n_features_in_, self._widths())
+        layers = mlp.unflatten(torch.as_tensor(self._weights, dtype=torch.float64), sizes)
         x = torch.as_tensor((X - self._x_mean) / self._x_scale)
         with torch.no_grad(), one_thread():
-            parts = [network.value_and_gradient(layers, part) for part in x.split(_CHUNK)]
+            parts = [mlp.value_and_gradient(layers, part) for part in x.split(_CHUNK)]
         values, gradients = (torch.cat(part).numpy() for part in zip(*parts, strict=True))
         return values, gradients
 

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from equate_srbench.clock import Deadline
-from equate_srbench.teacher import network
+from equate_srbench.runtime.clock import Deadline
+from equate_srbench.teacher import mlp
 
 #: Tables with fewer rows keep none for validation: all are learnt, for all steps.
 FEW_ROWS = 10
@@ -99,11 +99,11 @@ class Batch:
 
     def __init__(self, members: Sequence[Member], n_in: int, recipe: Recipe) -> None:
         self.recipe = recipe
-        self.sizes = network.layer_sizes(n_in, recipe.hidden)
+        self.sizes = mlp.layer_sizes(n_in, recipe.hidden)
         weights, directions = [], []
         for member in members:
             rng = np.random.default_rng([member.seed, 1])
-            weights.append(network.initial_weights(self.sizes, rng))
+            weights.append(mlp.initial_weights(self.sizes, rng))
             directions.append([_unit(rng.standard_normal(out)) for out, _ in self.sizes])
         self.members = list(range(len(members)))
         self.weights = self.tensor(np.stack(weights))  # (n_members, n_weights)
@@ -163,15 +163,15 @@ class Batch:
         lipschitz: Tensor,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Loss of one network; the first ``len(y)`` points have a label."""
-        layers = network.unflatten(weights, self.sizes)
+        layers = mlp.unflatten(weights, self.sizes)
         if self.smooth:
-            values, gradients = network.value_and_gradient(layers, points)
+            values, gradients = mlp.value_and_gradient(layers, points)
             total = jacobian * (gradients**2).sum(dim=1).mean()
         else:
-            values, total = network.value(layers, points), torch.zeros_like(jacobian)
+            values, total = mlp.value(layers, points), torch.zeros_like(jacobian)
         total = total + ((values[: len(y)] - y) ** 2).mean()
         if self.bounded:
-            penalty, directions = network.spectral_penalty(layers, directions)
+            penalty, directions = mlp.spectral_penalty(layers, directions)
             total = total + lipschitz * penalty
         return total, directions
 
@@ -191,7 +191,7 @@ class Batch:
         """Mean squared error of every network: x (n_members, n_rows, n_in) -> (n_members,)."""
 
         def squares(weights: Tensor, x: Tensor, y: Tensor) -> Tensor:
-            return ((network.value(network.unflatten(weights, self.sizes), x) - y) ** 2).sum()
+            return ((mlp.value(mlp.unflatten(weights, self.sizes), x) - y) ** 2).sum()
 
         total = torch.zeros(len(x), dtype=x.dtype, device=x.device)
         for start in range(0, x.shape[1], _CHUNK):

@@ -10,8 +10,8 @@ import torch
 
 from equate_srbench.backbone import checkpoint
 from equate_srbench.backbone.config import BackboneConfig
+from equate_srbench.backbone.convert.e2e_weights import convert
 from equate_srbench.backbone.network import Backbone
-from equate_srbench.backbone.official import convert
 
 FIXTURE = Path(__file__).parents[3] / "shared" / "fixtures" / "e2e_tiny"
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from equate_srbench.backbone.config import BackboneConfig
 from equate_srbench.backbone.decoding import generate
 from equate_srbench.backbone.network import Backbone
-from equate_srbench.clock import Deadline
+from equate_srbench.runtime.clock import Deadline
 
 MODES = ["greedy", "sample", "beam"]
 

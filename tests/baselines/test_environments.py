@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from equate_srbench.baselines import commands, environments
+from equate_srbench.baselines import environments
 from equate_srbench.baselines.environments import InstallError
+from equate_srbench.cli import baselines_command as commands
 
 
 @pytest.fixture
@@ -175,30 +176,30 @@ def test__installed__real_package__fits_a_product(name):
     """The real package, where it is installed, explains x0*x1 and predicts what it says."""
     import numpy as np
 
-    from equate_srbench.baselines import registry
+    from equate_srbench.baselines import methods
 
     if not environments.package(name).is_installed:
         pytest.skip(f"run `equate baselines install {name}` for this test")
     X = np.random.default_rng(0).uniform(1.0, 3.0, (60, 2))
     y = X[:, 0] * X[:, 1] + 2.0
     given = {"linear_scaling": True, "function_set": ["add", "mul"]} if name == "gplearn" else {}
-    est = registry.make(name, max_time=3, random_state=0, **given).fit(X, y)
+    est = methods.make(name, max_time=3, random_state=0, **given).fit(X, y)
     assert est.score(X, y) > 0.99
-    assert "x0" in registry.model_string(est)
+    assert "x0" in methods.model_string(est)
 
 
 def test__gplearn__linear_scaling__target_of_any_size():
     """Without it a target a thousand times the columns' size stays out of reach."""
     import numpy as np
 
-    from equate_srbench.baselines import registry
+    from equate_srbench.baselines import methods
 
     if not environments.package("gplearn").is_installed:
         pytest.skip("run `equate baselines install gplearn` for this test")
     X = np.random.default_rng(0).uniform(1.0, 3.0, (60, 2))
     settings = {"linear_scaling": True, "function_set": ["add", "mul"]}
     y = 5000.0 * X[:, 0] * X[:, 1] - 70000.0
-    est = registry.make("gplearn", max_time=3, random_state=0, **settings).fit(X, y)
+    est = methods.make("gplearn", max_time=3, random_state=0, **settings).fit(X, y)
     assert est.score(X, y) > 0.99
 
 

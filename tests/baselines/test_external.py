@@ -22,7 +22,7 @@ from equate_srbench.baselines.itea import ITEARegressor
 
 FAKE = """
 import os, sys, time
-from protocol import Best, Clock, main
+from line_protocol import Best, Clock, main
 
 def fit(X, y, settings, seconds, seed, tell):
     does = settings["does"]
@@ -65,7 +65,7 @@ def fake(tmp_path, monkeypatch):
     """An environment whose interpreter is ours and whose package is a script."""
     workers = tmp_path / "workers"
     workers.mkdir()
-    shutil.copy(environments._WORKERS / "protocol.py", workers)
+    shutil.copy(environments._WORKERS / "line_protocol.py", workers)
     (workers / "serve_fake.py").write_text(FAKE)
     monkeypatch.setattr(environments, "_WORKERS", workers)
     monkeypatch.setenv("EQUATE_ENVIRONMENTS", str(tmp_path / "environments"))
@@ -202,21 +202,21 @@ def test__fit__setting_that_is_no_plain_value__clear_error(table):
 @pytest.mark.parametrize("missing", ["itea", "operon", "gplearn"])
 def test__warm_up__no_environment__command_that_makes_it(missing):
     """The error has the way out."""
-    from equate_srbench.baselines import registry
+    from equate_srbench.baselines import methods
 
     with pytest.raises(
         environments.EnvironmentMissing, match=f"`equate baselines install {missing}`"
     ):
-        registry.make(missing, max_time=1)
+        methods.make(missing, max_time=1)
 
 
 def test__warm_up__no_julia__says_so(monkeypatch):
     """PySR without Julia is refused before anything is started."""
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    from equate_srbench.baselines import registry
+    from equate_srbench.baselines import methods
 
     with pytest.raises(environments.EnvironmentMissing, match="needs 'julia'"):
-        registry.make("pysr")
+        methods.make("pysr")
 
 
 def test__worker__package_that_cannot_be_imported__last_words(fake, table):
@@ -273,7 +273,7 @@ def test__plain__worker_scripts__import_nothing_of_ours():
     """The scripts run where our package is not."""
     folder = Path(external.__file__).parent / "workers"
     scripts = sorted(folder.glob("*.py"))
-    assert {p.stem for p in scripts} == {"protocol"} | {
+    assert {p.stem for p in scripts} == {"line_protocol"} | {
         f"serve_{name}" for name in environments.PACKAGES if name != "fake"
     }
     for script in scripts:

@@ -13,18 +13,18 @@ from sklearn.base import clone
 from equate_srbench import EquateRegressor, model
 from equate_srbench.backbone import checkpoint
 from equate_srbench.backbone.config import BackboneConfig
+from equate_srbench.backbone.convert.e2e_weights import convert
 from equate_srbench.backbone.network import Backbone
-from equate_srbench.backbone.official import convert
 from equate_srbench.backbone.views import View
-from equate_srbench.baselines import registry
+from equate_srbench.baselines import methods
 from equate_srbench.baselines.e2e import E2ERegressor
 from equate_srbench.baselines.tpsr import TPSRRegressor
-from equate_srbench.clock import Deadline
-from equate_srbench.equate.archive import Archive
 from equate_srbench.equate.neural import propose
 from equate_srbench.equate.quadruples import encode_bags
 from equate_srbench.equate.settings import EquateSettings
-from equate_srbench.expr.equation import Equation
+from equate_srbench.equation import Equation
+from equate_srbench.problem.archive import Archive
+from equate_srbench.runtime.clock import Deadline
 
 FIXTURE = Path(__file__).parents[3] / "shared" / "fixtures" / "e2e_tiny"
 SIZES = {
@@ -135,7 +135,7 @@ def test__backbone__names_and_paths__work_alike(network, table):
     """Names of shipped checkpoints, strings and paths; registry settings too."""
     few = table[0].iloc[:40], table[1][:40]
     by_path = E2ERegressor(backbone=network, n_bags=1, random_state=0).fit(*few)
-    by_text = registry.make("e2e", backbone=str(network), n_bags=1, random_state=0).fit(*few)
+    by_text = methods.make("e2e", backbone=str(network), n_bags=1, random_state=0).fit(*few)
     assert str(by_path.equation_) == str(by_text.equation_)
     assert copy.deepcopy(by_path).backbone == network
 

@@ -7,7 +7,7 @@ import torch
 from equate_srbench.backbone import checkpoint
 from equate_srbench.backbone.decoding import generate
 from equate_srbench.baselines.planning import Plan, Trunk
-from equate_srbench.clock import Deadline
+from equate_srbench.runtime.clock import Deadline
 
 A, B, C = 1, 2, 3
 WIDTH = 3

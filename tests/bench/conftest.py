@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from equate_srbench.bench import isolate
+from equate_srbench.bench.execution import isolate
 from equate_srbench.bench.protocol import Task
 
 HERE = Path(__file__).parent

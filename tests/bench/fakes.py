@@ -9,7 +9,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.linear_model import LinearRegression
 
-from equate_srbench.domain import UndefinedWarning
+from equate_srbench.problem.domain import UndefinedWarning
 
 
 class Linear(RegressorMixin, BaseEstimator):

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import psutil
 
-from equate_srbench.bench.keeper import GONE_WITHIN
+from equate_srbench.bench.execution.fork_server import GONE_WITHIN
 from equate_srbench.bench.rows import RowStore
 
 HERE = Path(__file__).parent
@@ -101,7 +101,7 @@ class Campaign:
         self.starts += 1
         paths = [str(HERE), os.environ.get("PYTHONPATH", "")]
         env = {**os.environ, "FITS": str(self._notes), "PYTHONPATH": os.pathsep.join(paths)}
-        command = "from equate_srbench.cli import main; main()"
+        command = "from equate_srbench.cli.main import main; main()"
         words = ["bench", self._tables, "--methods", "misbehaving:Brief", "--seeds", N_SEEDS]
         words += ["--jobs", JOBS, "--resume", "--out", self._store.folder]
         with open(self.folder / "log.txt", "ab") as log:

@@ -12,7 +12,7 @@ import pytest
 from equate_srbench.bench import assess as module
 from equate_srbench.bench.assess import assess, compare
 from equate_srbench.expr.errors import FormulaError
-from equate_srbench.expr.parser import parse
+from equate_srbench.expr.text.parser import parse
 
 NAMES = ["a", "I", "gamma"]
 

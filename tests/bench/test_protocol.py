@@ -11,7 +11,7 @@ import pytest
 from sklearn.model_selection import train_test_split
 
 from equate_srbench.bench.protocol import NOISE_LEVELS, SEEDS, Task, run_task, split
-from equate_srbench.bench.suites import Dataset, load_suite
+from equate_srbench.bench.suites.loading import Dataset, load_suite
 
 FAKES = "tests.bench.fakes"
 

@@ -19,11 +19,11 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from equate_srbench.baselines import environments
-from equate_srbench.bench.progress import BenchProgress, summary_table
 from equate_srbench.bench.protocol import SEEDS, Task
 from equate_srbench.bench.rows import RowStore, failure_row
 from equate_srbench.bench.run import run
-from equate_srbench.cli import app
+from equate_srbench.bench.run_view import BenchProgress, summary_table
+from equate_srbench.cli.main import app
 
 Tasks = Callable[..., Task]
 
@@ -290,7 +290,7 @@ def test__bench__ctrl_c__rows_kept_exit_code_130(
 ) -> None:
     """Finished rows stay, running fits end, and the way to go on is printed."""
     out = tmp_path / "out"
-    command = [sys.executable, "-c", "from equate_srbench.cli import main; main()", "bench"]
+    command = [sys.executable, "-c", "from equate_srbench.cli.main import main; main()", "bench"]
     command += [task("Fast").suite, "--methods", "misbehaving:Fast,misbehaving:Hangs"]
     command += ["--jobs", "1", "--out", str(out)]
     run = subprocess.Popen(

@@ -6,9 +6,9 @@ import torch
 
 from equate_srbench.backbone.config import BackboneConfig
 from equate_srbench.backbone.network import Backbone
-from equate_srbench.clock import Deadline
-from equate_srbench.equate.archive import Archive
 from equate_srbench.equate.settings import EquateSettings
+from equate_srbench.problem.archive import Archive
+from equate_srbench.runtime.clock import Deadline
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from equate_srbench.backbone.decoding import generate
-from equate_srbench.clock import Deadline
 from equate_srbench.equate.adamw import AdamW
 from equate_srbench.equate.alignment import (
     Alignment,
@@ -20,7 +19,8 @@ from equate_srbench.equate.alignment import (
 )
 from equate_srbench.equate.finetune import prepare
 from equate_srbench.equate.quadruples import collect, draw_subsets, encode_bags
-from equate_srbench.room import Draws
+from equate_srbench.runtime.clock import Deadline
+from equate_srbench.runtime.memory import Draws
 
 
 def seeded(seed=0):

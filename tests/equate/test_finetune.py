@@ -9,9 +9,7 @@ import torch
 from equate_srbench import EquateRegressor
 from equate_srbench.backbone import checkpoint
 from equate_srbench.backbone.network import Attention
-from equate_srbench.clock import Deadline
 from equate_srbench.equate.alignment import Alignment, Formulas, align
-from equate_srbench.equate.archive import Archive
 from equate_srbench.equate.ascent import ascend
 from equate_srbench.equate.evaluator import Evaluator, cautious
 from equate_srbench.equate.finetune import prepare, restarted
@@ -19,6 +17,8 @@ from equate_srbench.equate.fusion import Shift
 from equate_srbench.equate.neural import propose
 from equate_srbench.equate.quadruples import collect, draw_subsets, encode_bags
 from equate_srbench.equate.settings import EquateSettings, preset
+from equate_srbench.problem.archive import Archive
+from equate_srbench.runtime.clock import Deadline
 
 MODES = ("frozen", "full", "lora", "random")
 

@@ -10,18 +10,19 @@ import torch
 
 from equate_srbench.backbone import decoding
 from equate_srbench.backbone.network import Backbone
-from equate_srbench.clock import Deadline
-from equate_srbench.equate import alignment, search
+from equate_srbench.equate import alignment
 from equate_srbench.equate.alignment import Alignment
-from equate_srbench.equate.archive import Archive
 from equate_srbench.equate.finetune import prepare
 from equate_srbench.equate.fusion import EquationEncoder
 from equate_srbench.equate.neural import propose
 from equate_srbench.equate.quadruples import collect, draw_subsets, encode_bags
 from equate_srbench.equate.settings import EquateSettings
+from equate_srbench.problem.archive import Archive
 from equate_srbench.regressor import EquateRegressor
-from equate_srbench.room import Draws, MemoryWarning, Room
-from equate_srbench.threads import full_precision
+from equate_srbench.runtime.clock import Deadline
+from equate_srbench.runtime.memory import Draws, MemoryWarning, Room
+from equate_srbench.runtime.threads import full_precision
+from equate_srbench.search import pipeline
 
 
 class Memory:
@@ -152,7 +153,7 @@ def test__search__full_where_no_batch_is_cut__begins_anew_on_the_cpu(table, monk
 
     def fit():
         archive = Archive(*table, None, deadline=Deadline(600.0))
-        run = search.Search(
+        run = pipeline.Search(
             archive,
             rng=np.random.default_rng(0),
             preset="paper",

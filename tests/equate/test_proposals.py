@@ -9,12 +9,12 @@ import torch
 from equate_srbench.backbone import checkpoint
 from equate_srbench.backbone.config import BackboneConfig
 from equate_srbench.backbone.network import Backbone
-from equate_srbench.clock import Deadline
 from equate_srbench.equate import pretrained
 from equate_srbench.equate.alignment import Alignment
-from equate_srbench.equate.archive import Archive
 from equate_srbench.equate.neural import NeuralResult, propose
 from equate_srbench.equate.settings import preset
+from equate_srbench.problem.archive import Archive
+from equate_srbench.runtime.clock import Deadline
 
 
 def search(backbone, archive, settings, seed=0, **options):

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from equate_srbench.equate.inversion import wanted_columns
-from equate_srbench.equate.library import Library
-from equate_srbench.equate.mutations import Mutator
-from equate_srbench.equate.targets import IDENTITY, TRANSFORMS, monomial_factor, view
+from equate_srbench.edits.inversion import wanted_columns
+from equate_srbench.edits.library import Library
+from equate_srbench.edits.target_views import IDENTITY, TRANSFORMS, monomial_factor, view
 from equate_srbench.expr.evaluate import evaluate
+from equate_srbench.expr.mutations import Mutator
 from equate_srbench.expr.tree import Tree
 
 X3 = np.random.default_rng(0).uniform(0.5, 3.0, (150, 3))

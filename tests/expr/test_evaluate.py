@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.expr.operators import OPERATORS
-from equate_srbench.expr.parser import parse
+from equate_srbench.expr.text.parser import parse
 from equate_srbench.expr.tree import Tree
 
 

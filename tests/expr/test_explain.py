@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from equate_srbench.expr.equation import Equation
+from equate_srbench.equation import Equation
 from equate_srbench.expr.explain import impacts, partial_effect, pruned, r2
 from equate_srbench.expr.tree import Tree
 

@@ -5,7 +5,7 @@ import pytest
 
 from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.expr.fitting import fit_constants, mean_square
-from equate_srbench.expr.parser import parse
+from equate_srbench.expr.text.parser import parse
 
 NAMES = ["a", "b"]
 

@@ -10,13 +10,13 @@ import jupytext
 import nbformat
 import pytest
 
-from equate_srbench.report import notebooks
-from equate_srbench.report.parameters import checked
+from equate_srbench.report.notebooks import catalogue
+from equate_srbench.report.notebooks.parameters import checked
 
 SMOKE: dict[str, list[str]] = json.loads(
     Path(__file__).with_name("smoke.json").read_text(encoding="utf-8")
 )
-NAMES = list(notebooks.notebooks())
+NAMES = list(catalogue.notebooks())
 #: The rest takes minutes together; this one needs no benchmark.
 QUICK = "01_fit_your_data"
 
@@ -30,8 +30,8 @@ def test__notebooks__each__has_smoke_parameters() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test__notebook__pair__same_cells(name: str) -> None:
     """The script and the notebook are in step."""
-    node = notebooks.find(name)._node
-    script = jupytext.read(notebooks.find(name).path.with_suffix(".py"))
+    node = catalogue.find(name)._node
+    script = jupytext.read(catalogue.find(name).path.with_suffix(".py"))
     assert [(c.cell_type, c.source) for c in script.cells] == [
         (c.cell_type, c.source) for c in node.cells
     ]
@@ -41,7 +41,7 @@ def test__notebook__pair__same_cells(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test__notebook__file__no_outputs(name: str) -> None:
     """Notebooks are kept without what a run left, and nbformat finds them valid."""
-    node = notebooks.find(name)._node
+    node = catalogue.find(name)._node
     nbformat.validate(node)
     assert node.metadata.kernelspec.language == "python"
     for cell in node.cells:
@@ -53,7 +53,7 @@ def test__notebook__file__no_outputs(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test__notebook__cells__question_types_and_titles(name: str) -> None:
     """The question is in the first cell, each parameter says what it is, each cell what it does."""
-    notebook = notebooks.find(name)
+    notebook = catalogue.find(name)
     assert notebook.question.endswith("?")
     assert all(parameter.help for parameter in notebook.parameters.values())
     assert all(notebook.titles)
@@ -70,8 +70,8 @@ def test__notebook__smoke_parameters__whole_report(
 ) -> None:
     """Every cell runs, and the page needs nothing from outside."""
     monkeypatch.chdir(tmp_path)
-    notebook = notebooks.find(name)
-    page = notebooks.run(notebook, checked(notebook.parameters, SMOKE[name]), tmp_path / "out")
+    notebook = catalogue.find(name)
+    page = catalogue.run(notebook, checked(notebook.parameters, SMOKE[name]), tmp_path / "out")
     text = page.read_text(encoding="utf-8")
     assert_self_contained(text)
     assert notebook.title in text

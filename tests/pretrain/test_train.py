@@ -21,8 +21,8 @@ from equate_srbench.backbone import checkpoint
 from equate_srbench.backbone.config import BackboneConfig
 from equate_srbench.backbone.network import Backbone
 from equate_srbench.pretrain import optimise, train
-from equate_srbench.pretrain.corpus import CorpusConfig
-from equate_srbench.pretrain.feed import Feed, Order
+from equate_srbench.pretrain.corpus.examples import CorpusConfig
+from equate_srbench.pretrain.corpus.feed import Feed, Order
 from equate_srbench.pretrain.log import LOG
 from equate_srbench.pretrain.state import INDEX, load_state, save_state
 from equate_srbench.pretrain.train import Run, TrainConfig, pretrain
@@ -241,8 +241,8 @@ def test__feed__trainer_killed__worker_ends() -> None:
     """Also while it holds a pool that nobody will ever read."""
     code = (
         "import os, time\n"
-        "from equate_srbench.pretrain.corpus import CorpusConfig\n"
-        "from equate_srbench.pretrain.feed import Feed, Order\n"
+        "from equate_srbench.pretrain.corpus.examples import CorpusConfig\n"
+        "from equate_srbench.pretrain.corpus.feed import Feed, Order\n"
         "if __name__ == '__main__':\n"
         "    feed = Feed(CorpusConfig(batches=2), Order(0), 1)\n"
         "    next(iter(feed))\n"

@@ -11,7 +11,7 @@ from equate_srbench.expr.operators import OPERATORS
 from equate_srbench.expr.tree import Tree
 from equate_srbench.refine import Refiner, batched, evaluate_many, jacobian
 from equate_srbench.refine.programs import Programs
-from equate_srbench.room import MemoryWarning
+from equate_srbench.runtime.memory import MemoryWarning
 
 SEEDS = st.integers(0, 2**32 - 1)
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]

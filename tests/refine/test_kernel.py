@@ -8,7 +8,7 @@ from equate_srbench.expr.operators import OPERATORS
 from equate_srbench.expr.tree import Tree
 from equate_srbench.refine import evaluate_many, jacobian
 from equate_srbench.refine.derivatives import RULES
-from equate_srbench.refine.steps import build_table
+from equate_srbench.refine.numpy_loops import build_table
 
 # where both the operator and its derivatives are defined
 DOMAINS = {

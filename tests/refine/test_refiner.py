@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from equate_srbench.clock import Deadline
 from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.expr.tree import Tree
 from equate_srbench.refine import Refiner, evaluate_many, refiner
+from equate_srbench.runtime.clock import Deadline
 
 SEEDS = st.integers(0, 2**32 - 1)
 X0, X1 = Tree.variable(0), Tree.variable(1)

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from equate_srbench.expr.equation import Equation
-from equate_srbench.report.record import FitRecord, Rows, score
+from equate_srbench.equation import Equation
+from equate_srbench.report.tables.record import FitRecord, Rows, score
 
 MakeRecord = Callable[..., FitRecord]
 TEXTS = ("1.75", "2.5*x_0", "2*x_0 + 0.30000000000000004", "2*x_0 + 0.3 + sin(x_0)/1000")

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from equate_srbench.cli import app
+from equate_srbench.cli.main import app
 
 pytestmark = pytest.mark.browser
 

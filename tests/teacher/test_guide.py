@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from equate_srbench.clock import Deadline
-from equate_srbench.equate.archive import Archive
-from equate_srbench.expr.parser import parse
+from equate_srbench.expr.text.parser import parse
+from equate_srbench.problem.archive import Archive
 from equate_srbench.regressor import EquateRegressor
+from equate_srbench.runtime.clock import Deadline
 from equate_srbench.teacher import guide as guide_module
 from equate_srbench.teacher.guide import guide
 from equate_srbench.teacher.smooth import SmoothTeacher

@@ -11,8 +11,8 @@ import torch
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import check_estimator
 
-from equate_srbench.clock import Deadline
-from equate_srbench.teacher import network, training
+from equate_srbench.runtime.clock import Deadline
+from equate_srbench.teacher import mlp, training
 from equate_srbench.teacher.smooth import DivergedError, SmoothTeacher, centre_and_scale, train_grid
 
 GRID = (0.0, 1e-3, 1e-2, 1e-1, 1.0)
@@ -37,21 +37,21 @@ def tables() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     }
 
 
-def make_layers(rng: np.random.Generator, n_in: int = 3) -> list[network.Layer]:
+def make_layers(rng: np.random.Generator, n_in: int = 3) -> list[mlp.Layer]:
     """A random network in double precision."""
-    sizes = network.layer_sizes(n_in, (8, 5))
-    weights = torch.as_tensor(network.initial_weights(sizes, rng))
-    return network.unflatten(weights, sizes)
+    sizes = mlp.layer_sizes(n_in, (8, 5))
+    weights = torch.as_tensor(mlp.initial_weights(sizes, rng))
+    return mlp.unflatten(weights, sizes)
 
 
 def test__value_and_gradient__random_network__equals_finite_differences(rng):
     """The gradient by hand is the slope of the network's values."""
     layers, x, step = make_layers(rng), torch.as_tensor(rng.standard_normal((20, 3))), 1e-6
-    values, gradients = network.value_and_gradient(layers, x)
-    assert torch.equal(values, network.value(layers, x))
+    values, gradients = mlp.value_and_gradient(layers, x)
+    assert torch.equal(values, mlp.value(layers, x))
     for j in range(3):
         moved = step * torch.eye(3, dtype=x.dtype)[j]
-        slope = (network.value(layers, x + moved) - network.value(layers, x - moved)) / (2 * step)
+        slope = (mlp.value(layers, x + moved) - mlp.value(layers, x - moved)) / (2 * step)
         torch.testing.assert_close(gradients[:, j], slope, rtol=1e-7, atol=1e-8)
 
 
@@ -59,8 +59,8 @@ def test__value_and_gradient__random_network__equals_autograd(rng):
     """It is also what differentiating twice would use."""
     layers, x = make_layers(rng), torch.as_tensor(rng.standard_normal((20, 3)))
     x.requires_grad_()
-    (wanted,) = torch.autograd.grad(network.value(layers, x).sum(), x)
-    torch.testing.assert_close(network.value_and_gradient(layers, x)[1], wanted)
+    (wanted,) = torch.autograd.grad(mlp.value(layers, x).sum(), x)
+    torch.testing.assert_close(mlp.value_and_gradient(layers, x)[1], wanted)
 
 
 @pytest.mark.parametrize("widths", [(7,), (6, 5, 4)])
@@ -80,13 +80,13 @@ def test__penalty__training_and_jittered_points__equals_finite_differences(rng):
     batch = training.Batch([training.Member(1.0, 0.0, 5)], 2, recipe)
     x, moved = rng.standard_normal((2, 1, 12, 2))
     points = torch.as_tensor(np.concatenate([x, moved], axis=1)[0])
-    layers = network.unflatten(batch.weights[0], batch.sizes)
-    y = network.value(layers, points[:12])  # nothing but the penalty is left of the loss
+    layers = mlp.unflatten(batch.weights[0], batch.sizes)
+    y = mlp.value(layers, points[:12])  # nothing but the penalty is left of the loss
     loss, _ = batch._loss(batch.weights[0], (), points, y, torch.tensor(1.0), torch.tensor(0.0))
     step, wanted = 1e-5, 0.0
     for j in range(2):
         shift = step * torch.eye(2, dtype=points.dtype)[j]
-        rise = network.value(layers, points + shift) - network.value(layers, points - shift)
+        rise = mlp.value(layers, points + shift) - mlp.value(layers, points - shift)
         wanted += float(((rise / (2 * step)) ** 2).mean())
     assert float(loss) == pytest.approx(wanted, rel=1e-7)
 
@@ -96,7 +96,7 @@ def test__spectral_penalty__power_iteration__finds_the_largest_singular_value(rn
     layers = [(3 * w, b) for w, b in make_layers(rng)]
     directions = tuple(torch.as_tensor(rng.standard_normal(len(b))) for _, b in layers)
     for _ in range(300):
-        penalty, directions = network.spectral_penalty(layers, directions)
+        penalty, directions = mlp.spectral_penalty(layers, directions)
     largest = [torch.linalg.matrix_norm(w, 2) for w, _ in layers]
     wanted = sum(float(torch.relu(s - 1.0) ** 2) for s in largest)
     assert float(penalty) == pytest.approx(wanted, rel=1e-6)
@@ -118,10 +118,10 @@ def plain_network(teacher: SmoothTeacher, X: np.ndarray, y: np.ndarray) -> np.nd
     (x_mean, x_scale), (y_mean, y_scale) = centre_and_scale(X), centre_and_scale(y[:, None])
     x, target = (X - x_mean) / x_scale, ((y[:, None] - y_mean) / y_scale)[:, 0]
     rows = training.Rows(x, target, recipe, seed)
-    sizes = network.layer_sizes(x.shape[1], recipe.hidden)
-    start = network.initial_weights(sizes, np.random.default_rng([seed, 1]))
+    sizes = mlp.layer_sizes(x.shape[1], recipe.hidden)
+    start = mlp.initial_weights(sizes, np.random.default_rng([seed, 1]))
     parts: list[torch.nn.Module] = []
-    for weight, bias in network.unflatten(torch.as_tensor(start), sizes):
+    for weight, bias in mlp.unflatten(torch.as_tensor(start), sizes):
         layer = torch.nn.Linear(weight.shape[1], weight.shape[0], dtype=torch.float64)
         layer.weight.data, layer.bias.data = weight.clone(), bias.clone()
         parts += [layer, torch.nn.SiLU()]
@@ -162,9 +162,7 @@ def test__lipschitz__stronger_penalty__smaller_singular_values():
     largest = [
         max(
             float(torch.linalg.matrix_norm(w, 2))
-            for w, _ in network.unflatten(
-                torch.as_tensor(t._weights), network.layer_sizes(1, (16, 16))
-            )
+            for w, _ in mlp.unflatten(torch.as_tensor(t._weights), mlp.layer_sizes(1, (16, 16)))
         )
         for t in (weak, strong)
     ]

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from equate_srbench.equate.trajectory import TrajectoryRow, embeddings, to_frame
-from equate_srbench.expr.equation import Equation
-from equate_srbench.expr.html import Front
+from equate_srbench.equation import Equation
+from equate_srbench.expr.text.html import Front
 
 HOSTILE = [
     "<img src=x onerror=globalThis.hacked=1>",

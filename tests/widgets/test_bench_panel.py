@@ -113,7 +113,7 @@ def test__settings__arguments__make_the_same_tasks(table: str, tmp_path: Path) -
     """The command makes the rows that the panel counts."""
     from typer.testing import CliRunner
 
-    from equate_srbench.cli import app
+    from equate_srbench.cli.main import app
 
     settings = BenchSettings(suite=table, methods=("linear",), noise=(0.0, 0.01), max_time=1.0)
     run = CliRunner().invoke(app, settings.arguments(tmp_path / "run"))

@@ -10,8 +10,8 @@ import pytest
 
 pytest.importorskip("anywidget", reason="the extra `widgets` is not installed")
 
-from equate_srbench.expr.equation import Equation
-from equate_srbench.report.colours import DARK, LIGHT
+from equate_srbench.equation import Equation
+from equate_srbench.report.figures.colours import DARK, LIGHT
 from equate_widgets import EquationPanel, FrontPanel, LiveFit, TrajectoryPanel
 from tests.widgets.made_up import HOSTILE, make_fit
 

@@ -10,7 +10,7 @@ import traitlets
 
 pytest.importorskip("anywidget", reason="the extra `widgets` is not installed")
 
-from equate_srbench.expr.equation import Equation
+from equate_srbench.equation import Equation
 from equate_widgets import EquationPanel, FrontPanel, LiveFit, TrajectoryPanel, explore
 from equate_widgets.assets import module
 from equate_widgets.equation_panel import slider_range

@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from equate_srbench.report.methods import style
+from equate_srbench.report.figures.methods import style
 from equate_widgets.bench_run import BenchSettings
 
 if TYPE_CHECKING:
@@ -174,8 +174,8 @@ def _latest(row: pd.Series) -> Latest:
 def _picture(frame: pd.DataFrame) -> str:
     import matplotlib as mpl
 
-    from equate_srbench.report.compare import blocks
-    from equate_srbench.report.compare_figures import STYLE, triple
+    from equate_srbench.report.figures.compare_figures import STYLE, triple
+    from equate_srbench.report.tables.compare import blocks
 
     newest = frame.iloc[0]
     rows = frame[(frame["suite"] == newest["suite"]) & (frame["noise"] == newest["noise"])]

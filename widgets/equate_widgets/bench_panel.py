@@ -12,12 +12,12 @@ import ipywidgets as widgets
 from traitlets import Unicode
 
 from equate_srbench.baselines.environments import PACKAGES
-from equate_srbench.baselines.registry import METHODS
-from equate_srbench.bench.engines import ENGINES
+from equate_srbench.baselines.methods import METHODS
+from equate_srbench.bench.execution.engines import ENGINES
 from equate_srbench.bench.protocol import SEEDS
-from equate_srbench.bench.suites import SUITES
-from equate_srbench.live import duration
-from equate_srbench.report.methods import style
+from equate_srbench.bench.suites.loading import SUITES
+from equate_srbench.report.figures.methods import style
+from equate_srbench.runtime.live import duration
 from equate_widgets import bench_view
 from equate_widgets.bench_glance import Glance, Looker
 from equate_widgets.bench_run import BenchRun, BenchRunError, BenchSettings

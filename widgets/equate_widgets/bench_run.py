@@ -17,11 +17,11 @@ import joblib
 import psutil
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from equate_srbench.baselines import registry
+from equate_srbench.baselines import methods as registry
 from equate_srbench.baselines.environments import PACKAGES
-from equate_srbench.bench.commands import PAUSE, Plan
 from equate_srbench.bench.protocol import SEEDS, Task
 from equate_srbench.bench.rows import write_whole
+from equate_srbench.cli.bench_command import PAUSE, Plan
 
 State = Literal["new", "running", "pausing", "stopping", "ended"]
 
@@ -31,7 +31,7 @@ _MAX_TRAIN = 1000  # rows, as `equate bench` has it
 # a kernel may have Ctrl-C ignored at the moment, which a new process would inherit
 _COMMAND = (
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    "from equate_srbench.cli import main; main()"
+    "from equate_srbench.cli.main import main; main()"
 )
 
 

@@ -9,13 +9,13 @@ import numpy as np
 import traitlets
 from numpy.typing import ArrayLike
 
-from equate_srbench.expr.equation import Equation
+from equate_srbench.equation import Equation
 from equate_srbench.expr.errors import FormulaError
 from equate_srbench.expr.explain import impacts, partial_effect, pruned
 from equate_srbench.expr.operators import BY_CODE, CONSTANT, VARIABLE
-from equate_srbench.expr.tables import read_table
+from equate_srbench.expr.text.columns_by_name import read_table
 from equate_srbench.expr.tree import Tree
-from equate_srbench.report import figures
+from equate_srbench.report.figures import fit_figures
 from equate_widgets.view import View, number, numbers
 
 #: Rows drawn, and rows that a partial effect is averaged over; scores always use all rows.
@@ -131,7 +131,7 @@ class EquationPanel(View):
         """The formula typeset, or as text where it cannot be."""
         from html import escape
 
-        picture = figures.formula(self.equation.to_latex())
+        picture = fit_figures.formula(self.equation.to_latex())
         return f"{picture or escape(str(self.equation))}<p>R² {self.r2:.6g}</p>"
 
     # -- events -------------------------------------------------------------------------------

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import traitlets
 
-from equate_srbench.expr.equation import Equation
-from equate_srbench.report import figures
+from equate_srbench.equation import Equation
+from equate_srbench.report.figures import fit_figures
 from equate_widgets.view import View, numbers
 
 #: Most candidates drawn: those that would cover others are left out.
@@ -55,7 +55,7 @@ class FrontPanel(View):
         """Figure of the front."""
         est = self._est
         chosen = est.equations_[est.equations_["equation"] == self.selected]
-        return figures.accuracy_size(est.candidates_, est.equations_, chosen.head(1))
+        return fit_figures.accuracy_size(est.candidates_, est.equations_, chosen.head(1))
 
 
 def front_data(est: Any, *, title: str = "", target: str = "") -> dict[str, Any]:
@@ -68,7 +68,7 @@ def front_data(est: Any, *, title: str = "", target: str = "") -> dict[str, Any]
     kept = pd.concat(
         [
             cloud[cloud["equation"].isin(wanted)].sort_values("loss").drop_duplicates("equation"),
-            figures.thinned(cloud[~cloud["equation"].isin(wanted)], "complexity"),
+            fit_figures.thinned(cloud[~cloud["equation"].isin(wanted)], "complexity"),
         ]
     ).head(MOST_CANDIDATES)
     place = {text: i for i, text in reversed(list(enumerate(kept["equation"])))}

@@ -11,8 +11,8 @@ import ipywidgets
 import traitlets
 from numpy.typing import ArrayLike
 
-from equate_srbench.expr.equation import Equation
-from equate_srbench.report import figures
+from equate_srbench.equation import Equation
+from equate_srbench.report.figures import fit_figures
 from equate_widgets.explore import explore
 from equate_widgets.front_panel import front_data
 from equate_widgets.view import View, number
@@ -134,7 +134,7 @@ class LiveFit(View):
     def still(self) -> str:
         """The best formula."""
         state = self.state
-        formula = figures.formula(state["latex"]) or escape(state["equation"])
+        formula = fit_figures.formula(state["latex"]) or escape(state["equation"])
         return f"{formula or 'no formula yet'}<p>{escape(state['ending'])}</p>"
 
     # -- in the thread ------------------------------------------------------------------------

@@ -6,8 +6,8 @@ from typing import Any
 
 import traitlets
 
-from equate_srbench.report import figures
-from equate_srbench.report.trajectory import payload, steps_table
+from equate_srbench.report.figures import fit_figures
+from equate_srbench.report.fit.search_path import payload, steps_table
 from equate_widgets.view import View
 
 
@@ -45,4 +45,4 @@ class TrajectoryPanel(View):
 
     def still(self) -> str:
         """Figure of the proposals."""
-        return figures.trajectory(steps_table(self.data))
+        return fit_figures.trajectory(steps_table(self.data))

@@ -9,7 +9,7 @@ from typing import Any
 import anywidget
 import numpy as np
 
-from equate_srbench.report.colours import LIGHT
+from equate_srbench.report.figures.colours import LIGHT
 from equate_widgets import assets
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from gplearn.genetic import SymbolicRegressor
-from protocol import Best, Clock, main
+from line_protocol import Best, Clock, main
 
 #: The functions as written down; gplearn guards them next to 0, which a formula cannot say.
 _TEXT = {

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from itea.regression import ITEA_regressor, ITExpr_regressor
-from protocol import Best, Clock, main
+from line_protocol import Best, Clock, main
 
 #: Functions of a term with their derivatives, as in SRBench's configuration.
 _FUNCTIONS = {

@@ -6,7 +6,7 @@ import warnings
 from typing import Any
 
 import numpy as np
-from protocol import Clock, main
+from line_protocol import Clock, main
 from pyoperon.sklearn import SymbolicRegressor
 from sklearn.ensemble import RandomForestRegressor
 

@@ -6,7 +6,7 @@ import tempfile
 from typing import Any
 
 import numpy as np
-from protocol import main
+from line_protocol import main
 from pysr import PySRRegressor
 
 

@@ -1,0 +1,1 @@
+"""Where fits run: local processes, Dask, SLURM; each fit isolated with limits."""

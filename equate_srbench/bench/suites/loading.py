@@ -1,0 +1,244 @@
+"""Suites of data sets: SRBench's, a quick one, and the user's own files.
+
+Formulas, ranges and names of the Feynman sets (``feynman.json``) are facts that PMLB states about
+the equations of AI Feynman; their rows are drawn here. PMLB's own rows of the black-box and
+first-principles sets are kept in a local cache folder, in PMLB's layout.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from equate_srbench.bench.suites import pmlb_cache, strogatz
+from equate_srbench.data import SHIPPED
+from equate_srbench.data.reading import read_table, split_columns
+from equate_srbench.expr.evaluate import evaluate
+from equate_srbench.expr.text.parser import parse
+from equate_srbench.runtime.hints import did_you_mean
+
+#: Name of a suite -> what it is.
+SUITES: dict[str, str] = {
+    "feynman": "119 equations of the Feynman lectures; rows drawn from formula and ranges",
+    "strogatz": "14 derivatives of two-state systems; rows simulated",
+    "groundtruth": "SRBench's ground-truth track: 116 Feynman and 14 Strogatz sets",
+    "blackbox": "122 regression sets of PMLB, SRBench's black-box track of 2021",
+    "firstprinciples": "12 small sets of PMLB, SRBench's first-principles track of 2025",
+    "quick": "12 sets that need no network, for a first look",
+}
+TARGET = "target"
+_ROWS = 10_000
+_QUICK = (
+    "feynman_I_6_2a", "feynman_I_12_11", "feynman_I_27_6", "feynman_I_30_3", "feynman_I_50_26",
+    "feynman_II_6_15b", "feynman_II_24_17", "feynman_III_4_33", "strogatz_bacres1",
+    "strogatz_barmag2", "strogatz_lv1", "steam",
+)  # fmt: skip
+_FILES = (".tsv.gz", ".tsv", ".csv", ".csv.gz", ".parquet")
+
+
+class SuiteError(ValueError):
+    """A suite or data set that cannot be had; the message is one line for the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Rows to learn from.
+
+    Attributes
+    ----------
+    name : str
+    X : DataFrame of shape (n_rows, n_features), float64
+    y : ndarray of shape (n_rows,), float64
+    truth : str or None
+        The formula behind ``y`` in the names of the columns, where it is known.
+    notes : tuple of str
+        What a reader of the results should know about these rows.
+    """
+
+    name: str
+    X: pd.DataFrame
+    y: NDArray[np.float64]
+    truth: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """Data sets under one name.
+
+    Attributes
+    ----------
+    name : str
+    datasets : list of str
+    srbench : frozenset of str
+        Those of them that are in SRBench's tracks.
+    """
+
+    name: str
+    datasets: list[str]
+    srbench: frozenset[str]
+    _read: Callable[[str, int, int], Dataset]
+
+    def load(self, dataset: str, *, max_rows: int | None = _ROWS, seed: int = 0) -> Dataset:
+        """The rows of a data set.
+
+        Parameters
+        ----------
+        dataset : str
+            One of ``datasets``.
+        max_rows : int or None, default=10000
+            Rows that are drawn (None: 10000), or most rows of a set that has its own: a seeded
+            sample without replacement, in the order of the file.
+        seed : int, default=0
+
+        Returns
+        -------
+        Dataset
+
+        Raises
+        ------
+        SuiteError, TableError
+            If there is no such data set, or its file is missing or broken.
+        """
+        if dataset not in self.datasets:
+            raise SuiteError(
+                f"no data set {dataset!r} in {self.name!r}, which has {len(self.datasets)}"
+                f"{did_you_mean(dataset, self.datasets)}"
+            )
+        rows = self._read(dataset, _ROWS if max_rows is None else max_rows, seed)
+        if max_rows is None or len(rows.y) <= max_rows:
+            return rows
+        kept = np.sort(_generator(dataset, seed).choice(len(rows.y), max_rows, replace=False))
+        X = rows.X.iloc[kept].reset_index(drop=True)
+        return Dataset(rows.name, X, rows.y[kept], rows.truth, rows.notes)
+
+
+def load_suite(name_or_path: str) -> Suite:
+    """A suite by name, a folder of tables, or one table.
+
+    Parameters
+    ----------
+    name_or_path : str
+        A key of ``SUITES``; a folder with tables in PMLB's format (TSV, packed or not, also CSV
+        and Parquet; directly inside or as ``NAME/NAME.tsv.gz``), each with a column ``target``;
+        or a table, ``FILE`` with a column ``target`` or ``FILE#COLUMN`` to predict another.
+
+    Raises
+    ------
+    SuiteError
+        If there is no such suite, folder or file.
+    """
+    if name_or_path in SUITES:
+        return _suite(name_or_path)
+    file, _, column = name_or_path.partition("#")
+    if not file:
+        raise SuiteError(f"no suite is named: give one of {', '.join(SUITES)}, a folder or a file")
+    path = Path(file)
+    if path.is_dir():
+        return _folder(path)
+    if path.is_file():
+        return Suite(
+            name_or_path, [_stem(path)], frozenset(), lambda *_: _table(path, column or TARGET)
+        )
+    raise SuiteError(
+        f"no suite, folder or file {name_or_path!r}; suites are {', '.join(SUITES)}"
+        f"{did_you_mean(name_or_path, SUITES)}"
+    )
+
+
+def _suite(name: str) -> Suite:
+    if name in pmlb_cache.known():
+        names = list(pmlb_cache.known()[name].sha256)
+        return Suite(name, names, frozenset(names), lambda d, *_: _from_pmlb(name, d))
+    marked = [d for d, facts in feynman().items() if facts.get("srbench", True)]
+    listed = {
+        "feynman": list(feynman()),
+        "strogatz": list(strogatz.FORMULAS),
+        "groundtruth": [*marked, *strogatz.FORMULAS],
+        "quick": list(_QUICK),
+    }[name]
+    in_track = frozenset(listed) & {*marked, *strogatz.FORMULAS}
+    return Suite(name, listed, in_track, _generated)
+
+
+@lru_cache(maxsize=1)
+def feynman() -> dict[str, dict[str, Any]]:
+    """Facts about the Feynman sets by name.
+
+    Returns
+    -------
+    dict
+        ``target`` (name), ``formula`` (as our parser reads it), ``variables`` (name -> [low,
+        high], in the order of the columns) and, where it is False, ``srbench``: the three sets
+        that SRBench's ground-truth track leaves out.
+    """
+    facts: dict[str, dict[str, Any]] = json.loads(
+        files("equate_srbench.bench.suites").joinpath("feynman.json").read_text(encoding="utf-8")
+    )
+    return facts
+
+
+def _generated(name: str, n_rows: int, seed: int) -> Dataset:
+    if name in SHIPPED:
+        return _table(SHIPPED[name].path, SHIPPED[name].target)
+    if name in strogatz.FORMULAS:
+        return Dataset(name, *strogatz.rows(name), truth=strogatz.FORMULAS[name])
+    facts = feynman()[name]
+    rng = _generator(name, seed)
+    columns = {v: rng.uniform(a, b, n_rows) for v, (a, b) in facts["variables"].items()}
+    X = pd.DataFrame(columns)
+    y = evaluate(parse(facts["formula"], list(columns)), X.to_numpy())
+    return Dataset(name, X, y, facts["formula"])
+
+
+def _generator(name: str, seed: int) -> np.random.Generator:
+    """Random numbers of their own for every data set and seed, the same on every machine."""
+    return np.random.default_rng([seed, zlib.crc32(name.encode())])
+
+
+def _from_pmlb(suite: str, name: str) -> Dataset:
+    try:
+        frame, notes = pmlb_cache.fetch(suite, name)
+    except pmlb_cache.PmlbError as error:
+        raise SuiteError(str(error)) from error
+    return _dataset(name, frame, TARGET, notes)
+
+
+def _folder(path: Path) -> Suite:
+    found: dict[str, Path] = {}
+    for file in sorted([*path.iterdir(), *path.glob("*/*")]):
+        name = _stem(file)
+        nested = file.parent != path
+        if not file.name.endswith(_FILES) or (nested and file.parent.name != name):
+            continue
+        if name in found:
+            raise SuiteError(f"two tables named {name!r}: {found[name]} and {file}")
+        found[name] = file
+    if not found:
+        raise SuiteError(f"no table in {os.fspath(path)!r}: files ending in {', '.join(_FILES)}")
+    return Suite(str(path), list(found), frozenset(), lambda d, *_: _table(found[d], TARGET))
+
+
+def _stem(path: Path) -> str:
+    return next((path.name[: -len(end)] for end in _FILES if path.name.endswith(end)), path.stem)
+
+
+def _table(path: Path, target: str) -> Dataset:
+    pmlb_cache.refuse_pointer(path)
+    return _dataset(_stem(path), read_table(str(path)), target)
+
+
+def _dataset(name: str, frame: pd.DataFrame, target: str, notes: tuple[str, ...] = ()) -> Dataset:
+    problem = split_columns(frame, target)
+    return Dataset(name, problem.X, problem.y.to_numpy(), None, (*notes, *problem.notes))

@@ -1,0 +1,1 @@
+"""The command ``equate``: one module per command."""

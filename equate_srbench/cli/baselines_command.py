@@ -1,0 +1,39 @@
+"""``equate baselines``: packages in environments of their own."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from equate_srbench.runtime.terminal import errors_in_one_line
+
+app = typer.Typer(help="Rivals that live in environments of their own.", no_args_is_help=True)
+
+
+@app.command()
+def install(
+    names: Annotated[list[str], typer.Argument(help="itea, operon, gplearn or pysr.")],
+    python: Annotated[str, typer.Option(help="Interpreter for it. [default: one that fits]")] = "",
+    again: Annotated[bool, typer.Option("--again", help="Make it anew if it is there.")] = False,
+) -> None:
+    """Make the environment of one or more rivals, with pinned versions."""
+    from equate_srbench.baselines import environments
+
+    with errors_in_one_line(environments.InstallError, ValueError, OSError):
+        for name in names:
+            environments.package(name)  # all names before the first installation
+        for name in names:
+            environments.install(name, python=python, again=again, report=typer.echo)
+
+
+@app.command("list")
+def show() -> None:
+    """Say which methods there are, and which rivals are installed."""
+    from equate_srbench.baselines.environments import PACKAGES
+    from equate_srbench.baselines.methods import METHODS
+
+    for name, about in METHODS.items():
+        package = PACKAGES.get(name)
+        state = "" if package is None or package.is_installed else "  (not installed)"
+        typer.echo(f"{name:<13s} {about}{state}")

@@ -1,0 +1,1 @@
+"""The local search beyond the published method: edits, grafts from a library, target views."""

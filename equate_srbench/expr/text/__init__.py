@@ -1,0 +1,1 @@
+"""Formulas as text and code, and names of columns."""

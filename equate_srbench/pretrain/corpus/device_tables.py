@@ -1,0 +1,298 @@
+"""Many tables for each formula of the corpus, drawn on the device that trains.
+
+Workers draw formulas with the plain generator (``corpus``): random trees in normal form, their
+view, the law of their table, decontaminated and on one table proven usable. What takes time per
+table is done here for thousands of formulas at once: rows by that law, values by one program per
+batch, rejection, labels, features. The formulas of a pool are exactly those of the plain corpus;
+they are seen ``CorpusConfig.tables`` times, each time with other rows, noise, scale and offset.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from equate_srbench.expr.operators import VARIABLE
+from equate_srbench.expr.tokens.vocabulary import CompactVocabulary
+from equate_srbench.pretrain.corpus.column_laws import MOST_CLUSTERS, Family
+from equate_srbench.pretrain.corpus.decontaminate import Filter
+from equate_srbench.pretrain.corpus.examples import (
+    MAX_COLUMNS,
+    NOISE,
+    Batch,
+    CorpusConfig,
+    Counts,
+    Example,
+    examples_of_pool,
+    pad_targets,
+)
+from equate_srbench.pretrain.corpus.point_features import point_features
+from equate_srbench.refine.batched import Schedule
+from equate_srbench.refine.programs import Programs
+
+_CHUNK = 2048  # tables that are drawn at once
+_TRIES = 16  # draws of a table on which the formula is not usable
+
+
+@dataclass(frozen=True, eq=False)
+class Templates:
+    """n formulas with everything that another table for them needs.
+
+    Attributes
+    ----------
+    programs : Programs
+        Targets over view columns.
+    tokens : list of list of int
+        The same for the network, without start and end.
+    standard : bool ndarray of shape (n,)
+        Whether the view is the standard one.
+    numbers : dict of str to float64 ndarray of shape (n, ...)
+        View (``center``, ``scale``), ``units``, ``present`` columns, and the fields of ``Spec``.
+    family, n_clusters : int ndarray of shape (n,)
+    n_points, size : int
+        Points of a bag, bags of a batch.
+    """
+
+    programs: Programs
+    tokens: list[list[int]]
+    standard: NDArray[np.bool_]
+    numbers: dict[str, NDArray[np.float64]]
+    family: NDArray[np.int64]
+    n_clusters: NDArray[np.int64]
+    n_points: int
+    size: int
+
+
+def templates(config: CorpusConfig, index: int, banned: Filter) -> tuple[Templates, Counts]:
+    """The formulas of pool ``index`` of the plain corpus."""
+    examples, size, counts, _ = examples_of_pool(config, index, banned)
+    return pack(examples, size), counts
+
+
+def pack(examples: Sequence[Example], size: int) -> Templates:
+    """``examples``, whose rows and labels are not needed any more, as arrays."""
+    vocabulary = CompactVocabulary(MAX_COLUMNS)
+    n = len(examples)
+    wide = ("center", "scale", "units", "present", "a", "b", "c")
+    numbers = {name: np.zeros((n, MAX_COLUMNS)) for name in wide}
+    numbers["scale"] += 1.0
+    numbers |= {k: np.zeros((n, MOST_CLUSTERS, MAX_COLUMNS)) for k in ("centres", "widths")}
+    numbers |= {"path": np.zeros((n, 3)), "above": np.zeros(n)}
+    for i, e in enumerate(examples):
+        width, spec = e.X.shape[1], e.spec
+        values = (e.view.center, e.view.scale, e.units, 1.0, spec.a, spec.b, spec.c)
+        for name, value in zip(wide, values, strict=True):
+            numbers[name][i, :width] = value
+        k = len(spec.centres)
+        if k:
+            numbers["centres"][i, :k, :width] = spec.centres
+            numbers["widths"][i, :k, :width] = spec.widths
+        numbers["path"][i], numbers["above"][i] = spec.path, spec.above
+    return Templates(
+        Programs([e.tree for e in examples]),
+        [vocabulary.encode(e.tree) for e in examples],
+        np.array([e.view.kind == "standard" for e in examples]),
+        numbers,
+        np.array([int(e.spec.family) for e in examples]),
+        np.array([len(e.spec.centres) for e in examples]),
+        len(examples[0].y),
+        size,
+    )
+
+
+def draw_batches(
+    config: CorpusConfig, index: int, made: Templates, device: torch.device
+) -> list[Batch]:
+    """The batches of pool ``index``, each formula with ``config.tables`` tables.
+
+    The same for the same seed, index and kind of device. A table that stays unusable is replaced
+    by its neighbour's, formula included.
+
+    Returns
+    -------
+    list of Batch
+        Tensors on ``device``, in random order, of similar length within a batch.
+    """
+    key = hashlib.sha256(f"{config.seed}/{index}/tables".encode()).digest()
+    rng = np.random.default_rng(list(key))
+    generator = torch.Generator(device).manual_seed(int.from_bytes(key[:7], "big"))
+    tables = Tables(made, device, generator)
+    order = np.repeat(np.arange(len(made.tokens)), config.tables)
+    rng.shuffle(order)
+    lengths = np.array([len(ids) for ids in made.tokens])
+    order = order[np.argsort(lengths[order], kind="stable")]
+    vocabulary = CompactVocabulary(MAX_COLUMNS)
+    batches = []
+    step = max(1, _CHUNK // made.size) * made.size
+    for begin in range(0, len(order), step):
+        points, kept = tables.draw(order[begin : begin + step])
+        for i in range(0, len(kept), made.size):
+            targets = [made.tokens[j] for j in kept[i : i + made.size]]
+            tokens = pad_targets(targets, vocabulary.eos, vocabulary.pad)
+            batches.append(Batch(points[i : i + made.size], tokens))
+    rng.shuffle(batches)  # type: ignore[arg-type]
+    return batches
+
+
+class Tables:
+    """Draws tables for templates.
+
+    Parameters
+    ----------
+    made : Templates
+    device : torch.device
+    generator : torch.Generator
+        On the same device.
+    """
+
+    def __init__(self, made: Templates, device: torch.device, generator: torch.Generator) -> None:
+        self.made, self.device, self.generator = made, device, generator
+        self.numbers = {k: torch.from_numpy(v).to(device) for k, v in made.numbers.items()}
+        self.standard = torch.from_numpy(made.standard).to(device)
+
+    def draw(self, chosen: NDArray[np.int64]) -> tuple[Tensor, NDArray[np.int64]]:
+        """A table for each of the chosen templates.
+
+        Returns
+        -------
+        points : float16 Tensor of shape (n, n_points, n_features)
+        kept : int ndarray of shape (n,)
+            The templates that they are for: ``chosen``, but for those without a usable table.
+        """
+        Z = torch.empty((len(chosen), self.made.n_points, MAX_COLUMNS), dtype=torch.float64,
+                        device=self.device)  # fmt: skip
+        F = torch.empty(Z.shape[:2], dtype=torch.float64, device=self.device)
+        open_ = np.arange(len(chosen))
+        for _ in range(_TRIES):
+            columns, fits = self._columns(chosen[open_])
+            values = self._values(chosen[open_], columns)
+            good = (fits & usable(values)).cpu().numpy()
+            done = torch.from_numpy(open_[good]).to(self.device)
+            Z[done], F[done] = columns[good], values[good]
+            open_ = open_[~good]
+            if not len(open_):
+                break
+        kept = chosen
+        if len(open_):
+            source = _nearest(len(chosen), open_)
+            kept, at = chosen[source], torch.from_numpy(source).to(self.device)
+            Z, F = Z[at], F[at]
+        rows = torch.from_numpy(kept).to(self.device)
+        points = point_features(
+            Z, self._label(F), self.numbers["center"][rows], self.numbers["scale"][rows],
+            self.standard[rows], self.numbers["present"][rows] > 0,
+        )  # fmt: skip
+        return points.half(), kept
+
+    def _columns(self, chosen: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """View columns by the templates' laws, and whether they have the templates' scales."""
+        rows = torch.from_numpy(chosen).to(self.device)
+        n = {name: values[rows] for name, values in self.numbers.items()}
+        X = self._raw(chosen, n)
+        least = X.amin(1, keepdim=True)
+        above = n["above"][:, None, None]
+        X = torch.where(above > 0, X - least + above, X) * n["units"][:, None]
+        standard, present = self.standard[rows], n["present"] > 0
+        deviation = X - X.mean(1, keepdim=True)
+        spread = deviation.square().mean(1, keepdim=True).sqrt()
+        scaled = torch.where(
+            standard[:, None, None],
+            deviation / torch.where(spread > 0, spread, 1.0),
+            X / n["scale"][:, None],
+        )
+        scaled = torch.where(present[:, None], scaled, 0.0)
+        rms = scaled.square().mean(1).sqrt()
+        in_range = (rms >= 1.0) & (rms < 10.0) | ~present
+        return scaled, in_range.all(1) | standard
+
+    def _raw(self, chosen: NDArray[np.int64], n: dict[str, Tensor]) -> Tensor:
+        """Columns in the units in which the formulas were drawn."""
+        shape = (len(chosen), self.made.n_points, MAX_COLUMNS)
+        out = torch.empty(shape, dtype=torch.float64, device=self.device)
+        for family in Family:
+            members = np.flatnonzero(self.made.family[chosen] == family)
+            if not len(members):
+                continue
+            at = torch.from_numpy(members).to(self.device)
+            size = (len(members), *shape[1:])
+            a, b, c = (n[name][at][:, None] for name in "abc")
+            if family == Family.UNIFORM:
+                X = a + b * self._uniform(size)
+            elif family == Family.LOGARITHMIC:
+                X = 10.0 ** (a * (2.0 * self._uniform(size) - 1.0))
+            elif family == Family.NORMAL:
+                X = a + b * self._normal(size)
+            elif family == Family.CLUSTERS:
+                most = torch.from_numpy(self.made.n_clusters[chosen[members]]).to(self.device)
+                member = (self._uniform(size[:2]) * most[:, None]).long()[..., None]
+                member = member.expand(*size)
+                X = n["centres"][at].gather(1, member)
+                X = X + n["widths"][at].gather(1, member) * self._normal(size)
+            else:
+                length, decay, amplitude = n["path"][at][:, None].split(1, dim=-1)
+                t = self._uniform((*size[:2], 1)) * length
+                X = (a * t + b).sin() * (-decay * t).exp() * amplitude + c
+            out[at] = X
+        return out
+
+    def _values(self, chosen: NDArray[np.int64], columns: Tensor) -> Tensor:
+        """Plain values of the chosen formulas, each on its own columns."""
+        p = self.made.programs
+        programs = p.repeated(chosen)
+        owner = np.repeat(np.arange(len(chosen)), programs.sizes)
+        codes = programs.codes
+        programs.codes = np.where(codes >= VARIABLE, codes + MAX_COLUMNS * owner, codes)
+        flat = columns.transpose(1, 2).flatten(0, 1)
+        schedule = Schedule(programs, np.arange(len(chosen)), flat)
+        constants = torch.from_numpy(programs.constants).to(self.device)
+        return schedule.values(constants)[schedule.roots]
+
+    def _label(self, F: Tensor) -> Tensor:
+        """Outer scale, sometimes an offset, and noise: ``corpus._label`` for many at once."""
+        n = (len(F), 1)
+        u = self._uniform
+        scale = torch.where(u(n) < 0.5, 1.0, 10.0 ** (6.0 * u(n) - 3.0))
+        y = F * torch.where(u(n) < 0.8, scale, -scale)
+        steps = torch.tensor((0.3, 1.0, 3.0), dtype=F.dtype, device=self.device)
+        offset = (6.0 * u(n) - 3.0) * y.std(1, keepdim=True, correction=0)
+        offset = offset * steps[(3.0 * u(n)).long()]
+        y = torch.where(u(n) < 0.35, y + offset, y)
+        shares = torch.tensor(NOISE[1], dtype=F.dtype, device=self.device).cumsum(0)
+        levels = torch.tensor(NOISE[0], dtype=F.dtype, device=self.device)
+        which = torch.bucketize(u(n), shares[:-1].contiguous(), right=True)
+        rms = y.square().mean(1, keepdim=True).sqrt()
+        return y + levels[which] * rms * self._normal(tuple(F.shape))
+
+    def _uniform(self, size: tuple[int, ...]) -> Tensor:
+        return torch.rand(size, generator=self.generator, dtype=torch.float64, device=self.device)
+
+    def _normal(self, size: tuple[int, ...]) -> Tensor:
+        return torch.randn(size, generator=self.generator, dtype=torch.float64, device=self.device)
+
+
+def usable(F: Tensor) -> Tensor:
+    """``corpus.usable`` for values of shape (n, n_points) in torch."""
+    largest = F.abs().amax(-1)
+    sane = (largest > 1e-9) & (largest < 1e9)  # false where a value is NaN
+    F = torch.where(sane[:, None], F, 0.0) / torch.where(sane, largest, 1.0)[:, None]
+    spread = F.std(-1, correction=0)
+    deviation = (F - F.mean(-1, keepdim=True)).abs().amax(-1)
+    return sane & (spread > 1e-4) & (deviation < 0.85 * F.shape[-1] ** 0.5 * spread)
+
+
+def _nearest(n: int, missing: NDArray[np.int64]) -> NDArray[np.int64]:
+    """For each of n places itself, or the nearest place that is not missing."""
+    there = np.setdiff1d(np.arange(n), missing)
+    if not len(there):
+        raise RuntimeError("none of the formulas has a usable table")
+    right = np.searchsorted(there, np.arange(n)).clip(max=len(there) - 1)
+    left = (right - 1).clip(min=0)
+    places = np.arange(n)
+    closer = np.abs(there[left] - places) < np.abs(there[right] - places)
+    return np.where(closer, there[left], there[right])

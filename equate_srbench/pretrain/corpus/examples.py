@@ -1,0 +1,363 @@
+"""Batches of bags and target formulas, drawn anew from ``(seed, pool index)``.
+
+A pool is some thousand examples with one number of points; it is cut into batches of similar
+target length. A pool depends on nothing but the seed and its index, so a run can go on at any
+pool and several workers can make different pools.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from random import Random
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from equate_srbench.backbone.features import point_features
+from equate_srbench.backbone.views import Kind, View
+from equate_srbench.expr.algebra import normal
+from equate_srbench.expr.evaluate import evaluate
+from equate_srbench.expr.tokens.vocabulary import CompactVocabulary
+from equate_srbench.expr.tree import Tree
+from equate_srbench.pretrain.corpus import generators
+from equate_srbench.pretrain.corpus.column_laws import Spec, table
+from equate_srbench.pretrain.corpus.decontaminate import Filter
+
+MAX_COLUMNS = 10
+#: Points in the bags of a pool, and how often.
+N_POINTS = ((24, 32, 48, 64, 96, 192), (0.25, 0.35, 0.2, 0.13, 0.04, 0.03))
+#: Label noise relative to the root mean square of the target, and how often.
+NOISE = ((0.0, 0.01, 0.1), (0.75, 0.13, 0.12))
+#: Share of examples in the standard view, and share of those whose formula is drawn in raw units.
+STANDARD, RAW_IN_STANDARD = 0.3, 0.35
+_CHUNK = 64  # formulas that get their tables together
+
+
+@dataclass(frozen=True)
+class CorpusConfig:
+    """What is drawn.
+
+    Attributes
+    ----------
+    seed : int, default=0
+    batch_points : int, default=6144
+        Points in a batch: bags times points per bag.
+    batches : int, default=16
+        Batches in a pool.
+    max_tokens : int, default=40
+        Longer targets are drawn again.
+    tables : int, default=1
+        Tables drawn for each formula. With more than one they are drawn on the device that
+        trains (``batched``).
+    dropped : float, default=0.5
+        Largest share of its points that a batch leaves out (``thinned``): more examples for the
+        same work, which is worth more than the points (docs/results/choices.md).
+    """
+
+    seed: int = 0
+    batch_points: int = 6144
+    batches: int = 16
+    max_tokens: int = 40
+    tables: int = 1
+    dropped: float = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """B bags of N points and their targets of at most L tokens.
+
+    Attributes
+    ----------
+    points : float16 ndarray or Tensor of shape (B, N, n_features)
+    tokens : int16 ndarray of shape (B, L + 2)
+        Start token, target, end token; filled with the pad token.
+    """
+
+    points: NDArray[np.float16] | Tensor
+    tokens: NDArray[np.int16]
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """One table with its formula, both as the view shows them.
+
+    Attributes
+    ----------
+    tree : Tree
+        Target over view columns, modulo outer scale and offset.
+    X : ndarray of shape (n_points, n_columns)
+        View columns.
+    y : ndarray of shape (n_points,)
+        Raw target with its scale, offset and noise.
+    view : View
+    units : ndarray of shape (n_columns,)
+        Factors of the raw columns that ``spec`` does not know.
+    spec : Spec
+        The law behind the rows, for more tables like this one.
+    """
+
+    tree: Tree
+    X: NDArray[np.float64]
+    y: NDArray[np.float64]
+    view: View
+    units: NDArray[np.float64]
+    spec: Spec
+
+
+@dataclass
+class Counts:
+    """What happened to the formulas drawn for a pool."""
+
+    kept: int = 0
+    contaminated: int = 0
+    too_long: int = 0
+    undefined: int = 0
+
+
+def examples_of_pool(
+    config: CorpusConfig, index: int, banned: Filter
+) -> tuple[list[Example], int, Counts, Random]:
+    """The examples of pool ``index``, how many make a batch, and the generator as they left it."""
+    r = Random(f"{config.seed}/{index}")  # noqa: S311 - a corpus, not a secret
+    rng = np.random.default_rng([config.seed, index])
+    n_points = r.choices(*N_POINTS)[0]
+    size = max(1, config.batch_points // n_points)
+    counts = Counts()
+    examples = list(examples_of(config, r, rng, n_points, size * config.batches, banned, counts))
+    return examples, size, counts, r
+
+
+def pool(config: CorpusConfig, index: int, banned: Filter) -> tuple[list[Batch], Counts]:
+    """The batches of pool ``index``.
+
+    Parameters
+    ----------
+    config : CorpusConfig
+    index : int
+    banned : Filter
+        Benchmark skeletons; formulas that it matches are dropped.
+
+    Returns
+    -------
+    batches : list of Batch
+        In random order.
+    counts : Counts
+    """
+    examples, size, counts, r = examples_of_pool(config, index, banned)
+    vocabulary = CompactVocabulary(MAX_COLUMNS)
+    targets = [vocabulary.encode(e.tree) for e in examples]
+    order = sorted(range(len(examples)), key=lambda i: len(targets[i]))
+    groups = [order[i : i + size] for i in range(0, len(order), size)]
+    r.shuffle(groups)
+    batches = [
+        Batch(
+            features([examples[i] for i in g]),
+            pad_targets([targets[i] for i in g], vocabulary.eos, vocabulary.pad),
+        )
+        for g in groups
+    ]
+    return batches, counts
+
+
+def thinned(config: CorpusConfig, index: int, place: int, batch: Batch) -> Batch:
+    """Batch number ``place`` of pool ``index``, with all or some of its points.
+
+    How many is drawn evenly, down to ``1 - config.dropped`` of them; which, at random.
+    """
+    rng = np.random.default_rng([config.seed, index, place])
+    n = batch.points.shape[1]
+    kept = rng.permutation(n)[: n - rng.integers(0, int(config.dropped * n) + 1)]
+    return Batch(batch.points[:, kept], batch.tokens)
+
+
+def features(examples: list[Example]) -> NDArray[np.float16]:
+    """Point features of examples with equally many points, (B, N, n_features)."""
+    n, n_points = len(examples), len(examples[0].y)
+    X = np.zeros((n, n_points, MAX_COLUMNS))
+    center, scale = np.zeros((n, MAX_COLUMNS)), np.ones((n, MAX_COLUMNS))
+    present = np.zeros((n, MAX_COLUMNS), dtype=bool)
+    for i, e in enumerate(examples):
+        width = e.X.shape[1]
+        X[i, :, :width] = e.X
+        center[i, :width], scale[i, :width] = e.view.center, e.view.scale
+        present[i, :width] = True
+    y = np.stack([e.y for e in examples])
+    out = np.empty((n, n_points, 0), dtype=np.float16)
+    standard = np.array([e.view.kind == "standard" for e in examples])
+    for kind in ("scale", "standard"):
+        rows = standard == (kind == "standard")
+        if rows.any():
+            view = View(kind, center[rows], scale[rows])
+            part = point_features(
+                X[rows], y[rows], view, present=present[rows], max_columns=MAX_COLUMNS
+            ).astype(np.float16)
+            if out.shape[-1] == 0:
+                out = np.empty((n, n_points, part.shape[-1]), dtype=np.float16)
+            out[rows] = part
+    return out
+
+
+def pad_targets(targets: list[list[int]], eos: int, pad: int) -> NDArray[np.int16]:
+    """Token rows with start and end token, (B, longest + 2)."""
+    out = np.full((len(targets), max(map(len, targets)) + 2), pad, dtype=np.int16)
+    out[:, 0] = eos
+    for row, ids in zip(out, targets, strict=True):
+        row[1 : len(ids) + 1] = ids
+        row[len(ids) + 1] = eos
+    return out
+
+
+# -- examples ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A formula waiting for a table on which it is defined."""
+
+    expression: normal.Expression
+    n_columns: int
+    kind: Kind
+    in_view: bool  # whether the formula is drawn for view columns rather than raw ones
+    positive: bool = False  # roots and logarithms get a second, positive table
+
+
+def _draft(r: Random, banned: Filter, counts: Counts) -> _Draft:
+    while True:
+        expression, n_columns = generators.draw(r)
+        if not banned.matches(expression):
+            break
+        counts.contaminated += 1
+    kind: Kind = "standard" if r.random() < STANDARD else "scale"
+    in_view = kind == "standard" and r.random() >= RAW_IN_STANDARD
+    return _Draft(expression, n_columns, kind, in_view)
+
+
+def examples_of(
+    config: CorpusConfig,
+    r: Random,
+    rng: np.random.Generator,
+    n_points: int,
+    n: int,
+    banned: Filter,
+    counts: Counts,
+) -> Iterator[Example]:
+    """``n`` examples of ``n_points`` rows each; all draws come from ``r`` and ``rng``."""
+    again: list[_Draft] = []
+    while True:
+        drafts = again + [_draft(r, banned, counts) for _ in range(_CHUNK - len(again))]
+        again = []
+        tried = list(_tables(config, r, rng, n_points, drafts, banned, counts))
+        for (draft, example), good in zip(
+            tried, usable(np.array([e.y for _, e in tried]).reshape(-1, n_points)), strict=True
+        ):
+            if good:
+                counts.kept += 1
+                yield replace(example, y=_label(r, rng, example.y))
+                if counts.kept == n:
+                    return
+            elif draft.positive:
+                counts.undefined += 1
+            else:
+                again.append(replace(draft, positive=True))
+
+
+def _tables(
+    config: CorpusConfig,
+    r: Random,
+    rng: np.random.Generator,
+    n_points: int,
+    drafts: list[_Draft],
+    banned: Filter,
+    counts: Counts,
+) -> Iterator[tuple[_Draft, Example]]:
+    """A table for each draft, and the formula's plain values as its target."""
+    for kind in ("scale", "standard"):
+        group = [d for d in drafts if d.kind == kind]
+        X = np.zeros((len(group), n_points, MAX_COLUMNS))
+        units = np.ones((len(group), MAX_COLUMNS))
+        specs: list[Spec] = []
+        for i, d in enumerate(group):
+            X[i, :, : d.n_columns], spec = table(r, rng, n_points, d.n_columns, d.positive)
+            specs.append(spec)
+            units[i, : d.n_columns] = _units(r, d.n_columns)
+        X *= units[:, None]
+        views = View.fit(X, kind)
+        Z = views.transform(X)
+        for i, d in enumerate(group):
+            view = View(kind, views.center[i, : d.n_columns], views.scale[i, : d.n_columns])
+            tree = _target(d.expression, view, units[i, : d.n_columns], d.in_view)
+            if tree is None or not 1 < tree.size <= config.max_tokens:
+                counts.too_long += 1
+                continue
+            # shifted columns make other formulas of what was drawn
+            if (kind, d.in_view) == ("standard", False) and banned.matches(normal.from_tree(tree)):
+                counts.contaminated += 1
+                continue
+            columns = Z[i, :, : d.n_columns]
+            y = evaluate(tree, columns)
+            yield d, Example(tree, columns, y, view, units[i, : d.n_columns], specs[i])
+
+
+def _target(
+    expression: normal.Expression, view: View, unit: NDArray[np.float64], in_view: bool
+) -> Tree | None:
+    """The formula over view columns; None if a constant part is undefined or out of range."""
+    if not in_view:
+        scale, center = (view.scale / unit).tolist(), (view.center / unit).tolist()
+        replaced = {
+            j: normal.add(normal.scaled(normal.variable(j), s), normal.constant(c))
+            for j, (s, c) in enumerate(zip(scale, center, strict=True))
+            if abs(s - 1.0) > 1e-9 or c != 0.0
+        }
+        if replaced:
+            try:
+                expression = normal.strip(normal.substitute(expression, replaced))
+            except normal.NotAFormula:
+                return None
+    if expression[1] is None:
+        return None
+    tree = normal.to_tree(expression)
+    if any(not 5e-4 < abs(c) < 2e3 for c in tree.constants):
+        return None
+    return tree
+
+
+def usable(F: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether values vary, are finite and of sane size, and are not one outlier among equals.
+
+    Parameters
+    ----------
+    F : ndarray of shape (n, n_points)
+
+    Returns
+    -------
+    bool ndarray of shape (n,)
+    """
+    largest = np.abs(F).max(-1)  # NaN where a value is
+    sane = (largest > 1e-9) & (largest < 1e9)
+    F = np.where(sane[:, None], F, 0.0) / np.where(sane, largest, 1.0)[:, None]
+    spread = F.std(-1)
+    deviation = np.abs(F - F.mean(-1, keepdims=True)).max(-1)
+    return sane & (spread > 1e-4) & (deviation < 0.85 * math.sqrt(F.shape[-1]) * spread)
+
+
+def _units(r: Random, n_columns: int) -> NDArray[np.float64]:
+    """Powers of ten by which raw columns differ from those the formula is drawn for."""
+    if r.random() < 0.85:
+        return np.ones(n_columns)
+    return np.array([10.0 ** r.randint(-6, 6) for _ in range(n_columns)])
+
+
+def _label(r: Random, rng: np.random.Generator, f: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Outer scale, sometimes an offset, and noise."""
+    scale = 1.0 if r.random() < 0.5 else 10.0 ** r.uniform(-3.0, 3.0)
+    y = f * (scale if r.random() < 0.8 else -scale)
+    if r.random() < 0.35:
+        y = y + r.uniform(-3.0, 3.0) * y.std() * r.choice((0.3, 1.0, 3.0))
+    noise = r.choices(*NOISE)[0]
+    if noise:
+        y = y + noise * math.sqrt(float((y * y).mean())) * rng.standard_normal(len(y))
+    return y

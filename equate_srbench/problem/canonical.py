@@ -1,0 +1,173 @@
+"""The table a fit works on: canonical rows, some or all columns, moderate units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equate_srbench.expr.operators import CONSTANT, VARIABLE
+from equate_srbench.expr.tree import Tree
+from equate_srbench.problem.domain import Domain
+
+Array = NDArray[np.float64]
+
+#: Root mean squares within this range are left as they are, so that constants keep their meaning.
+MODERATE = (1e-3, 1e4)
+#: Most rows that a fit works on: more of them add time, not knowledge of the formula.
+MAX_ROWS = 5000
+#: Powers of units within this range stay far from the ends of the range of numbers.
+EXTREME = (1e-30, 1e30)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Fit rows in moderate units, and the way back to the user's.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n_rows, n_kept)
+    y : ndarray of shape (n_rows,)
+    weights : ndarray of shape (n_rows,) or None
+        How many of the user's rows a row stands for.
+    kept : tuple of int
+        The user's column behind each column of ``X``.
+    x_scale : ndarray of shape (n_kept,)
+        ``X = user's column / x_scale``; powers of ten, mostly 1.
+    y_scale : float
+        ``y = user's target / y_scale``.
+    rows : ndarray of shape (n_all_rows, n_kept) or None
+        All rows, where ``X`` is a sample of them.
+    """
+
+    X: Array
+    y: Array
+    weights: Array | None
+    kept: tuple[int, ...]
+    x_scale: Array
+    y_scale: float
+    rows: Array | None = None
+
+    @property
+    def extreme(self) -> bool:
+        """Whether a unit is so large or small that its powers may leave the range of numbers."""
+        units = np.append(self.x_scale, self.y_scale)
+        return bool((units < EXTREME[0]).any() or (units > EXTREME[1]).any())
+
+    def of_columns(self, columns: list[int]) -> Problem:
+        """The same with some of the columns of ``X``, in their order."""
+        columns = sorted(columns)
+        return replace(
+            self,
+            X=np.ascontiguousarray(self.X[:, columns]),
+            kept=tuple(self.kept[j] for j in columns),
+            x_scale=self.x_scale[columns],
+            rows=None if self.rows is None else np.ascontiguousarray(self.rows[:, columns]),
+        )
+
+    def domain(self, n_features: int) -> Domain:
+        """Ranges of the user's columns, as far as they are kept, and mean of the user's target."""
+        rows = self.X if self.rows is None else self.rows
+        own = Domain.of(rows * self.x_scale, self.y * self.y_scale, self.weights)
+        low, high = np.full(n_features, -np.inf), np.full(n_features, np.inf)
+        low[list(self.kept)], high[list(self.kept)] = own.low, own.high
+        return Domain(low, high, own.mean)
+
+    def without_rows(self) -> Problem:
+        """What the way back to the user's units needs: rows would only weigh down pickles."""
+        return replace(self, X=self.X[:0], y=self.y[:0], weights=None, rows=None)
+
+    def to_user(self, tree: Tree) -> Tree:
+        """The formula in the user's columns and units."""
+        out = tree
+        for i in range(tree.size - 1, -1, -1):
+            if tree.symbols[i] >= VARIABLE:
+                j = tree.symbols[i] - VARIABLE
+                leaf = Tree((VARIABLE + self.kept[j],))
+                if self.x_scale[j] != 1.0:
+                    leaf = Tree.apply("mul", Tree.constant(1.0 / self.x_scale[j]), leaf)
+                out = out.replace(i, leaf)
+        if self.y_scale != 1.0:
+            if out.symbols == (CONSTANT,):
+                return Tree.constant(out.constants[0] * self.y_scale)
+            out = Tree.apply("mul", Tree.constant(self.y_scale), out)
+        return out
+
+
+def prepare(X: Array, y: Array, weights: Array | None) -> Problem:
+    """Merge equal rows and bring extreme units to moderate ones.
+
+    Rows are sorted and equal ones merged into one with the sum of their weights, so that a
+    repeated row and a weight of 2 are the same fit, and the order of rows does not matter. Of
+    more than ``MAX_ROWS`` different rows an even sample is taken.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_rows, n_columns)
+    y : ndarray of shape (n_rows,)
+    weights : ndarray of shape (n_rows,) or None
+        Whole numbers count rows. Others are relative: they are scaled to sum to the number of
+        rows. Rows of weight 0 are left out.
+    """
+    if weights is not None:
+        X, y, weights = X[weights > 0], y[weights > 0], weights[weights > 0]
+        if (weights != np.round(weights)).any():
+            weights = weights / weights.max()
+            weights = weights * (len(weights) / weights.sum())
+    table = np.column_stack([X, y]) + 0.0  # no negative zeros: they equal zero but sort apart
+    rows, inverse = np.unique(table, axis=0, return_inverse=True)
+    counts = np.bincount(
+        inverse.ravel(),
+        weights=np.ones(len(y)) if weights is None else weights,
+        minlength=len(rows),
+    )
+    x_scale = np.array([_unit(column) for column in rows[:, :-1].T])
+    y_scale = _unit(rows[:, -1]) if np.ptp(rows[:, -1]) > 0.0 else 1.0  # exact to the last digit
+    rows /= np.append(x_scale, y_scale)
+    some = slice(None)
+    if len(rows) > MAX_ROWS:  # rows are sorted: evenly spaced ones are a fair sample
+        some = np.linspace(0, len(rows) - 1, MAX_ROWS).astype(int)
+    X, y, counts = rows[some, :-1], rows[some, -1], counts[some]
+    return Problem(
+        np.ascontiguousarray(X),
+        np.ascontiguousarray(y),
+        None if (counts == 1.0).all() else counts,
+        tuple(range(len(x_scale))),
+        x_scale,
+        y_scale,
+        rows[:, :-1] if len(y) < len(rows) else None,
+    )
+
+
+def _unit(column: Array) -> float:
+    """1 for a column of moderate size, else the power of ten next to its root mean square."""
+    largest = float(np.abs(column).max(initial=0.0))
+    if largest == 0.0:
+        return 1.0
+    rms = largest * float(np.sqrt(np.mean((column / largest) ** 2)))
+    if MODERATE[0] <= rms <= MODERATE[1]:
+        return 1.0
+    return float(10.0 ** np.clip(np.floor(np.log10(rms)), -300, 300))  # and so has an inverse
+
+
+def bad_columns(X: Any) -> str:
+    """Which columns of a table are not finite numbers, in words; empty if none or not a table."""
+    if not hasattr(X, "columns") or not hasattr(X, "iloc"):
+        return ""
+    words, gaps = [], []
+    for j, name in enumerate(X.columns):
+        try:
+            values = np.asarray(X.iloc[:, j], dtype=np.float64)
+        except (ValueError, TypeError):
+            words.append(str(name))
+            continue
+        if not np.isfinite(values).all():
+            gaps.append(str(name))
+    lines = []
+    if words:
+        lines.append(f"not numbers: {', '.join(words)} (encode or drop these columns first)")
+    if gaps:
+        lines.append(f"missing or infinite values: {', '.join(gaps)}")
+    return "; ".join(lines)

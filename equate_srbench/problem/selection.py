@@ -1,0 +1,74 @@
+"""Which formula to answer with, and what a node is worth: description length on the fit rows."""
+
+from __future__ import annotations
+
+import math
+
+from equate_srbench.edits.island import EXACT
+from equate_srbench.expr.algebra.complexity import complexity
+from equate_srbench.expr.tree import Tree
+
+#: Nats for one node. Twenty operators and columns to choose from would cost three, but SymPy's
+#: count has more nodes than a formula has choices (``x - y`` is five). On validation rows of
+#: fourteen PMLB tables that are not in our comparison, one was better than two or three.
+NODE_COST = 1.0
+#: Rows at which a node costs twice as much: with few rows, one of the thousands of formulas that
+#: were tried fits their noise by luck.
+FEW_ROWS = 20.0
+#: Nats for every fitted number of a formula that has as many of them as there are rows.
+HOPELESS = 1e6
+
+
+def description_length(tree: Tree, loss: float, variance: float, n_rows: float) -> float:
+    """Nats to write the formula down plus nats to write the residuals down.
+
+    Gaussian residuals of unknown width cost ``n/2 log(loss)``; a node (of ``expr.complexity``,
+    the size that users see) costs ``NODE_COST * (1 + FEW_ROWS / n)``; a constant costs
+    ``log(n)/2`` (the precision that ``n`` rows support; Rissanen 1978), a small whole number less.
+    Below a relative error of ``EXACT`` formulas fit alike. On few rows the residuals of fitted
+    constants are too small; ``k (k + 1) / (n - k - 1)`` corrects that for ``k`` of them (Hurvich &
+    Tsai 1989), and a formula with as many constants as rows says nothing.
+
+    Parameters
+    ----------
+    tree : Tree
+    loss : float
+        Mean squared residual on the fit rows.
+    variance : float
+        Mean squared residual of the best constant.
+    n_rows : float
+        Number of fit rows (sum of sample weights).
+    """
+    error = max(loss / variance, EXACT)
+    precision = 0.5 * math.log(max(n_rows, 2.0))
+    whole = [c for c in tree.constants if c == round(c) and abs(c) < 1e6]
+    k = len(tree.constants) - len(whole)
+    constants = k * precision + sum(min(1.0 + math.log1p(abs(c)), precision) for c in whole)
+    return (
+        0.5 * n_rows * math.log(error)
+        + NODE_COST * (1.0 + FEW_ROWS / max(n_rows, 1.0)) * complexity(tree)
+        + constants
+        + _few_rows(k + 1, n_rows)
+    )
+
+
+def price_of_node(tree: Tree, loss: float, variance: float, n_rows: float) -> float:
+    """R2 that a formula has to gain by one more node, for its description length to stay.
+
+    A node costs what the formula's nodes cost on average, constants included. It is worth little
+    where formulas fit well or rows are many, and much where noise is what is left.
+
+    Parameters
+    ----------
+    tree, loss, variance, n_rows
+        As in ``description_length``.
+    """
+    nats = description_length(tree, variance, variance, n_rows) / complexity(tree)
+    # the residuals cost n/2 log(e), which is n/(2e) nats for a change of e = 1 - R2
+    return 2.0 * max(loss / variance, EXACT) / n_rows * nats
+
+
+def _few_rows(k: int, n_rows: float) -> float:
+    """Correction for ``k`` fitted numbers, the width of the residuals being one of them."""
+    spare = n_rows - k - 1.0
+    return k * (k + 1.0) / spare if spare > 0.0 else HOPELESS * k

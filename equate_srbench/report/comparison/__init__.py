@@ -1,0 +1,1 @@
+"""The comparison of methods over benchmark rows."""

@@ -1,0 +1,1 @@
+"""Every figure, from plain data only."""

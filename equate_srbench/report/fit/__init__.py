@@ -1,0 +1,1 @@
+"""The report of one fit: page, terminal output, folder of results."""

@@ -1,0 +1,206 @@
+"""How a formula was found, as plain data that is drawn without a kernel, and as a still picture."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from equate_srbench.equation import Equation
+from equate_srbench.report.figures import fit_figures
+from equate_srbench.report.tables.record import Array
+
+MIME = "application/vnd.equate.trajectory+json"
+#: Version of the payload; viewers refuse others.
+VERSION = 1
+#: Most rows and bytes of a payload: a picture of more is not read better, and stops being smooth.
+MOST_ROWS = 5000
+MOST_BYTES = 1_000_000
+
+_EXACT = ("r2",)  # its nines are what the picture shows
+_ROUNDED = ("rung", "distance", "predicted_score", "score")
+_WHOLE = ("start", "step", "complexity")
+
+
+def payload(
+    est: Any, title: str = "", *, target: str = "", most_bytes: int = MOST_BYTES
+) -> dict[str, Any]:
+    """Rows of ``est.trajectory_`` as JSON data.
+
+    Parameters
+    ----------
+    est : EquateRegressor
+        Fitted, or anything with its ``trajectory_``, ``embeddings_`` and ``equation_``.
+    title, target : str, default=""
+        Heading, and name of what was predicted.
+    most_bytes : int, default=1_000_000
+        Size of the JSON text. Where the rows need more, rows that were not accepted are left out
+        evenly; where that is not enough, formulas are not typeset, then their text is cut.
+
+    Returns
+    -------
+    dict
+        ``version``, ``kind``, ``title``, ``target``, ``features``, ``rows_total``; ``steps``:
+        one list per column, of equal lengths; ``path``: ``x`` and ``y`` of the embeddings in
+        two dimensions (null in rows without), or None where there are none.
+    """
+    table = est.trajectory_
+    names = est.equation_.feature_names
+    kept = _thinned(table, MOST_ROWS)
+    data = _payload(table.iloc[kept], names, title, target, len(table), _path(est, kept))
+    share = most_bytes / max(_size(data), 1)
+    if share < 1.0:
+        kept = _thinned(table, int(0.9 * share * len(kept)))
+        data = _payload(table.iloc[kept], names, title, target, len(table), _path(est, kept))
+    if _size(data) > most_bytes:
+        data["steps"]["latex"] = [""] * len(kept)
+    if _size(data) > most_bytes:
+        rest = most_bytes - _size(data | {"steps": data["steps"] | {"equation": [""] * len(kept)}})
+        longest = max(int(rest / max(len(kept), 1) / 6), 0)  # a character has up to 6 bytes
+        data["steps"]["equation"] = [
+            text if len(text) <= longest else text[:longest] + "…"
+            for text in data["steps"]["equation"]
+        ]
+    return data
+
+
+class Trajectory:
+    """A trajectory for notebooks: interactive where the viewer is installed, a picture elsewhere.
+
+    Parameters
+    ----------
+    est : EquateRegressor
+        Fitted.
+    title, target : str, default=""
+    """
+
+    def __init__(self, est: Any, title: str = "", *, target: str = "") -> None:
+        self.payload = payload(est, title, target=target)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the payload to a file, ``*.equate.json`` for JupyterLab's viewer, in one step.
+
+        Raises
+        ------
+        OSError
+            If writing fails; a file that was there before is then still whole.
+        """
+        path = Path(path)
+        text = json.dumps(self.payload, ensure_ascii=False, allow_nan=False)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}-", suffix=".tmp", dir=path.parent)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(name, 0o644)  # mkstemp makes files that only the owner can read
+            os.replace(name, path)
+        except BaseException:
+            os.unlink(name)
+            raise
+        return path
+
+    def to_svg(self) -> str:
+        """The picture as an SVG document with its own light background."""
+        return fit_figures.standalone(fit_figures.trajectory(steps_table(self.payload)))
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        return {MIME: self.payload, "image/svg+xml": self.to_svg(), "text/plain": repr(self)}
+
+    def __repr__(self) -> str:
+        n, total = len(self.payload["steps"]["start"]), self.payload["rows_total"]
+        return f"Trajectory({total} proposals{f', {n} of them kept' if n < total else ''})"
+
+
+def steps_table(data: dict[str, Any]) -> pd.DataFrame:
+    """The steps of a payload as a table; missing numbers are NaN."""
+    table = pd.DataFrame(data["steps"])
+    return table.astype(dict.fromkeys((*_EXACT, *_ROUNDED), np.float64))
+
+
+# -- parts -------------------------------------------------------------------------------------
+
+
+def _payload(
+    rows: pd.DataFrame,
+    names: Sequence[str],
+    title: str,
+    target: str,
+    total: int,
+    path: dict[str, list[float | None]] | None,
+) -> dict[str, Any]:
+    steps: dict[str, list[Any]] = {name: rows[name].astype(int).tolist() for name in _WHOLE}
+    steps |= {name: [_number(value, 6) for value in rows[name]] for name in _ROUNDED}
+    steps |= {name: [_number(value, 17) for value in rows[name]] for name in _EXACT}
+    steps["accepted"] = rows["accepted"].astype(bool).tolist()
+    steps |= {name: rows[name].astype(str).tolist() for name in ("source", "equation")}
+    typeset = {text: _latex(text, names) for text in dict.fromkeys(steps["equation"])}
+    steps["latex"] = [typeset[text] for text in steps["equation"]]
+    return {
+        "version": VERSION,
+        "kind": "trajectory",
+        "title": title,
+        "target": target,
+        "features": list(map(str, names)),
+        "rows_total": total,
+        "steps": steps,
+        "path": path,
+    }
+
+
+def _latex(text: str, names: Sequence[str]) -> str:
+    return Equation.from_string(text, names).to_latex() if text else ""
+
+
+def _number(value: Any, digits: int) -> float | None:
+    """JSON has no NaN and no infinity."""
+    return float(f"{value:.{digits}g}") if math.isfinite(value) else None
+
+
+def _size(data: dict[str, Any]) -> int:
+    return len(json.dumps(data, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+
+
+def _thinned(table: pd.DataFrame, most: int) -> list[int]:
+    """Places of at most ``most`` rows, and of the accepted ones in any case, each kind evenly."""
+    accepted = table["accepted"].to_numpy(dtype=bool)
+    first = _evenly(np.flatnonzero(accepted), MOST_ROWS)
+    kept: list[int] = sorted(first + _evenly(np.flatnonzero(~accepted), most - len(first)))
+    return kept
+
+
+def _evenly(places: NDArray[np.intp], most: int) -> list[int]:
+    """At most so many of ``places``, the first and the last among them."""
+    chosen = np.linspace(0, len(places) - 1, min(max(most, 0), len(places))).astype(int)
+    out: list[int] = places[chosen].tolist()
+    return out
+
+
+def _path(est: Any, kept: Sequence[int]) -> dict[str, list[float | None]] | None:
+    """The embeddings' first two principal components, as the whole trajectory has them."""
+    known = np.isfinite(est.embeddings_).all(axis=1) & bool(est.embeddings_.shape[1])
+    if known.sum() < 3:
+        return None
+    points = np.full((len(known), 2), np.nan)
+    points[known] = principal(np.asarray(est.embeddings_[known], dtype=np.float64))
+    x, y = ([_number(value, 5) for value in points[kept, axis]] for axis in (0, 1))
+    return {"x": x, "y": y}
+
+
+def principal(points: Array) -> Array:
+    """The first two principal components (n_points, 2); the largest entry of each is positive."""
+    centred = points - points.mean(axis=0)
+    _, _, axes = np.linalg.svd(centred, full_matrices=False)
+    out: Array = np.zeros((len(points), 2))
+    n = min(2, len(axes))
+    out[:, :n] = centred @ axes[:n].T
+    signs = np.sign(out[np.abs(out).argmax(axis=0), [0, 1]])
+    return out * np.where(signs == 0, 1.0, signs)

@@ -1,0 +1,1 @@
+"""Parameterised notebooks: which there are, how they run, what they display."""

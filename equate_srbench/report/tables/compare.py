@@ -1,0 +1,220 @@
+"""Rows of a benchmark -> tables that compare methods.
+
+A fit without a result counts as wrong: it lowers shares, and in medians it stands below all
+others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from equate_srbench.bench import stats
+from equate_srbench.report.figures.methods import in_order, style
+
+#: 1 - R2 below which a formula counts as exact.
+EXACT = 1e-9
+
+
+@dataclass(frozen=True)
+class Block:
+    """Fits of several methods on the same data sets.
+
+    Attributes
+    ----------
+    suite : str
+    noise : float
+    rows : DataFrame
+        One row per fit of ``pairs``, with the columns ``correct99``, ``correct999`` and ``exact``
+        added, and ``accuracy``: test R2, -inf without a result.
+    pairs : int
+        Data sets times seeds that every method was run on.
+    left_out : int
+        Rows of pairs that some method has no row for.
+    """
+
+    suite: str
+    noise: float
+    rows: pd.DataFrame
+    pairs: int
+    left_out: int
+
+    @property
+    def title(self) -> str:
+        """Suite and noise in words."""
+        return self.suite + (f", noise {self.noise:g}" if self.noise else "")
+
+    @property
+    def methods(self) -> list[str]:
+        """In the order in which they are always shown."""
+        return in_order(set(self.rows["method"]))
+
+    def table(self, value: str) -> pd.DataFrame:
+        """``value`` of each method (columns) on each data set (rows), median over seeds."""
+        table = self.rows.pivot_table(
+            index="dataset", columns="method", values=value, aggfunc="median", dropna=False
+        )
+        return table[self.methods]
+
+
+def scores(block: Block) -> pd.DataFrame:
+    """Test R2 by data set and method; formulas that count as exact are all alike."""
+    table = block.table("accuracy")
+    return table.mask(table > 1.0 - EXACT, 1.0)
+
+
+def blocks(frame: pd.DataFrame) -> list[Block]:
+    """Split rows by suite and noise, keeping what all methods of a block were run on.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As from ``RowStore.frame``.
+
+    Returns
+    -------
+    list of Block
+        By suite, then noise.
+    """
+    frame = frame.assign(accuracy=frame["r2_test"].astype(float).fillna(-np.inf))
+    frame = frame.assign(
+        correct99=frame["accuracy"] > 0.99,
+        correct999=frame["accuracy"] > 0.999,
+        exact=frame["accuracy"] > 1.0 - EXACT,
+        failed=frame["status"] != "ok",
+    )
+    out = []
+    for (suite, noise), rows in frame.groupby(["suite", "noise"], sort=True):
+        n_methods = rows["method"].nunique()
+        pair = rows["dataset"] + "/" + rows["seed"].astype(str)
+        counts = rows.groupby(pair)["method"].nunique()
+        shared = pair.isin(counts.index[counts == n_methods])
+        out.append(
+            Block(
+                str(suite),
+                float(noise),
+                rows[shared].reset_index(drop=True),
+                int((counts == n_methods).sum()),
+                int((~shared).sum()),
+            )
+        )
+    return out
+
+
+def summary(block: Block) -> pd.DataFrame:
+    """One line per method.
+
+    Returns
+    -------
+    DataFrame
+        Index: method. Columns: ``label``, ``fits``, ``failed``; the shares ``r2_99``, ``r2_999``
+        (with ``_low`` and ``_high``, a 95 % bootstrap interval over data sets), ``exact``,
+        ``solved`` (of the fits where it could be decided; NaN if none) and ``undecided``; the
+        medians ``r2``, ``nodes``, ``seconds``; ``rank``, the mean rank of the accuracy.
+    """
+    lines = []
+    ranks = stats.average_ranks(scores(block))
+    for method in block.methods:
+        rows = block.rows[block.rows["method"] == method]
+        judged = rows["solved"].dropna()
+        line = {
+            "method": method,
+            "label": style(method).label,
+            "fits": len(rows),
+            "failed": int(rows["failed"].sum()),
+            "exact": float(rows["exact"].mean()),
+            "solved": float(judged.astype(float).mean()) if len(judged) else np.nan,
+            "undecided": int((rows["solved_reason"].notna() & rows["solved"].isna()).sum()),
+            "r2": _median(rows["accuracy"]),
+            "nodes": _median(rows["complexity"]),
+            "seconds": _median(rows["fit_seconds"]),
+            "rank": float(ranks[method]),
+        }
+        for name, column in (("r2_99", "correct99"), ("r2_999", "correct999")):
+            values = rows.groupby("dataset")[column].mean().to_numpy(float)
+            low, high = interval(values)
+            line |= {name: float(values.mean()), f"{name}_low": low, f"{name}_high": high}
+        lines.append(line)
+    return pd.DataFrame(lines).set_index("method")
+
+
+def _median(values: pd.Series) -> float:
+    values = values.astype(float)
+    return float(values.median()) if values.notna().any() else np.nan
+
+
+def interval(values: np.ndarray, statistic: str = "mean") -> tuple[float, float]:
+    """95 % bootstrap interval (percentile) of the mean or median over data sets.
+
+    Values that are all the same, or a single one, have no spread to resample: both ends are NaN.
+    """
+    values = values[np.isfinite(values)]
+    if len(values) < 2 or np.ptp(values) == 0.0:
+        return np.nan, np.nan
+    return stats.bootstrap_interval(values, getattr(np, statistic), rng=np.random.default_rng(0))
+
+
+def paired(block: Block) -> pd.DataFrame:
+    """The method of the best mean rank against every other, data set by data set.
+
+    Returns
+    -------
+    DataFrame
+        As ``stats.wilcoxon_holm`` gives it: ``a``, ``b``, ``wins``, ``ties``, ``losses``,
+        ``difference`` (median of test R2), ``p`` and ``p_holm``; empty for a single method.
+    """
+    table = scores(block)
+    return stats.wilcoxon_holm(table, against=str(stats.average_ranks(table).index[0]))
+
+
+def to_markdown(table: pd.DataFrame) -> str:
+    """``summary`` as a table for a README: shares in %, intervals in brackets."""
+    lines = [
+        "| method | fits (failed) | R² > .99 | R² > .999 | exact | solved | median R² | "
+        "mean rank | median nodes | median s |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for _, r in table.iterrows():
+        failed = f" ({r['failed']})" if r["failed"] else ""
+        cells = [
+            r["label"],
+            f"{r['fits']}{failed}",
+            _share(r["r2_99"], r["r2_99_low"], r["r2_99_high"]),
+            _share(r["r2_999"], r["r2_999_low"], r["r2_999_high"]),
+            _share(r["exact"]),
+            _share(r["solved"]),
+            "-" if not np.isfinite(r["r2"]) else f"{r['r2']:.4f}",
+            f"{r['rank']:.2f}",
+            "-" if np.isnan(r["nodes"]) else f"{r['nodes']:.0f}",
+            "-" if np.isnan(r["seconds"]) else f"{r['seconds']:.1f}",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def to_text(table: pd.DataFrame) -> str:
+    """``summary`` for a terminal."""
+    shown = pd.DataFrame(
+        {
+            "fits": table["fits"],
+            "failed": table["failed"],
+            "R2 > .99": table["r2_99"].map(_share),
+            "R2 > .999": table["r2_999"].map(_share),
+            "exact": table["exact"].map(_share),
+            "solved": table["solved"].map(_share),
+            "median R2": table["r2"].map("{:.4f}".format),
+            "mean rank": table["rank"].map("{:.2f}".format),
+            "nodes": table["nodes"].map("{:.0f}".format),
+            "seconds": table["seconds"].map("{:.1f}".format),
+        }
+    ).set_axis(table["label"], axis=0)
+    shown.index.name = None
+    return str(shown.to_string())
+
+
+def _share(value: float, low: float = np.nan, high: float = np.nan) -> str:
+    if np.isnan(value):
+        return "-"
+    return f"{100 * value:.1f}" + (f" ({100 * low:.0f}-{100 * high:.0f})" if low == low else "")

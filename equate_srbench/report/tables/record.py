@@ -1,0 +1,199 @@
+"""One finished fit as plain data: all that a report needs to know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from equate_srbench.equation import Equation
+
+Array = NDArray[np.float64]
+
+#: In the order of the legends. ``constant`` is the mean that every fit starts from.
+SOURCES = ("backbone", "ascent", "edit", "shorten", "constant")
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Some rows of a table.
+
+    Attributes
+    ----------
+    X : DataFrame of shape (n_rows, n_features)
+    y : ndarray of shape (n_rows,)
+    """
+
+    X: pd.DataFrame
+    y: Array
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+
+@dataclass(frozen=True, slots=True)
+class FitRecord:
+    """One finished fit.
+
+    Attributes
+    ----------
+    table, target : str
+        Where the rows came from and which column was predicted.
+    equation : Equation
+        The chosen formula.
+    front, candidates, trajectory : DataFrame
+        ``equations_``, ``candidates_`` and ``trajectory_`` of the estimator.
+    train, test : Rows
+        Rows of the fit and rows that it never saw; ``test`` is None if all rows were fitted.
+    seconds : float
+        Wall clock of the fit.
+    tried : dict of str to int
+        Formulas tried per source; ``candidates`` holds the best of them.
+    interrupted : bool
+        Whether the fit was stopped by hand.
+    settings : dict of str to str
+        What to say about how the fit was made (preset, seed, versions, ...).
+    """
+
+    table: str
+    target: str
+    equation: Equation
+    front: pd.DataFrame
+    candidates: pd.DataFrame
+    trajectory: pd.DataFrame
+    train: Rows
+    test: Rows | None
+    seconds: float
+    tried: dict[str, int]
+    interrupted: bool = False
+    settings: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def features(self) -> list[str]:
+        """Names of the columns that the fit could use."""
+        return [str(name) for name in self.train.X.columns]
+
+    @classmethod
+    def of(
+        cls,
+        estimator: Any,
+        train: Rows,
+        test: Rows | None = None,
+        *,
+        table: str,
+        target: str,
+        settings: dict[str, str] | None = None,
+    ) -> FitRecord:
+        """Read a fitted ``EquateRegressor``, or anything with its fitted attributes."""
+        return cls(
+            table=table,
+            target=target,
+            equation=estimator.equation_,
+            front=estimator.equations_,
+            candidates=estimator.candidates_,
+            trajectory=estimator.trajectory_,
+            train=train,
+            test=test,
+            seconds=estimator.fit_time_,
+            tried=estimator.diagnostics_["tried"],
+            interrupted=estimator.interrupted_,
+            settings=settings or {},
+        )
+
+    def parts(self) -> list[tuple[str, Rows]]:
+        """Fit rows and, if there are any, test rows, by name."""
+        return [("fit", self.train), *([("test", self.test)] if self.test else [])]
+
+    def ranking(self) -> pd.DataFrame:
+        """The front with the chosen formula in it, by complexity.
+
+        Returns
+        -------
+        DataFrame
+            Columns ``complexity``, ``loss``, ``r2`` (fit rows), ``test_r2`` (only with test rows),
+            ``chosen`` (bool), ``equation`` and ``object``.
+        """
+        table = self.front.assign(chosen=self.front["equation"] == str(self.equation))
+        if not table["chosen"].any():  # the choice weighs more than size and loss
+            row = {
+                "complexity": self.equation.complexity,
+                "loss": score(self.equation, self.train).rmse ** 2,
+                "r2": score(self.equation, self.train).r2,
+                "equation": str(self.equation),
+                "object": self.equation,
+                "chosen": True,
+            }
+            table = pd.concat([table, pd.DataFrame([row])]).sort_values("complexity", kind="stable")
+        columns = ["complexity", "loss", "r2", "chosen", "equation", "object"]
+        if self.test is not None:
+            table["test_r2"] = [score(equation, self.test).r2 for equation in table["object"]]
+            columns.insert(3, "test_r2")
+        return table[columns].reset_index(drop=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """How well a formula predicts some rows.
+
+    Attributes
+    ----------
+    r2 : float
+        1 - residual / total sum of squares; NaN if the target is constant there.
+    rmse, largest : float
+        Root mean square and largest absolute residual, in units of the target.
+    """
+
+    r2: float
+    rmse: float
+    largest: float
+
+
+def score(equation: Equation, rows: Rows) -> Scores:
+    """Scores of a formula; infinite errors where it is undefined on a row."""
+    with np.errstate(all="ignore"):
+        residual = rows.y - np.asarray(equation.predict(rows.X), dtype=np.float64)
+        if not np.isfinite(residual).all():
+            return Scores(float("-inf"), float("inf"), float("inf"))
+        total = float(((rows.y - rows.y.mean()) ** 2).sum())
+        squares = float((residual**2).sum())
+    r2 = 1.0 - squares / total if total > 0 else float("nan")
+    return Scores(r2, float(np.sqrt(squares / len(rows))), float(np.abs(residual).max()))
+
+
+def by_source(record: FitRecord) -> pd.DataFrame:
+    """What each source contributed, one row per source that tried anything.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``source``, ``tried`` (formulas), ``best_r2`` (NaN if none was kept), ``records``
+        (how often it beat everything before it) and ``on_front``.
+    """
+    candidates = record.candidates
+    best = candidates.groupby("source")["r2"].max()
+    records = milestones(record)["source"].value_counts()
+    front = candidates[candidates["equation"].isin(record.front["equation"])]
+    on_front = front.drop_duplicates("equation")["source"].value_counts()
+    names = [s for s in SOURCES if s in best or record.tried.get(s)]
+    names += sorted((set(best.index) | set(record.tried)) - set(SOURCES))
+    return pd.DataFrame(
+        {
+            "source": names,
+            "tried": [int(record.tried.get(s, (candidates["source"] == s).sum())) for s in names],
+            "best_r2": [float(best.get(s, np.nan)) for s in names],
+            "records": [int(records.get(s, 0)) for s in names],
+            "on_front": [int(on_front.get(s, 0)) for s in names],
+        }
+    )
+
+
+def milestones(record: FitRecord) -> pd.DataFrame:
+    """The candidates that fitted better than all before them, in order of time."""
+    ordered = record.candidates.sort_values("seconds", kind="stable")
+    loss = ordered["loss"].to_numpy(dtype=np.float64)
+    before = np.fmin.accumulate(np.concatenate([[np.inf], loss]))[:-1]
+    return ordered[loss < before].reset_index(drop=True)

@@ -1,0 +1,1 @@
+"""What every part stands on: time, devices, memory, processes, files, and the terminal."""

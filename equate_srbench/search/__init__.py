@@ -1,0 +1,1 @@
+"""The order of a fit: columns, proposals, edits, shortening, choice."""

@@ -1,0 +1,66 @@
+"""What a formula and a node of it cost, and the weight of simplicity that follows."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from equate_srbench.expr.algebra.complexity import complexity
+from equate_srbench.expr.tree import Tree
+from equate_srbench.problem.archive import LAM, LENGTH, MOST_LAM, Archive, Candidate
+from equate_srbench.problem.selection import description_length, price_of_node
+from equate_srbench.runtime.clock import Deadline
+
+X = np.random.default_rng(0).uniform(1.0, 2.0, (80, 2))
+a, b = Tree.variable(0), Tree.variable(1)
+PRODUCT = Tree.apply("mul", a, b)
+LONG = Tree.apply("add", Tree.apply("sin", PRODUCT), Tree.apply("div", Tree.constant(0.7), b))
+
+
+def archive() -> Archive:
+    """An archive on eighty rows."""
+    return Archive(X, X[:, 0] * X[:, 1], deadline=Deadline(60.0))
+
+
+def candidate(tree: Tree, loss: float) -> Candidate:
+    """A formula whose outer scale and offset are 1 and 0."""
+    return Candidate(tree, tree, loss, 1.0 - loss, "edit", 0.0)
+
+
+@pytest.mark.parametrize("tree", [PRODUCT, LONG])
+@pytest.mark.parametrize("error", [0.5, 0.01])
+def test__price_of_node__an_average_node__pays_for_itself(tree: Tree, error: float) -> None:
+    """R2 that grows by the price of a node takes as many nats off the rows as the node costs."""
+    n = 400.0
+    price = price_of_node(tree, error, 1.0, n)
+    nats = description_length(tree, 1.0, 1.0, n) / complexity(tree)
+    gain = -(description_length(tree, error - 1e-6 * price, 1.0, n)
+             - description_length(tree, error, 1.0, n)) / 1e-6  # fmt: skip
+    assert gain == pytest.approx(nats, rel=1e-3)
+
+
+def test__price_of_node__less_noise_or_more_rows__cheaper() -> None:
+    """Where formulas fit well, or rows are many, a node needs to gain little."""
+    noisy = price_of_node(LONG, 0.4, 1.0, 100.0)
+    assert price_of_node(LONG, 0.04, 1.0, 100.0) == pytest.approx(noisy / 10.0)
+    assert price_of_node(LONG, 0.4, 1.0, 1000.0) < noisy / 5.0
+    assert price_of_node(LONG, 0.0, 1.0, 100.0) < 1e-15
+
+
+@pytest.mark.parametrize("tree", [PRODUCT, LONG])
+def test__balance__a_node_less__is_worth_its_price(tree: Tree) -> None:
+    """At the candidate, the score gives the price for a node."""
+    rows, price = archive(), 0.001
+    rows.balance(candidate(tree, 0.1), price)
+    slope = rows.lam / LENGTH * math.exp(-tree.size / LENGTH)
+    assert slope == pytest.approx(price)
+
+
+def test__balance__costly_node__largest_weight() -> None:
+    """The weight stays within the published sweep, so that accuracy keeps a say."""
+    rows = archive()
+    assert rows.lam == LAM
+    rows.balance(candidate(PRODUCT, 0.9), 0.5)
+    assert rows.lam == MOST_LAM
