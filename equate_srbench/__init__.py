@@ -14,7 +14,8 @@ if _TYPE_CHECKING:
     from equate_srbench.baselines.tpsr import TPSRRegressor
     from equate_srbench.distilled import DistilledRegressor
     from equate_srbench.equation import Equation
-    from equate_srbench.regressor import EquateRegressor, model
+    from equate_srbench.formula_regressor import model
+    from equate_srbench.regressor import EquateRegressor
     from equate_srbench.teacher.smooth import SmoothTeacher
 
 __version__: str
@@ -37,7 +38,7 @@ _HOME = {
     "ITEARegressor": "equate_srbench.baselines.itea",
     "SmoothTeacher": "equate_srbench.teacher.smooth",
     "TPSRRegressor": "equate_srbench.baselines.tpsr",
-    "model": "equate_srbench.regressor",
+    "model": "equate_srbench.formula_regressor",
 }
 
 

@@ -19,7 +19,15 @@ from sklearn.utils.validation import check_is_fitted, check_memory, validate_dat
 
 from equate_srbench.regressor import EquateRegressor
 from equate_srbench.runtime.clock import Deadline
-from equate_srbench.teacher.choosing import Split, choose, parameters, r2, table, unfitted
+from equate_srbench.teacher.choosing import (
+    Split,
+    choose,
+    parameters,
+    r2,
+    table,
+    time_limit,
+    unfitted,
+)
 from equate_srbench.teacher.smooth import (
     JACOBIAN,
     LIPSCHITZ,
@@ -124,6 +132,7 @@ class DistilledRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         self,
         teacher: SmoothTeacher | None = None,
         student: Any = None,
+        *,
         jacobian: Sequence[float] = JACOBIAN,
         lipschitz: Sequence[float] = LIPSCHITZ,
         validation_fraction: float = 0.25,
@@ -176,7 +185,7 @@ class DistilledRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         if "max_time" in parameters(student):
             left = self.max_time - (time.monotonic() - start)
             least = 0.5 * (1.0 - sum(_SHARES)) * self.max_time
-            student.set_params(max_time=min(float(student.max_time), max(left, least)))
+            student.set_params(max_time=min(time_limit(student), max(left, least)))
         student.fit(rows, labels)
         self.student_ = student
         if hasattr(self.student_, "equation_"):

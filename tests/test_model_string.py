@@ -12,7 +12,8 @@ from equate_srbench.equation import Equation
 from equate_srbench.expr.operators import OPERATORS
 from equate_srbench.expr.text.names import plain_names
 from equate_srbench.expr.tree import Tree
-from equate_srbench.regressor import EquateRegressor, model
+from equate_srbench.formula_regressor import model
+from equate_srbench.regressor import EquateRegressor
 
 NAMES = ["alpha", "E", "I", "S", "N", "gamma", "beta", "spin", "x_1", "lambda", "x 2"]
 

@@ -21,7 +21,8 @@ from sklearn.model_selection import GridSearchCV, train_test_split
 
 from equate_srbench.backbone.checkpoint import CheckpointError
 from equate_srbench.data import SHIPPED
-from equate_srbench.regressor import EquateRegressor, model
+from equate_srbench.formula_regressor import model
+from equate_srbench.regressor import EquateRegressor
 
 SEED = 7
 

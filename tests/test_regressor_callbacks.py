@@ -169,7 +169,7 @@ def test__baseline__callbacks__work_too(table):
 def test__without_callback_support__estimator_works(table, monkeypatch):
     """Older scikit-learn: no ``set_callbacks``, everything else as ever."""
     monkeypatch.setitem(sys.modules, "sklearn.callback", None)
-    for name in ("runtime.progress", "regressor"):
+    for name in ("sklearn_callbacks", "search_regressor", "regressor"):
         module = importlib.import_module(f"equate_srbench.{name}")
         spec = importlib.util.spec_from_file_location(module.__name__, module.__file__)
         old = importlib.util.module_from_spec(spec)

@@ -12,7 +12,9 @@ import time
 import numpy as np
 import pytest
 
-from equate_srbench.regressor import EquateRegressor, Progress, model
+from equate_srbench.formula_regressor import model
+from equate_srbench.regressor import EquateRegressor
+from equate_srbench.runtime.progress import Progress
 
 if not hasattr(signal, "setitimer"):  # Windows
     pytest.skip("needs POSIX signals", allow_module_level=True)
@@ -21,7 +23,8 @@ if not hasattr(signal, "setitimer"):  # Windows
 SCRIPT = """
 import json, random, signal, sys, time
 import numpy as np
-from equate_srbench.regressor import EquateRegressor, model
+from equate_srbench.formula_regressor import model
+from equate_srbench.regressor import EquateRegressor
 
 class Alarm(Exception):
     pass

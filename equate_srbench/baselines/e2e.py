@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numbers
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,31 +18,18 @@ from equate_srbench.equate.proposals import backbone_rows
 from equate_srbench.equate.quadruples import Quadruple, decode_trees, encode_bags
 from equate_srbench.expr.tree import Tree
 from equate_srbench.problem.archive import Archive
-from equate_srbench.regressor import EquateRegressor
 from equate_srbench.runtime.device import pick_device
 from equate_srbench.runtime.memory import Room
 from equate_srbench.runtime.progress import Progress
-from equate_srbench.search.pipeline import Search
+from equate_srbench.search.base import Search
+from equate_srbench.search_regressor import MakeSearch, SearchRegressor
 
 _COLD = 1e-4  # a sample at this temperature is the greedy formula
 _BAG_ROWS = 200
 _SMALLEST_BAG = 20
 
 
-class BackboneRegressor(EquateRegressor):
-    """What the estimators have in common that ask the backbone and adapt nothing."""
-
-    preset = "paper"  # nothing but the backbone proposes
-
-    _parameter_constraints: dict[str, Any] = {
-        name: rule
-        for name, rule in EquateRegressor._parameter_constraints.items()
-        # nothing is trained
-        if name not in ("preset", "teacher", "finetune", "settings")
-    } | {"lam": [Interval(numbers.Real, 0, None, closed="left")]}  # chosen for the training only
-
-
-class E2ERegressor(BackboneRegressor):
+class E2ERegressor(SearchRegressor):
     """End-to-end symbolic regression: bags, sampling, refinement of the best, nothing learned.
 
     Every bag of at most 200 rows gives a greedy formula and some samples. All are ranked by their
@@ -80,7 +68,7 @@ class E2ERegressor(BackboneRegressor):
     """
 
     _parameter_constraints: dict[str, Any] = {  # noqa: RUF012 - scikit-learn's protocol
-        **BackboneRegressor._parameter_constraints,
+        **SearchRegressor._parameter_constraints,
         "n_bags": [Interval(numbers.Integral, 1, None, closed="left")],
         "n_samples": [Interval(numbers.Integral, 0, None, closed="left")],
         "temperature": [Interval(numbers.Real, 0, None, closed="neither")],
@@ -91,6 +79,7 @@ class E2ERegressor(BackboneRegressor):
         self,
         max_time: float = 60,
         backbone: str | os.PathLike[str] = "compact",
+        *,
         device: str = "auto",
         n_bags: int = 10,
         n_samples: int = 10,
@@ -102,27 +91,50 @@ class E2ERegressor(BackboneRegressor):
         on_progress: Callable[[Progress], bool | None] | None = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
-        super().__init__(
-            max_time, self.preset, backbone, device, lam, max_features, select, on_progress,
-            random_state,
-        )  # fmt: skip
+        self.max_time = max_time
+        self.backbone = backbone
+        self.device = device
         self.n_bags = n_bags
         self.n_samples = n_samples
         self.temperature = temperature
         self.n_refine = n_refine
+        self.lam = lam
+        self.max_features = max_features
+        self.select = select
+        self.on_progress = on_progress
+        self.random_state = random_state
 
-    def _make_search(self, archive: Archive, rng: np.random.Generator) -> DecodeSearch:
-        return DecodeSearch(
-            archive,
-            rng=rng,
-            preset=self.preset,
+    def _search_factory(self) -> MakeSearch:
+        checkpoint.describe(self.backbone)  # raises now, before any time is spent
+        options = DecodeOptions(
             backbone=self.backbone,
-            device=self.device,
-            describe=self._describe,
+            device=pick_device(self.device),
             n_bags=self.n_bags,
             temperatures=(_COLD, *(float(self.temperature),) * self.n_samples),
             n_refine=self.n_refine,
         )
+        return lambda archive, rng, rows: DecodeSearch(archive, rng, options, rows)
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeOptions:
+    """Parameters of ``DecodeSearch``, resolved once per fit.
+
+    Attributes
+    ----------
+    backbone : str or path-like
+    device : str
+    n_bags : int
+    temperatures : tuple of float
+        One formula each per bag and view.
+    n_refine : int
+    """
+
+    backbone: str | os.PathLike[str]
+    device: str
+    n_bags: int
+    temperatures: tuple[float, ...]
+    n_refine: int
 
 
 class DecodeSearch(Search):
@@ -131,48 +143,43 @@ class DecodeSearch(Search):
     Parameters
     ----------
     archive : Archive
-    n_bags : int
-    temperatures : sequence of float
-        One formula each per bag and view.
-    n_refine : int
-    **others
+    rng : numpy Generator
+    options : DecodeOptions
+    all_rows : ndarray of shape (n_all_rows, n_columns), optional
         As in ``Search``.
     """
 
     def __init__(
         self,
         archive: Archive,
-        *,
-        n_bags: int,
-        temperatures: Sequence[float],
-        n_refine: int,
-        **others: Any,
+        rng: np.random.Generator,
+        options: DecodeOptions,
+        all_rows: NDArray[np.float64] | None = None,
     ) -> None:
-        super().__init__(archive, **others)
-        self.n_bags, self.temperatures, self.n_refine = n_bags, temperatures, n_refine
+        super().__init__(archive, rng, all_rows)
+        self.options = options
 
     def run(self, tick: Callable[[str], None]) -> None:
         """Decode, rank, refine; ``tick`` is called after every bag."""
-        if self.archive.variance <= np.finfo(float).tiny or len(self.archive.y) < 2:
+        if self.is_trivial:
             return
         trees = self._decoded(tick)
         fitted = self.archive.refiner.fit(trees, max_steps=0, deadline=self.archive.deadline)
         best: dict[tuple[int, ...], Tree] = {}
         for i in np.argsort(fitted.loss, kind="stable"):
             best.setdefault(trees[i].skeleton, trees[i])
-        kept = list(best.values())[: self.n_refine]
+        kept = list(best.values())[: self.options.n_refine]
         found = [c for c in self.archive.refine(kept, "backbone") if c is not None]
-        rows = [Quadruple(0, (), self.archive.score(c), c) for c in found]
-        self.adapted.rows += backbone_rows(rows, self.describe)
+        self.rows += backbone_rows([Quadruple(0, (), self.archive.score(c), c) for c in found])
 
     def _decoded(self, tick: Callable[[str], None]) -> list[Tree]:
         """Formulas of all bags over the fit's columns, constants as decoded."""
-        archive = self.archive
-        network = checkpoint.load(self.backbone, pick_device(self.device))
+        archive, options = self.archive, self.options
+        network = checkpoint.load(options.backbone, options.device)
         generator = torch.Generator().manual_seed(int(self.rng.integers(2**62)))
         room = Room()
         out: list[Tree] = []
-        for rows in draw_bags(len(archive.y), self.n_bags, self.rng):
+        for rows in draw_bags(len(archive.y), options.n_bags, self.rng):
             if archive.deadline.over:
                 break
             bags = encode_bags(network, archive.X, archive.y, [rows], room=room)
@@ -181,7 +188,7 @@ class DecodeSearch(Search):
                 bags.memory,
                 bags.mask,
                 n_columns=archive.X.shape[1],
-                temperatures=self.temperatures,
+                temperatures=options.temperatures,
                 max_length=network.config.max_length,
                 generator=generator,
                 deadline=archive.deadline,

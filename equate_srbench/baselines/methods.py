@@ -155,7 +155,7 @@ def model_string(estimator: Any, X: pd.DataFrame | None = None) -> str | None:
         return str(own(X))
     if not hasattr(estimator, "equation_"):
         return None
-    from equate_srbench.regressor import model
+    from equate_srbench.formula_regressor import model
 
     return model(estimator, X)
 

@@ -6,7 +6,7 @@ import math
 import numbers
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from equate_srbench.backbone import checkpoint
 from equate_srbench.backbone.network import Backbone
 from equate_srbench.backbone.views import View
-from equate_srbench.baselines.e2e import BackboneRegressor, draw_bags
+from equate_srbench.baselines.e2e import draw_bags
 from equate_srbench.baselines.planning import Leaf, Plan, Trunk
 from equate_srbench.equate.quadruples import Bags, encode_bags
 from equate_srbench.equate.trajectory import TrajectoryRow
@@ -24,10 +24,11 @@ from equate_srbench.expr.tree import Tree
 from equate_srbench.problem.archive import Archive, Candidate
 from equate_srbench.runtime.device import pick_device
 from equate_srbench.runtime.progress import Progress
-from equate_srbench.search.pipeline import Search
+from equate_srbench.search.base import Search
+from equate_srbench.search_regressor import MakeSearch, SearchRegressor
 
 
-class TPSRRegressor(BackboneRegressor):
+class TPSRRegressor(SearchRegressor):
     """Transformer-based planning: a tree search over tokens, guided by the backbone (TPSR).
 
     To choose a token, the search walks down the tree of prefixes, tries one of the backbone's
@@ -83,7 +84,7 @@ class TPSRRegressor(BackboneRegressor):
     """
 
     _parameter_constraints: dict[str, Any] = {  # noqa: RUF012 - scikit-learn's protocol
-        **BackboneRegressor._parameter_constraints,
+        **SearchRegressor._parameter_constraints,
         "max_evaluations": [Interval(numbers.Integral, 1, None, closed="left"), None],
         "n_bags": [Interval(numbers.Integral, 1, None, closed="left")],
         "n_rollouts": [Interval(numbers.Integral, 1, None, closed="left")],
@@ -100,6 +101,7 @@ class TPSRRegressor(BackboneRegressor):
         self,
         max_time: float = 60,
         max_evaluations: int | None = None,
+        *,
         backbone: str | os.PathLike[str] = "compact",
         device: str = "auto",
         n_bags: int = 2,
@@ -116,36 +118,48 @@ class TPSRRegressor(BackboneRegressor):
         on_progress: Callable[[Progress], bool | None] | None = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
-        super().__init__(
-            max_time, self.preset, backbone, device, lam, max_features, select, on_progress,
-            random_state,
-        )  # fmt: skip
+        self.max_time = max_time
         self.max_evaluations = max_evaluations
+        self.backbone = backbone
+        self.device = device
         self.n_bags = n_bags
         self.n_rollouts = n_rollouts
         self.width = width
         self.max_length = max_length
         self.explore = explore
         self.rule = rule
+        self.lam = lam
         self.tol = tol
         self.patience = patience
+        self.max_features = max_features
+        self.select = select
+        self.on_progress = on_progress
+        self.random_state = random_state
 
-    def _make_search(self, archive: Archive, rng: np.random.Generator) -> PlanSearch:
-        return PlanSearch(
-            archive,
-            rng=rng,
-            preset=self.preset,
+    def _search_factory(self) -> MakeSearch:
+        checkpoint.describe(self.backbone)  # raises now, before any time is spent
+        options = PlanOptions(
             backbone=self.backbone,
-            device=self.device,
-            describe=self._describe,
-            settings=PlanSettings(**{f.name: getattr(self, f.name) for f in fields(PlanSettings)}),
+            device=pick_device(self.device),
+            max_evaluations=self.max_evaluations,
+            n_bags=self.n_bags,
+            n_rollouts=self.n_rollouts,
+            width=self.width,
+            max_length=self.max_length,
+            explore=self.explore,
+            rule=self.rule,
+            tol=self.tol,
+            patience=self.patience,
         )
+        return lambda archive, rng, rows: PlanSearch(archive, rng, options, rows)
 
 
 @dataclass(frozen=True, slots=True)
-class PlanSettings:
-    """Parameters of the planning, as ``TPSRRegressor`` describes them."""
+class PlanOptions:
+    """Parameters of the planning, as ``TPSRRegressor`` describes them, resolved once per fit."""
 
+    backbone: str | os.PathLike[str]
+    device: str
     max_evaluations: int | None
     n_bags: int
     n_rollouts: int
@@ -163,26 +177,33 @@ class PlanSearch(Search):
     Parameters
     ----------
     archive : Archive
-    settings : PlanSettings
-    **others
+    rng : numpy Generator
+    options : PlanOptions
+    all_rows : ndarray of shape (n_all_rows, n_columns), optional
         As in ``Search``.
     """
 
-    def __init__(self, archive: Archive, *, settings: PlanSettings, **others: Any) -> None:
-        super().__init__(archive, **others)
-        self.settings = settings
-        self.max_length = settings.max_length
+    def __init__(
+        self,
+        archive: Archive,
+        rng: np.random.Generator,
+        options: PlanOptions,
+        all_rows: NDArray[np.float64] | None = None,
+    ) -> None:
+        super().__init__(archive, rng, all_rows)
+        self.options = options
+        self.max_length = options.max_length
         self.counts = {"passes": 0, "rollouts": 0, "decoded": 0}
         self._best = -math.inf
 
     def run(self, tick: Callable[[str], None]) -> None:
         """Pass after pass, until nothing better comes or a limit is reached; ``tick`` per token."""
-        archive = self.archive
-        if archive.variance <= np.finfo(float).tiny or len(archive.y) < 2:
+        if self.is_trivial:
             return
-        network = checkpoint.load(self.backbone, pick_device(self.device))
+        archive, options = self.archive, self.options
+        network = checkpoint.load(options.backbone, options.device)
         config = network.config
-        self.max_length = min(self.settings.max_length * config.token_factor, config.max_length)
+        self.max_length = min(options.max_length * config.token_factor, config.max_length)
         best, idle = -math.inf, 0
         for subsets in self._subsets():
             bags = encode_bags(network, archive.X, archive.y, subsets)
@@ -191,25 +212,25 @@ class PlanSearch(Search):
                 tick("propose")
             idle = idle + 1 if self._best <= best else 0
             best = self._best
-            if idle == self.settings.patience or self._is_over():
+            if idle == self.options.patience or self._is_over():
                 return
 
     def _subsets(self) -> Iterator[list[NDArray[np.intp]]]:
         """Rows of ``n_bags`` bags at a time: first disjoint ones, then any, of any size."""
         n_rows = len(self.archive.y)
         disjoint = draw_bags(n_rows, n_rows, self.rng)
-        for first in range(0, len(disjoint), self.settings.n_bags):
-            yield disjoint[first : first + self.settings.n_bags]
+        for first in range(0, len(disjoint), self.options.n_bags):
+            yield disjoint[first : first + self.options.n_bags]
         most = len(disjoint[0])
         while True:
             sizes = self.rng.integers(
-                (most + 1) // 2, most, size=self.settings.n_bags, endpoint=True
+                (most + 1) // 2, most, size=self.options.n_bags, endpoint=True
             )
             yield [np.sort(self.rng.choice(n_rows, size, replace=False)) for size in sizes]
 
     def _plan(self, network: Backbone, bags: Bags) -> Iterator[None]:
         """One pass: emit the formulas of all bags token by token; yields after every token."""
-        plans = [Plan(self.settings.explore, self.settings.rule) for _ in bags.views]
+        plans = [Plan(self.options.explore, self.options.rule) for _ in bags.views]
         going = list(range(len(plans)))
         trunk = self._trunk(network, bags, plans, going)
         self._judge(trunk, plans, bags.views, [[Leaf([], ())] for _ in plans])
@@ -242,14 +263,14 @@ class PlanSearch(Search):
     def _pending(self, plan: Plan) -> list[Leaf]:
         """Roll out; the leaves whose formula is not known yet."""
         leaves = []
-        for _ in range(self.settings.n_rollouts):
+        for _ in range(self.options.n_rollouts):
             leaf = plan.select()
             reward = plan.known_reward(leaf.prefix)
             if reward is None:
                 leaves.append(leaf)
             else:
                 leaf.back_up(reward)
-        self.counts["rollouts"] += self.settings.n_rollouts
+        self.counts["rollouts"] += self.options.n_rollouts
         return leaves
 
     def _judge(
@@ -265,7 +286,7 @@ class PlanSearch(Search):
             for plan, own in zip(plans, leaves, strict=True)
         ]
         if any(prefixes):
-            trunk.complete(plans, prefixes, self.settings.width, self.archive.deadline)
+            trunk.complete(plans, prefixes, self.options.width, self.archive.deadline)
             self.counts["decoded"] += sum(map(len, prefixes))
         new = [
             (plan, view, ids)
@@ -297,8 +318,7 @@ class PlanSearch(Search):
         reward = self.reward(candidate)
         if reward > self._best:
             self._best = reward
-            text, complexity = self.describe(candidate.tree)
-            self.adapted.rows.append(
+            self.rows.append(
                 TrajectoryRow(
                     start=-1,
                     step=self.counts["decoded"],
@@ -306,10 +326,9 @@ class PlanSearch(Search):
                     predicted_score=math.nan,
                     score=reward,
                     r2=candidate.r2,
-                    complexity=complexity,
+                    tree=candidate.tree,
                     new_skeleton=True,
                     accepted=True,
-                    equation=text,
                     seconds=candidate.seconds,
                     source="backbone",
                 )
@@ -320,7 +339,7 @@ class PlanSearch(Search):
         """``1 / (1 + sqrt(1 - R2)) + lam * exp(-l / L)``: accuracy and shortness."""
         error = math.sqrt(candidate.loss / self.archive.variance)
         short = math.exp(-candidate.inner.size / self.max_length)
-        return 1.0 / (1.0 + error) + self.archive.lam * short
+        return 1.0 / (1.0 + error) + self.archive.parsimony * short
 
     def choose(self, select: str) -> Candidate:
         """The answer: the best reward, or as in ``Search``."""
@@ -335,7 +354,7 @@ class PlanSearch(Search):
         return {**super().diagnostics(), "planning": {**self.counts, "fitted": fitted}}
 
     def _is_over(self) -> bool:
-        archive, most = self.archive, self.settings.max_evaluations
-        if archive.deadline.over or archive.error < self.settings.tol:
+        archive, most = self.archive, self.options.max_evaluations
+        if archive.deadline.over or archive.error < self.options.tol:
             return True
         return most is not None and archive.tried["backbone"] >= most

@@ -16,7 +16,6 @@ from equate_srbench.equate.proposals import Search, backbone_rows
 from equate_srbench.equate.quadruples import collect, draw_subsets, encode_bags
 from equate_srbench.equate.settings import EquateSettings
 from equate_srbench.equate.trajectory import Diagnostics, TrajectoryRow, diagnose
-from equate_srbench.expr.tree import Tree
 from equate_srbench.problem.archive import Archive
 from equate_srbench.runtime.clock import Deadline
 from equate_srbench.runtime.memory import Room
@@ -52,13 +51,12 @@ def propose(
     archive: Archive,
     settings: EquateSettings,
     *,
-    describe: Callable[[Tree], tuple[str, int]],
     initial: Alignment | None = None,
     rng: np.random.Generator,
     deadline: Deadline,
     result: NeuralResult | None = None,
     tick: Callable[[str], object] = lambda phase: None,
-    choose_lam: Callable[[], object] = lambda: None,
+    before_scoring: Callable[[], object] = lambda: None,
     room: Room | None = None,
 ) -> NeuralResult:
     """Quadruples, alignment, ascent: all proposals go to the archive.
@@ -73,8 +71,6 @@ def propose(
     archive : Archive
         With the fit rows.
     settings : EquateSettings
-    describe : callable
-        Tree of the archive -> text in the user's names and units, and complexity of that.
     initial : Alignment, optional
         Pretrained modules for this backbone; used if ``settings.uses_pretrained``.
     rng : numpy.random.Generator
@@ -84,7 +80,7 @@ def propose(
         Filled as the phases go on, so that an interrupted fit keeps what there is.
     tick : callable, optional
         ``tick(phase)`` is called often; phases are ``propose``, ``align`` and ``ascend``.
-    choose_lam : callable, optional
+    before_scoring : callable, optional
         Called once between the backbone's formulas and their scores; see ``collect``.
     room : Room, optional
         Of the fit: how large batches on the backbone's device may be.
@@ -112,10 +108,10 @@ def propose(
     quadruples = collect(
         backbone, bags, archive, settings,
         rng=rng, generator=generator, deadline=_until(deadline, total, settings.shares[0]),
-        tick=lambda: tick("propose"), choose_lam=choose_lam, room=room,
+        tick=lambda: tick("propose"), before_scoring=before_scoring, room=room,
     )  # fmt: skip
     result.n_quadruples = len(quadruples)
-    result.rows += backbone_rows(quadruples, describe)
+    result.rows += backbone_rows(quadruples)
     result.seconds["quadruples"] = deadline.elapsed()
     enough = deadline.over or archive.best.r2 > settings.stop_r2
     if not quadruples or enough or "ascent" not in settings.sources:
@@ -130,7 +126,7 @@ def propose(
     result.seconds["alignment"] = deadline.elapsed() - result.seconds["quadruples"]
 
     Search(
-        result.aligned, archive, settings, describe, generator, deadline, result.rows,
+        result.aligned, archive, settings, generator, deadline, result.rows,
         tick=lambda: tick("ascend"), room=room,
     ).run(quadruples)  # fmt: skip
     result.seconds["search"] = deadline.elapsed() - sum(result.seconds.values())

@@ -37,8 +37,6 @@ class Search:
         Judges every proposal on the fit rows; whatever the evaluator thinks, its best formula
         never gets worse.
     settings : EquateSettings
-    describe : callable
-        Tree of the archive -> text in the user's names and units, and complexity of that.
     generator : torch.Generator
     deadline : Deadline
     rows : list of TrajectoryRow
@@ -52,14 +50,12 @@ class Search:
     aligned: Aligned
     archive: Archive
     settings: EquateSettings
-    describe: Callable[[Tree], tuple[str, int]]
     generator: torch.Generator
     deadline: Deadline
     rows: list[TrajectoryRow] = field(default_factory=list)
     tick: Callable[[], object] = lambda: None
     room: Room = field(default_factory=Room)
     _found: list[Quadruple] = field(default_factory=list)
-    _described: dict[int, tuple[str, int]] = field(default_factory=dict)
     _n_starts: int = 0
 
     def run(self, quadruples: Sequence[Quadruple]) -> list[TrajectoryRow]:
@@ -205,7 +201,6 @@ class Search:
         accepted = score > line.best[place.start]
         if accepted:
             line.best[place.start] = score
-        text, complexity = self._description(candidate)
         self.rows.append(
             TrajectoryRow(
                 start=line.first + place.start,
@@ -214,10 +209,9 @@ class Search:
                 predicted_score=place.predicted,
                 score=math.nan if candidate is None else score,
                 r2=math.nan if candidate is None else candidate.r2,
-                complexity=complexity,
+                tree=None if candidate is None else candidate.tree,
                 new_skeleton=is_new,
                 accepted=accepted,
-                equation=text,
                 seconds=self.archive.deadline.elapsed(),
                 source="ascent",
                 distance=place.distance,
@@ -225,15 +219,6 @@ class Search:
             )
         )
         return score
-
-    def _description(self, candidate: Candidate | None) -> tuple[str, int]:
-        """Rungs often decode alike: every formula is printed once."""
-        if candidate is None:
-            return "", 0
-        found = self._described.get(id(candidate))
-        if found is None:
-            found = self._described[id(candidate)] = self.describe(candidate.tree)
-        return found
 
     def _remember(
         self, bag: int, tree: Tree, view: View, candidate: Candidate, score: float
@@ -280,9 +265,7 @@ class _Line:
         return distances.cpu().numpy(), means.half().cpu().numpy()
 
 
-def backbone_rows(
-    quadruples: Sequence[Quadruple], describe: Callable[[Tree], tuple[str, int]]
-) -> list[TrajectoryRow]:
+def backbone_rows(quadruples: Sequence[Quadruple]) -> list[TrajectoryRow]:
     """The backbone's candidates as rows of the trajectory, in the order they were found."""
     rows: list[TrajectoryRow] = []
     best = -math.inf
@@ -292,7 +275,6 @@ def backbone_rows(
         if id(candidate) in seen:  # one formula, two views
             continue
         seen.add(id(candidate))
-        text, complexity = describe(candidate.tree)
         rows.append(
             TrajectoryRow(
                 start=-1,
@@ -301,10 +283,9 @@ def backbone_rows(
                 predicted_score=math.nan,
                 score=score,
                 r2=candidate.r2,
-                complexity=complexity,
+                tree=candidate.tree,
                 new_skeleton=True,
                 accepted=score > best,
-                equation=text,
                 seconds=candidate.seconds,
                 source="backbone",
             )

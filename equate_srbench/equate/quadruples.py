@@ -244,7 +244,7 @@ def collect(
     generator: torch.Generator,
     deadline: Deadline,
     tick: Callable[[], object] = lambda: None,
-    choose_lam: Callable[[], object] = lambda: None,
+    before_scoring: Callable[[], object] = lambda: None,
     room: Room | None = None,
 ) -> list[Quadruple]:
     """Candidates of every bag, refined and scored on all fit rows, plus damaged ones.
@@ -262,9 +262,9 @@ def collect(
         Ends decoding between batches of bags; what was decoded until then is used.
     tick : callable, optional
         Called with every candidate.
-    choose_lam : callable, optional
+    before_scoring : callable, optional
         Called when all candidates are in the archive and before any is scored: the moment to
-        choose the archive's ``lam``.
+        calibrate the archive's ``parsimony``.
     room : Room, optional
         Of the fit.
 
@@ -283,7 +283,7 @@ def collect(
         if key not in found:
             ids = retokenise(backbone.vocabulary, candidate, view, tree, settings.max_length)
             found[key] = bag, ids, candidate
-    choose_lam()
+    before_scoring()
     scored = [Quadruple(bag, ids, archive.score(c), c) for bag, ids, c in found.values()]
     ranked = sorted(scored, key=lambda q: -q.score)[: settings.cap]
     count = min(round(settings.negatives * len(ranked)), settings.cap - len(ranked))

@@ -10,6 +10,8 @@ from typing import Any
 from equate_srbench.runtime.hints import did_you_mean
 
 PRESETS = ("paper", "default", "fast")
+#: Default seconds of a fit by preset.
+MAX_TIME = {"paper": 60.0, "default": 60.0, "fast": 2.0}
 
 #: What the fields that hold words may be.
 CHOICES: dict[str, tuple[str, ...]] = {

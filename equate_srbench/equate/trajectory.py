@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from equate_srbench.expr.tree import Tree
+
 if TYPE_CHECKING:
     import pandas as pd
-
-    from equate_srbench.equation import Equation
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +32,13 @@ class TrajectoryRow:
         (no embedding, or the formula is undefined on the rows).
     r2 : float
         Fit on the rows of the fit; NaN if undefined there.
-    complexity : int
-        Of ``equation``, as ``Equation.complexity`` counts it; 0 if undefined.
+    tree : Tree or None
+        The refined formula over canonical columns; None if undefined. Its text is made when the
+        table is read (``to_frame``).
     new_skeleton : bool
         Whether the search had not seen this skeleton before.
     accepted : bool
         Whether it beat the best score of its start's line so far.
-    equation : str
-        The refined formula in the user's names and units; empty if undefined.
     seconds : float
         Since the beginning of the fit.
     source : str
@@ -58,17 +57,20 @@ class TrajectoryRow:
     predicted_score: float
     score: float
     r2: float
-    complexity: int
+    tree: Tree | None
     new_skeleton: bool
     accepted: bool
-    equation: str
     seconds: float
     source: str
     distance: float = float("nan")
     embedding: NDArray[np.float16] | None = field(default=None, compare=False, repr=False)
 
 
-COLUMNS = tuple(f.name for f in fields(TrajectoryRow) if f.name != "embedding")
+#: Columns of ``trajectory_``; ``complexity`` and ``equation`` are read off the tree.
+COLUMNS = (
+    "start", "step", "rung", "predicted_score", "score", "r2", "complexity", "new_skeleton",
+    "accepted", "equation", "seconds", "source", "distance",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ def diagnose(rows: Iterable[TrajectoryRow]) -> Diagnostics:
     pairs = pairs[np.isfinite(pairs).all(axis=1)]
     return Diagnostics(
         flip_rate=_share(list(steps.values())),
-        validity_rate=_share([row.complexity > 0 for row in ascent]),
+        validity_rate=_share([row.tree is not None for row in ascent]),
         rank_correlation=rank_correlation(pairs[:, 0], pairs[:, 1]),
         n_proposals=len(ascent),
     )
@@ -130,11 +132,28 @@ def _ranks(values: np.ndarray) -> np.ndarray:
     return (np.cumsum(counts) - 0.5 * (counts - 1))[place]
 
 
-def to_frame(rows: Iterable[TrajectoryRow]) -> pd.DataFrame:
-    """Rows as a table with the columns of ``TrajectoryRow``, typed even when empty."""
+def to_frame(
+    rows: Iterable[TrajectoryRow], describe: Callable[[Tree], tuple[str, int]]
+) -> pd.DataFrame:
+    """Rows as a table with ``COLUMNS``, typed even when empty.
+
+    Parameters
+    ----------
+    rows : iterable of TrajectoryRow
+    describe : callable
+        Tree -> text in raw names and units, and its complexity. Steps often decode alike: every
+        tree is described once.
+    """
     import pandas as pd
 
-    values = [[getattr(row, name) for name in COLUMNS] for row in rows]
+    known: dict[Tree | None, tuple[str, int]] = {None: ("", 0)}
+    values = []
+    for row in rows:
+        if row.tree is not None and row.tree not in known:
+            known[row.tree] = describe(row.tree)
+        equation, complexity = known[row.tree]
+        read = {"equation": equation, "complexity": complexity}
+        values.append([read[c] if c in read else getattr(row, c) for c in COLUMNS])
     frame = pd.DataFrame(values, columns=list(COLUMNS))
     kinds: dict[str, type] = dict.fromkeys(("equation", "source"), str)
     kinds |= {"start": int, "step": int, "complexity": int, "new_skeleton": bool, "accepted": bool}
@@ -158,7 +177,7 @@ def embeddings(rows: Iterable[TrajectoryRow]) -> NDArray[np.float32]:
 
 
 def edit_row(
-    equation: Equation, r2: float, score: float, seconds: float, *, accepted: bool
+    tree: Tree, r2: float, score: float, seconds: float, *, accepted: bool
 ) -> TrajectoryRow:
     """A formula of the edits as a row of the trajectory: no start, no prediction."""
     return TrajectoryRow(
@@ -168,10 +187,9 @@ def edit_row(
         predicted_score=np.nan,
         score=score,
         r2=r2,
-        complexity=equation.complexity,
+        tree=tree,
         new_skeleton=True,
         accepted=accepted,
-        equation=str(equation),
         seconds=seconds,
         source="edit",
     )

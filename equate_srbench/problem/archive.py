@@ -1,4 +1,4 @@
-"""Everything a fit has seen, judged on the fit rows in the user's units."""
+"""``Archive``: every formula a fit has tried, with refined constants and scores on the fit rows."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from equate_srbench.runtime.clock import Deadline
 
 Array = NDArray[np.float64]
 
-#: Weight of simplicity unless another is given, or chosen; and the largest one chosen, which is
-#: the largest of the published sweep: with more, the score is all size.
-LAM, MOST_LAM = 0.1, 1.0
+#: Default weight of simplicity, and the largest that is calibrated, which is the largest of the
+#: published sweep: with more, the score is all size.
+PARSIMONY, MAX_PARSIMONY = 0.1, 1.0
 #: Nodes over which the simplicity of a formula falls to 1/e.
 LENGTH = 50.0
 
@@ -63,8 +63,8 @@ class Archive:
     y : ndarray of shape (n_rows,)
     weights : ndarray of shape (n_rows,) or None
     deadline : Deadline
-    lam : float, default=0.1
-        Weight of simplicity in ``score``; ``balance`` chooses it.
+    parsimony : float, default=0.1
+        Weight of simplicity in ``score`` (the estimator's ``lam``).
     """
 
     def __init__(
@@ -74,11 +74,11 @@ class Archive:
         weights: Array | None = None,
         *,
         deadline: Deadline,
-        lam: float = LAM,
+        parsimony: float = PARSIMONY,
     ) -> None:
         self.X, self.y, self.weights = X, y, weights
         self.deadline = deadline
-        self.lam = lam
+        self.parsimony = parsimony
         self.refiner = Refiner(X, y, weights)
         w = np.ones(len(y)) if weights is None else weights
         mean = float(y[0] + w @ (y - y[0]) / w.sum())  # exact where all are equal
@@ -104,12 +104,12 @@ class Archive:
         return skeleton in self._known
 
     def score(self, candidate: Candidate) -> float:
-        """``clip(R2, -1, 1) + lam * exp(-size / 50)``: the score of the method."""
+        """``clip(R2, -1, 1) + parsimony * exp(-size / 50)``: the score of the method."""
         brevity = math.exp(-candidate.inner.size / LENGTH)
-        return min(max(candidate.r2, -1.0), 1.0) + self.lam * brevity
+        return min(max(candidate.r2, -1.0), 1.0) + self.parsimony * brevity
 
-    def balance(self, candidate: Candidate, price: float) -> None:
-        """Choose ``lam``: what a node more or less of the candidate is worth in the score.
+    def calibrate_parsimony(self, candidate: Candidate, price: float) -> None:
+        """Set ``parsimony`` so that one node of the candidate is worth ``price`` in the score.
 
         Parameters
         ----------
@@ -117,7 +117,9 @@ class Archive:
         price : float
             In units of R2; see ``selection.price_of_node``.
         """
-        self.lam = min(price * LENGTH * math.exp(candidate.inner.size / LENGTH), MOST_LAM)
+        self.parsimony = min(
+            price * LENGTH * math.exp(candidate.inner.size / LENGTH), MAX_PARSIMONY
+        )
 
     @property
     def error(self) -> float:

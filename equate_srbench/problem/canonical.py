@@ -1,4 +1,4 @@
-"""The table a fit works on: canonical rows, some or all columns, moderate units."""
+"""Canonical coordinates of a table: merged rows, the columns searched on, moderate scales."""
 
 from __future__ import annotations
 
@@ -75,12 +75,18 @@ class Problem:
         low[list(self.kept)], high[list(self.kept)] = own.low, own.high
         return Domain(low, high, own.mean)
 
+    def raw_rows(self, X: Array, n_features: int) -> Array:
+        """Canonical rows ``X`` in raw columns and units; columns that were left out are 0."""
+        rows = np.zeros((len(X), n_features))
+        rows[:, self.kept] = X * self.x_scale
+        return rows
+
     def without_rows(self) -> Problem:
         """What the way back to the user's units needs: rows would only weigh down pickles."""
         return replace(self, X=self.X[:0], y=self.y[:0], weights=None, rows=None)
 
-    def to_user(self, tree: Tree) -> Tree:
-        """The formula in the user's columns and units."""
+    def to_raw(self, tree: Tree) -> Tree:
+        """The formula over raw columns, in raw units."""
         out = tree
         for i in range(tree.size - 1, -1, -1):
             if tree.symbols[i] >= VARIABLE:
@@ -118,7 +124,7 @@ def prepare(X: Array, y: Array, weights: Array | None) -> Problem:
             weights = weights * (len(weights) / weights.sum())
     table = np.column_stack([X, y]) + 0.0  # no negative zeros: they equal zero but sort apart
     rows, inverse = np.unique(table, axis=0, return_inverse=True)
-    counts = np.bincount(
+    counts: Array = np.bincount(
         inverse.ravel(),
         weights=np.ones(len(y)) if weights is None else weights,
         minlength=len(rows),
@@ -126,9 +132,9 @@ def prepare(X: Array, y: Array, weights: Array | None) -> Problem:
     x_scale = np.array([_unit(column) for column in rows[:, :-1].T])
     y_scale = _unit(rows[:, -1]) if np.ptp(rows[:, -1]) > 0.0 else 1.0  # exact to the last digit
     rows /= np.append(x_scale, y_scale)
-    some = slice(None)
+    some: slice | NDArray[np.int64] = slice(None)
     if len(rows) > MAX_ROWS:  # rows are sorted: evenly spaced ones are a fair sample
-        some = np.linspace(0, len(rows) - 1, MAX_ROWS).astype(int)
+        some = np.linspace(0, len(rows) - 1, MAX_ROWS).astype(np.int64)
     X, y, counts = rows[some, :-1], rows[some, -1], counts[some]
     return Problem(
         np.ascontiguousarray(X),

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equate_srbench.equation import Equation
+from equate_srbench.expr.evaluate import evaluate
 
 Array = NDArray[np.float64]
 
@@ -61,11 +62,11 @@ class Domain:
             With the number of such rows and the first of them.
         """
         with np.errstate(all="ignore"):
-            values = equation.predict(X)
+            values = evaluate(equation.tree, X)
             rows = np.flatnonzero(~np.isfinite(values))
             if not len(rows):
                 return values
-            near = equation.predict(np.clip(X[rows], self.low, self.high))
+            near = evaluate(equation.tree, np.clip(X[rows], self.low, self.high))
         warnings.warn(
             f"the formula is undefined on {len(rows)} of {len(X)} rows, row {rows[0]} the first: "
             "predicted there with the columns moved into the ranges of the fit rows, or the mean "

@@ -16,7 +16,7 @@ NODE_COST = 1.0
 #: were tried fits their noise by luck.
 FEW_ROWS = 20.0
 #: Nats for every fitted number of a formula that has as many of them as there are rows.
-HOPELESS = 1e6
+OVERPARAMETERISED_NATS = 1e6
 
 
 def description_length(tree: Tree, loss: float, variance: float, n_rows: float) -> float:
@@ -71,4 +71,4 @@ def price_of_node(tree: Tree, loss: float, variance: float, n_rows: float) -> fl
 def _few_rows(k: int, n_rows: float) -> float:
     """Correction for ``k`` fitted numbers, the width of the residuals being one of them."""
     spare = n_rows - k - 1.0
-    return k * (k + 1.0) / spare if spare > 0.0 else HOPELESS * k
+    return k * (k + 1.0) / spare if spare > 0.0 else OVERPARAMETERISED_NATS * k

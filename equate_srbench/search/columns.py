@@ -45,7 +45,7 @@ STEPS = 12
 #: Functions of one column are cut at so many standard deviations, so that no row decides alone.
 CUT = 6.0
 #: Share of the target's variance that counts as nothing.
-NOTHING = 1e-10
+VARIANCE_FLOOR = 1e-10
 #: Rows of a matrix over pairs that are held at once while all columns of a table are compared.
 BLOCK = 512
 
@@ -172,8 +172,9 @@ class Functions:
 
     def nats(self, correlation: Array, tried: float) -> Array:
         """What a term explains, less what the best of so many would explain by chance."""
-        rest = np.maximum(1.0 - np.asarray(correlation, np.float64) ** 2, NOTHING)
-        return -0.5 * self.n_rows * np.log(rest) - np.log(max(tried, 1.0))
+        rest = np.maximum(1.0 - np.asarray(correlation, np.float64) ** 2, VARIANCE_FLOOR)
+        gained: Array = -0.5 * self.n_rows * np.log(rest) - np.log(max(tried, 1.0))
+        return gained
 
 
 def _standardised(values: Array, weights: Array) -> Array:
@@ -238,7 +239,7 @@ def _pursue(bag: Functions, target: Array, deadline: Deadline) -> tuple[Array, A
     terms, rest = [root], target
     credit, left = np.zeros(p), np.zeros(p)
     for _ in range(STEPS):
-        if deadline.over or rest**2 @ bag.weights < NOTHING:
+        if deadline.over or rest**2 @ bag.weights < VARIANCE_FLOOR:
             break
         wanted = _standardised(rest, bag.weights).astype(np.float32) * w
         single = np.abs(flat @ wanted)

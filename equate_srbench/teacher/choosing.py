@@ -112,7 +112,7 @@ def choose(
                 break
             pupil = unfitted(student)
             if timed:
-                most = min(float(student.max_time), max(share / len(left), MIN_SECONDS))
+                most = min(time_limit(student), max(share / len(left), MIN_SECONDS))
                 pupil.set_params(max_time=most)
             trials.append(_trial(place, number, pupil, labels[place], rows, clock))
         ranked = sorted(
@@ -163,6 +163,13 @@ def unfitted(student: Any) -> Any:
 def parameters(student: Any) -> dict[str, Any]:
     """Parameters of a student; none of one without scikit-learn's protocol."""
     return student.get_params(deep=False) if hasattr(student, "get_params") else {}
+
+
+def time_limit(student: Any) -> float:
+    """Seconds that a student's own parameters allow for ``fit``; infinite if they name no limit."""
+    own = getattr(student, "_time_limit", None)  # the default depends on the preset
+    limit = own() if callable(own) else parameters(student).get("max_time")
+    return math.inf if limit is None else float(limit)
 
 
 def r2(wanted: Array, answer: Array) -> float:

@@ -12,13 +12,13 @@ from sklearn.base import clone
 from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.problem.archive import Archive, Candidate
 from equate_srbench.runtime.clock import Deadline
-from equate_srbench.search.pipeline import Search
+from equate_srbench.search.base import Search
 from equate_srbench.teacher.choosing import r2
 from equate_srbench.teacher.labels import between
 from equate_srbench.teacher.smooth import DivergedError, SmoothTeacher, train_grid
 
 Array = NDArray[np.float64]
-MakeSearch = Callable[[Archive, np.random.Generator], Search]
+MakeSearch = Callable[[Archive, np.random.Generator, Array | None], Search]
 
 #: Tables of other sizes are left alone: fewer rows train no network, more of them average noise
 #: away by themselves.
@@ -85,7 +85,7 @@ def guide(
     run : Search
         Of the fit, not begun; its archive gets the formulas.
     make_search : callable
-        Archive and generator -> Search like ``run``.
+        Archive, generator and all rows of a sampled table, or None -> Search like ``run``.
     tick : callable
         Called often with the phase, ``teach``.
 
@@ -190,8 +190,8 @@ class _Trials:
         return search
 
     def _over(self, rows: tuple[Array, Array, Array | None], deadline: Deadline) -> Search:
-        archive = Archive(*rows, deadline=deadline, lam=self.archive.lam)
-        return self.make_search(archive, np.random.default_rng(self.rng.integers(2**63)))
+        archive = Archive(*rows, deadline=deadline, parsimony=self.archive.parsimony)
+        return self.make_search(archive, np.random.default_rng(self.rng.integers(2**63)), None)
 
     def _refined(self, found: Archive, rows: tuple[Array, Array, Array | None]) -> Search:
         """The best formulas of another archive, with constants fitted to these rows."""

@@ -64,7 +64,7 @@ ESTIMATORS = {
     "equate": lambda path: EquateRegressor(5, preset="paper", backbone=path, random_state=0),
     "edits": lambda path: EquateRegressor(2, backbone=path, random_state=0),
     "e2e": lambda path: E2ERegressor(20, path, n_samples=3, temperature=1.0, random_state=0),
-    "tpsr": lambda path: TPSRRegressor(20, 40, path, patience=1, random_state=0),
+    "tpsr": lambda path: TPSRRegressor(20, 40, backbone=path, patience=1, random_state=0),
 }
 
 
@@ -124,7 +124,7 @@ def test__propose__weights_of_e2e__every_phase_runs(network, table):
         ladder=(0.5, 2.0), max_length=8, stop_r2=1.1, max_rows=30,
     )  # fmt: skip
     result = propose(
-        checkpoint.load(network), archive, settings, describe=lambda tree: (str(tree), tree.size),
+        checkpoint.load(network), archive, settings,
         rng=np.random.default_rng(0), deadline=archive.deadline,
     )  # fmt: skip
     assert result.aligned is not None

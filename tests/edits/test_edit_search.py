@@ -13,7 +13,7 @@ from equate_srbench.expr.tree import Tree
 from equate_srbench.problem.archive import Archive
 from equate_srbench.problem.selection import description_length
 from equate_srbench.runtime.clock import Deadline
-from equate_srbench.search.pipeline import UNDEFINED_COST, Search
+from equate_srbench.search.base import UNDEFINED_COST, Search
 from equate_srbench.search.shorten import shorten
 
 SMALL = EditSettings(library=3000, population=150, children=120)
@@ -167,14 +167,7 @@ def test__description_length__as_many_constants_as_rows__loses_to_the_law():
 
 def search_on(X: np.ndarray, y: np.ndarray) -> Search:
     """A search that has not begun."""
-    return Search(
-        Archive(X, y, deadline=Deadline(20.0)),
-        rng=np.random.default_rng(0),
-        preset="fast",
-        backbone="auto",
-        device="cpu",
-        describe=lambda tree: ("", tree.size),
-    )
+    return Search(Archive(X, y, deadline=Deadline(20.0)), np.random.default_rng(0))
 
 
 def extra_cost(run: Search, tree: Tree) -> float:

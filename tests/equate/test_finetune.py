@@ -121,7 +121,7 @@ def test__propose__random__formulas_come_from_new_weights(backbone, table, quick
     archive = Archive(*table, None, deadline=Deadline(60.0))
     with pytest.raises(KeyboardInterrupt):
         propose(
-            backbone, archive, replace(quick, finetune="random"), describe=lambda tree: ("", 1),
+            backbone, archive, replace(quick, finetune="random"),
             initial=Alignment(backbone.config), rng=np.random.default_rng(0),
             deadline=archive.deadline,
         )  # fmt: skip
@@ -223,11 +223,11 @@ def described(backbone, table, settings):
     """Formulas and scores of a neural part."""
     archive = Archive(*table, None, deadline=Deadline(120.0))
     result = propose(
-        backbone, archive, settings, describe=lambda tree: (str(tree), tree.size),
+        backbone, archive, settings,
         rng=np.random.default_rng(0), deadline=archive.deadline,
     )  # fmt: skip
     rows = [row for row in result.rows if row.source == "ascent"]
-    return [(r.start, r.step, r.rung, r.equation, r.predicted_score) for r in rows], result
+    return [(r.start, r.step, r.rung, r.tree, r.predicted_score) for r in rows], result
 
 
 @pytest.mark.parametrize("changes", CHANGES, ids=lambda c: "-".join(map(str, c.values())))

@@ -65,7 +65,6 @@ def run(backbone, table, settings, **options):
         backbone,
         archive,
         settings,
-        describe=lambda tree: (str(tree.skeleton), tree.size),
         rng=np.random.default_rng(0),
         deadline=archive.deadline,
         **options,
@@ -76,7 +75,8 @@ def run(backbone, table, settings, **options):
 def assert_same(one, two):
     """Same formulas from the same places, to rounding."""
     for found, expected in zip(one, two, strict=True):
-        assert [row.equation for row in found.rows] == [row.equation for row in expected.rows]
+        skeletons = ([row.tree and row.tree.skeleton for row in r.rows] for r in (found, expected))
+        assert next(skeletons) == next(skeletons)
         for name in ("score", "predicted_score", "distance"):
             np.testing.assert_allclose(
                 [getattr(row, name) for row in found.rows],
@@ -153,15 +153,14 @@ def test__search__full_where_no_batch_is_cut__begins_anew_on_the_cpu(table, monk
 
     def fit():
         archive = Archive(*table, None, deadline=Deadline(600.0))
-        run = pipeline.Search(
-            archive,
-            rng=np.random.default_rng(0),
-            preset="paper",
-            phases=settings,
+        options = pipeline.PipelineOptions(
             backbone="compact",
+            settings=settings,
             device="cpu",
-            describe=lambda tree: (str(tree.skeleton), tree.size),
+            is_paper=True,
+            chooses_parsimony=False,
         )
+        run = pipeline.FitPipeline(archive, np.random.default_rng(0), options)
         run.run(lambda phase: None)
         return run
 
@@ -178,8 +177,8 @@ def test__search__full_where_no_batch_is_cut__begins_anew_on_the_cpu(table, monk
         found = fit()
     assert len(caught) == 1
     assert memory.on_cpu
-    assert {row.source for row in found.adapted.rows} == {"backbone", "ascent"}
-    assert_same([found.adapted], [expected.adapted])
+    assert {row.source for row in found.rows} == {"backbone", "ascent"}
+    assert_same([found], [expected])
     assert found.choose("best").tree == expected.choose("best").tree
 
 

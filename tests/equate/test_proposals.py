@@ -23,7 +23,6 @@ def search(backbone, archive, settings, seed=0, **options):
         backbone,
         archive,
         settings,
-        describe=lambda tree: (str(tree), tree.size),
         rng=np.random.default_rng(seed),
         deadline=archive.deadline,
         **options,

@@ -7,6 +7,16 @@ import numpy as np
 import pytest
 
 from equate_srbench.equate.trajectory import COLUMNS, TrajectoryRow, diagnose, embeddings, to_frame
+from equate_srbench.equation import Equation
+from equate_srbench.expr.tree import Tree
+
+AB = Tree.apply("mul", Tree.variable(0), Tree.variable(1))
+
+
+def described(tree):
+    """Text and complexity."""
+    return str(Equation(tree, ["a", "b"])), tree.size
+
 
 ROW = TrajectoryRow(
     start=0,
@@ -15,10 +25,9 @@ ROW = TrajectoryRow(
     predicted_score=0.5,
     score=0.6,
     r2=0.5,
-    complexity=3,
+    tree=AB,
     new_skeleton=False,
     accepted=False,
-    equation="a*b",
     seconds=0.1,
     source="ascent",
 )
@@ -39,7 +48,7 @@ def test__diagnose__one_of_two_steps_has_a_new_skeleton__flip_rate_is_half():
 
 def test__diagnose__undefined_proposals__lower_the_validity_rate():
     """Proposals without a value count as invalid and leave the correlation alone."""
-    undefined = replace(ROW, complexity=0, score=math.nan, r2=math.nan, equation="")
+    undefined = replace(ROW, tree=None, score=math.nan, r2=math.nan)
     rows = [
         replace(ROW, predicted_score=p, score=s)
         for p, s in ((0.1, 0.2), (0.2, 0.1), (0.3, 0.5), (0.4, 0.9))
@@ -61,16 +70,20 @@ def test__diagnose__no_rows__everything_is_nan():
 
 def test__to_frame__no_rows__keeps_columns_and_types():
     """The empty table can be concatenated and plotted like any other."""
-    frame = to_frame([])
+    frame = to_frame([], described)
     assert tuple(frame.columns) == COLUMNS
-    assert frame.dtypes.equals(to_frame([ROW]).dtypes)
+    assert frame.dtypes.equals(to_frame([ROW], described).dtypes)
 
 
 def test__to_frame__rows__stand_in_order():
-    """One line per row, all fields."""
-    frame = to_frame([ROW, replace(ROW, step=2)])
-    assert frame["step"].tolist() == [1, 2]
-    assert frame["equation"].tolist() == ["a*b"] * 2
+    """One line per row, all fields; each formula is described once, an undefined one is empty."""
+    calls = []
+    rows = [ROW, replace(ROW, step=2), replace(ROW, step=3, tree=None)]
+    frame = to_frame(rows, lambda tree: calls.append(tree) or described(tree))
+    assert calls == [AB]
+    assert frame["step"].tolist() == [1, 2, 3]
+    assert frame["equation"].tolist() == ["a*b", "a*b", ""]
+    assert frame["complexity"].tolist() == [3, 3, 0]
 
 
 def test__embeddings__rows_with_and_without__nan_where_there_is_none():

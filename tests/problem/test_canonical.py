@@ -36,7 +36,7 @@ def test__to_user__any_units__formula_in_the_users_numbers(power, target):
     problem = prepare(X, y, None)
     assert 1e-4 < np.abs(problem.X).max() < 1e6
     inner = Tree.apply("div", Tree.variable(0), Tree.variable(1))
-    value = evaluate(problem.to_user(inner), X)
+    value = evaluate(problem.to_raw(inner), X)
     order = np.lexsort(np.column_stack([X, y]).T[::-1])
     np.testing.assert_allclose(
         value[order], evaluate(inner, problem.X) * problem.y_scale, rtol=1e-12
@@ -50,7 +50,7 @@ def test__of_columns__some__keeps_their_order_units_and_way_back():
     assert problem.kept == (1, 4)
     assert problem.X.shape == (200, 2)
     assert problem.x_scale[0] > 1e8
-    assert problem.to_user(Tree.variable(1)) == Tree.variable(4)
+    assert problem.to_raw(Tree.variable(1)) == Tree.variable(4)
 
 
 @settings(max_examples=30, deadline=None)
@@ -81,7 +81,7 @@ def test__prepare__ends_of_the_range_of_numbers__units_have_inverses(scale):
     assert np.isfinite(problem.X).all()
     assert np.isfinite(problem.y).all()
     assert np.isfinite(1.0 / problem.x_scale).all()
-    assert all(np.isfinite(problem.to_user(Tree.variable(0)).constants))
+    assert all(np.isfinite(problem.to_raw(Tree.variable(0)).constants))
 
 
 def test__extreme__moderate_and_large_units__only_the_latter():
@@ -95,7 +95,7 @@ def test__extreme__moderate_and_large_units__only_the_latter():
 def test__to_user__constant__in_the_users_unit():
     """A constant formula stays one node."""
     problem = prepare(np.ones((3, 1)), np.array([1e9, 2e9, 3e9]), None)
-    assert problem.to_user(Tree.constant(2.0)) == Tree.constant(2e9)
+    assert problem.to_raw(Tree.constant(2.0)) == Tree.constant(2e9)
 
 
 def test__bad_columns__mixed_table__says_what_is_wrong_with_which():

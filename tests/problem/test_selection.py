@@ -9,7 +9,7 @@ import pytest
 
 from equate_srbench.expr.algebra.complexity import complexity
 from equate_srbench.expr.tree import Tree
-from equate_srbench.problem.archive import LAM, LENGTH, MOST_LAM, Archive, Candidate
+from equate_srbench.problem.archive import LENGTH, MAX_PARSIMONY, PARSIMONY, Archive, Candidate
 from equate_srbench.problem.selection import description_length, price_of_node
 from equate_srbench.runtime.clock import Deadline
 
@@ -53,14 +53,14 @@ def test__price_of_node__less_noise_or_more_rows__cheaper() -> None:
 def test__balance__a_node_less__is_worth_its_price(tree: Tree) -> None:
     """At the candidate, the score gives the price for a node."""
     rows, price = archive(), 0.001
-    rows.balance(candidate(tree, 0.1), price)
-    slope = rows.lam / LENGTH * math.exp(-tree.size / LENGTH)
+    rows.calibrate_parsimony(candidate(tree, 0.1), price)
+    slope = rows.parsimony / LENGTH * math.exp(-tree.size / LENGTH)
     assert slope == pytest.approx(price)
 
 
 def test__balance__costly_node__largest_weight() -> None:
     """The weight stays within the published sweep, so that accuracy keeps a say."""
     rows = archive()
-    assert rows.lam == LAM
-    rows.balance(candidate(PRODUCT, 0.9), 0.5)
-    assert rows.lam == MOST_LAM
+    assert rows.parsimony == PARSIMONY
+    rows.calibrate_parsimony(candidate(PRODUCT, 0.9), 0.5)
+    assert rows.parsimony == MAX_PARSIMONY

@@ -39,7 +39,7 @@ def run_guide(
     """``guide`` with searches that find ``plain`` on the data's labels, else ``taught``."""
     archive, made = Archive(X, y, deadline=Deadline(600.0)), []
 
-    def make(part: Archive, rng: np.random.Generator) -> Searched:
+    def make(part: Archive, rng: np.random.Generator, rows: None) -> Searched:
         made.append(part)
         own = np.isin(part.y, y).all()
         return Searched(part, rng, [plain] if own else [taught])

@@ -1,0 +1,163 @@
+"""``Search``: an archive of candidates, the choice of the answer, and what a search reports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equate_srbench.equate.trajectory import TrajectoryRow, diagnose
+from equate_srbench.expr.evaluate import evaluate
+from equate_srbench.expr.operators import CONSTANT
+from equate_srbench.expr.tree import Tree
+from equate_srbench.problem.archive import Archive, Candidate
+from equate_srbench.problem.selection import description_length
+
+Array = NDArray[np.float64]
+
+#: Nats that a formula pays when it has a pole or a gap between the fit rows or next to them, as far
+#: as other combinations of the values seen there, and of values a little further out, can tell.
+UNDEFINED_COST = 50.0
+#: A value this many ranges of the target away from them is taken for a pole.
+POLE_RANGE_FACTOR = 10.0
+#: How often the columns are shuffled for such combinations.
+PROBE_ROUNDS = 4
+#: How far out, as a share of a column's range. Columns of one sign keep it: 0 is the furthest.
+MARGIN = 0.05
+#: Combinations in which one column is that far out, per column and end.
+EDGE_PROBES = 8
+
+
+class Search:
+    """A search that puts candidates into an archive; a subclass has its ``run``.
+
+    Parameters
+    ----------
+    archive : Archive
+        On the fit rows.
+    rng : numpy Generator
+    all_rows : ndarray of shape (n_all_rows, n_columns), optional
+        Where the archive has a sample of a larger table: the answer is defined on all its rows.
+
+    Attributes
+    ----------
+    rows : list of TrajectoryRow
+        Proposals of the neural part, in order.
+    seconds : dict of str to float
+        Processor time per neural phase.
+    notes : dict
+        What else belongs into ``diagnostics``.
+    """
+
+    def __init__(
+        self, archive: Archive, rng: np.random.Generator, all_rows: Array | None = None
+    ) -> None:
+        self.archive, self.rng = archive, rng
+        self.rows: list[TrajectoryRow] = []
+        self.seconds: dict[str, float] = {}
+        self.notes: dict[str, Any] = {}
+        self._all_rows = all_rows
+        self._lengths: dict[int, float] = {}
+        self._defined: dict[int, bool] = {}
+        self._probe_seed = int(rng.integers(2**32))
+        low, high = archive.y.min(), archive.y.max()
+        margin = POLE_RANGE_FACTOR * (high - low)
+        self._tame = low - margin, high + margin
+
+    def run(self, tick: Callable[[str], None]) -> None:
+        """Search until the archive's deadline; ``tick(phase)`` is called often.
+
+        The archive holds a usable formula at every moment.
+        """
+        raise NotImplementedError
+
+    @property
+    def is_trivial(self) -> bool:
+        """Whether a constant is the answer: the target has no variance, or there is one row."""
+        archive = self.archive
+        return len(archive.y) < 2 or bool(archive.variance <= np.finfo(float).tiny)
+
+    # -- choosing ---------------------------------------------------------------------------
+
+    def length(self, candidate: Candidate) -> float:
+        """Description length on the fit rows; formulas that are undefined between them pay."""
+        found = self._lengths.get(id(candidate))
+        if found is None:
+            found = description_length(
+                candidate.tree, candidate.loss, self.archive.variance, self.archive.n_rows
+            )
+            if not self._is_tame(candidate.tree):
+                found += UNDEFINED_COST
+            self._lengths[id(candidate)] = found
+        return found
+
+    @cached_property
+    def _probes(self) -> Array:
+        """Where a formula should be tame too; not made where no formula is compared."""
+        return _probes(self.archive.X, np.random.default_rng(self._probe_seed))
+
+    def _is_tame(self, tree: Tree) -> bool:
+        """Whether the formula is finite, and not far out, for other combinations of values."""
+        if tree.symbols == (CONSTANT,):
+            return True
+        values = evaluate(tree, self._probes)  # comparisons with NaN are False
+        return bool(((values >= self._tame[0]) & (values <= self._tame[1])).all())
+
+    def choose(self, select: str) -> Candidate:
+        """The answer.
+
+        Parameters
+        ----------
+        select : {"best", "accurate"}
+            Least description length, or least error on the fit rows.
+        """
+        key = self.length if select == "best" else attrgetter("loss")
+        ranked = sorted(self.archive.candidates, key=key)
+        return next(filter(self._is_defined, ranked))  # a constant is, at the latest
+
+    def _is_defined(self, candidate: Candidate) -> bool:
+        """Whether the formula is finite on all rows, also those that the search did not use."""
+        if self._all_rows is None:
+            return True
+        if id(candidate) not in self._defined:
+            values = evaluate(candidate.tree, self._all_rows)
+            self._defined[id(candidate)] = bool(np.isfinite(values).all())
+        return self._defined[id(candidate)]
+
+    def diagnostics(self) -> dict[str, Any]:
+        """Formulas tried per source, and what the gradient ascent did."""
+        found = diagnose(self.rows)
+        return {
+            "lam": self.archive.parsimony,
+            "tried": dict(self.archive.tried),
+            "seconds": dict(self.seconds),
+            "flip_rate": found.flip_rate,
+            "validity_rate": found.validity_rate,
+            "rank_correlation": found.rank_correlation,
+            **self.notes,
+        }
+
+
+def _probes(X: Array, rng: np.random.Generator) -> Array:
+    """Values of every column in other combinations, one column a little further out in some."""
+    mixed = [
+        np.column_stack([rng.permutation(column)[:256] for column in X.T])
+        for _ in range(PROBE_ROUNDS)
+    ]
+    low, high = X.min(axis=0), X.max(axis=0)
+    margin = MARGIN * (high - low)
+    ends = (
+        np.where(low >= 0.0, np.maximum(low - margin, 0.0), low - margin),
+        np.where(high <= 0.0, np.minimum(high + margin, 0.0), high + margin),
+    )
+    edges = []
+    for end in ends:
+        for j, value in enumerate(end):
+            rows = mixed[0][:EDGE_PROBES].copy()
+            rows[:, j] = value
+            edges.append(rows)
+    return np.concatenate([*mixed, *edges])
