@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from equate_srbench.baselines.methods import in_order, spec
 from equate_srbench.report.comparison.compare_page import (
     CAPTIONS,
     conditions,
@@ -28,7 +29,6 @@ from equate_srbench.report.comparison.compare_page import (
     write_rows,
 )
 from equate_srbench.report.figures import compare_figures
-from equate_srbench.report.figures.methods import in_order, style
 from equate_srbench.report.tables import compare
 from equate_srbench.runtime.files import publish as publish_files
 
@@ -102,7 +102,7 @@ def headline(blocks: list[compare.Block], frame: pd.DataFrame) -> None:
     lines = ["| method | " + " | ".join(head) + " |", "| --- |" + " --- |" * len(head)]
     for method in methods:
         cells = [_cell(compare.summary(block), method) for block in chosen]
-        lines.append(f"| {style(method).label} | " + " | ".join(cells) + " |")
+        lines.append(f"| {spec(method).label} | " + " | ".join(cells) + " |")
     commits = ", ".join(sorted(set(frame["commit"])))
     lines += ["", f"One seed; {frame['date'].max()[:10]}; commits {commits}."]
     text = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -142,9 +142,9 @@ def _paired(block: compare.Block) -> list[str]:
     pairs = compare.paired(block)
     if pairs.empty:
         return []
-    best = style(pairs["a"][0]).label
+    best = spec(pairs["a"][0]).label
     told = [
-        f"{style(p.b).label} {p.wins}/{p.ties}/{p.losses} (p {p.p_holm:.2g})"
+        f"{spec(p.b).label} {p.wins}/{p.ties}/{p.losses} (p {p.p_holm:.2g})"
         for p in pairs.itertuples()
     ]
     return [f"{best} better/equal/worse, set by set (Wilcoxon, Holm): {', '.join(told)}."]

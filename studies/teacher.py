@@ -41,6 +41,7 @@ import numpy as np
 import pandas as pd
 from readings import kept
 
+from equate_srbench.baselines.methods import spec
 from equate_srbench.bench import stats
 from equate_srbench.bench.execution.isolate import default_time_limit
 from equate_srbench.bench.protocol import SEEDS, Task
@@ -52,7 +53,6 @@ from equate_srbench.bench.suites.loading import load_suite
 from equate_srbench.cli.bench_command import Workplace, install_missing
 from equate_srbench.report.comparison.compare_page import conditions, draw_images, write_rows
 from equate_srbench.report.figures import teaching_figures
-from equate_srbench.report.figures.methods import style
 from equate_srbench.report.tables import teaching
 from equate_srbench.runtime.files import publish as publish_files
 
@@ -258,7 +258,7 @@ def _students(distill: pd.DataFrame) -> list[str]:
     ]
     for student, t in table.iterrows():
         lines.append(
-            f"| {style(str(student)).label} | {t.sets:.0f} | {t.alone:.3f} | {t.standard:.3f} "
+            f"| {spec(str(student)).label} | {t.sets:.0f} | {t.alone:.3f} | {t.standard:.3f} "
             f"| {t.chosen:.3f} | {t.difference:+.3f} | {100 * t.relative:+.1f} % "
             f"| {t.better:.0f} / {t.worse:.0f} "
             f"| {t.sure_better:.0f} / {t.sure_worse:.0f} | {t.p:.2g} "
@@ -273,7 +273,7 @@ def _data_sets(table: pd.DataFrame) -> list[str]:
              "| --- |" + " --- |" * 6]  # fmt: skip
     for (student, name), t in table.sort_index(level="dataset", sort_remaining=False).iterrows():
         lines.append(
-            f"| {name} | {style(student).label} | {t.alone:.3f} | {t.standard:.3f} "
+            f"| {name} | {spec(student).label} | {t.alone:.3f} | {t.standard:.3f} "
             f"| {t.chosen:.3f} | {t.difference:+.3f} | {t.p_holm:.2g} |"
         )
     return lines

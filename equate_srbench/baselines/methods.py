@@ -1,10 +1,12 @@
-"""Methods by name: ours, the rivals, and any scikit-learn regressor as ``package.module:Class``.
+"""One table of methods: how each is made, named, drawn, installed and isolated.
 
-Nothing heavy is imported before ``make``.
+A new method is one ``MethodSpec`` here, and its class. Nothing heavy is imported before ``make``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
@@ -12,45 +14,126 @@ import pandas as pd
 
 from equate_srbench.runtime.hints import did_you_mean
 
-#: Key -> what it is, in one line.
-METHODS: dict[str, str] = {
-    "equate": "EQUATE, preset default: backbone, gradient ascent, edits",
-    "equate-paper": "EQUATE, preset paper: backbone and gradient ascent only",
-    "equate-fast": "EQUATE, preset fast: at most 2 seconds",
-    "e2e": "the backbone alone: bags, samples, refinement of the best",
-    "tpsr": "the backbone with planning: tree search over tokens (TPSR)",
-    "distilled": "a formula that imitates a smooth network: EQUATE fast, or student=METHOD",
-    "itea": "ITEA from PyPI, in an environment of its own",
-    "operon": "Operon (pyoperon), in an environment of its own",
-    "gplearn": "gplearn, in an environment of its own",
-    "pysr": "PySR, in an environment of its own; needs Julia",
-    "linear": "least squares, for reference",
-    "hgb": "histogram gradient boosting, for reference (no formula)",
-}
 
-#: Other names of the same methods.
-ALIASES: dict[str, str] = {
-    "equate-default": "equate",
-    "tfs": "tpsr",
-    "pyoperon": "operon",
-    "hist-gradient-boosting": "hgb",
-}
+@dataclass(frozen=True, slots=True)
+class MethodSpec:
+    """Everything about a method that is not in its class.
 
-#: Key -> class and what is set in it.
-_HOME: dict[str, tuple[str, dict[str, Any]]] = {
-    "equate": ("equate_srbench.regressor:EquateRegressor", {}),
-    "equate-paper": ("equate_srbench.regressor:EquateRegressor", {"preset": "paper"}),
-    "equate-fast": ("equate_srbench.regressor:EquateRegressor", {"preset": "fast"}),
-    "e2e": ("equate_srbench.baselines.e2e:E2ERegressor", {}),
-    "tpsr": ("equate_srbench.baselines.tpsr:TPSRRegressor", {}),
-    "distilled": ("equate_srbench.distilled:DistilledRegressor", {"student": "equate-fast"}),
-    "itea": ("equate_srbench.baselines.itea:ITEARegressor", {}),
-    "operon": ("equate_srbench.baselines.operon:OperonRegressor", {}),
-    "gplearn": ("equate_srbench.baselines.gplearn:GplearnRegressor", {}),
-    "pysr": ("equate_srbench.baselines.pysr:PySRRegressor", {}),
-    "linear": ("sklearn.linear_model:LinearRegression", {}),
-    "hgb": ("sklearn.ensemble:HistGradientBoostingRegressor", {}),
-}
+    Attributes
+    ----------
+    key : str
+        Its name in rows, options and files.
+    about : str
+        What it is, in one line.
+    home : str
+        ``package.module:Class`` of the estimator.
+    label, colour, marker : str
+        How it is called and drawn, wherever it appears.
+    defaults : mapping
+        Parameters that differ from the estimator's own defaults.
+    aliases : tuple of str
+        Other names that users may give.
+    most_seconds : float
+        Longest ``max_time`` that it is given.
+    """
+
+    key: str
+    about: str
+    home: str
+    label: str
+    colour: str
+    marker: str
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    aliases: tuple[str, ...] = ()
+    most_seconds: float = float("inf")
+
+
+_EQUATE = "equate_srbench.regressor:EquateRegressor"
+_BASELINES = "equate_srbench.baselines"
+
+#: All methods by key, in the order of tables and legends. The colours are Okabe and Ito's and
+#: further ones that stay apart for colour-blind readers.
+METHODS: dict[str, MethodSpec] = {
+    spec.key: spec
+    for spec in (
+        MethodSpec(
+            "equate", "EQUATE, preset default: backbone, gradient ascent, edits", _EQUATE,
+            "EQUATE", "#0072B2", "o", aliases=("equate-default",),
+        ),
+        MethodSpec(
+            "equate-paper", "EQUATE, preset paper: backbone and gradient ascent only", _EQUATE,
+            "EQUATE paper", "#56B4E9", "s", {"preset": "paper"},
+        ),
+        MethodSpec(
+            "equate-fast", "EQUATE, preset fast: at most 2 seconds", _EQUATE,
+            "EQUATE fast", "#8FBFE0", "P", {"preset": "fast"}, most_seconds=2.0,
+        ),
+        MethodSpec(
+            "e2e", "the backbone alone: bags, samples, refinement of the best",
+            f"{_BASELINES}.e2e:E2ERegressor", "E2E", "#E69F00", "^",
+        ),
+        MethodSpec(
+            "tpsr", "the backbone with planning: tree search over tokens (TPSR)",
+            f"{_BASELINES}.tpsr:TPSRRegressor", "TPSR (TFS)", "#D55E00", "v", aliases=("tfs",),
+        ),
+        MethodSpec(
+            "distilled",
+            "a formula that imitates a smooth network: EQUATE fast, or student=METHOD",
+            "equate_srbench.distilled:DistilledRegressor",
+            "smooth teacher, EQUATE fast", "#66A61E", "p", {"student": "equate-fast"},
+        ),
+        MethodSpec(
+            "itea", "ITEA from PyPI, in an environment of its own",
+            f"{_BASELINES}.itea:ITEARegressor", "ITEA", "#009E73", "D",
+        ),
+        MethodSpec(
+            "operon", "Operon (pyoperon), in an environment of its own",
+            f"{_BASELINES}.operon:OperonRegressor", "Operon", "#CC79A7", "X",
+            aliases=("pyoperon",),
+        ),
+        MethodSpec(
+            "gplearn", "gplearn, in an environment of its own",
+            f"{_BASELINES}.gplearn:GplearnRegressor", "gplearn", "#B8A800", "<",
+        ),
+        MethodSpec(
+            "pysr", "PySR, in an environment of its own; needs Julia",
+            f"{_BASELINES}.pysr:PySRRegressor", "PySR", "#7A5195", ">",
+        ),
+        MethodSpec(
+            "linear", "least squares, for reference",
+            "sklearn.linear_model:LinearRegression", "linear", "#999999", "1",
+        ),
+        MethodSpec(
+            "hgb", "histogram gradient boosting, for reference (no formula)",
+            "sklearn.ensemble:HistGradientBoostingRegressor", "boosted trees", "#555555", "2",
+            aliases=("hist-gradient-boosting",),
+        ),
+    )
+}  # fmt: skip
+
+_ALIASES = {alias: spec.key for spec in METHODS.values() for alias in spec.aliases}
+_SPARE_COLOURS = ("#332288", "#117733", "#AA4499", "#882255", "#44AA99")
+
+
+def spec(method: str) -> MethodSpec:
+    """The spec of a method.
+
+    Parameters
+    ----------
+    method : str
+        Key of the table, or ``package.module:Class``, which gets a colour by its name.
+    """
+    if method in METHODS:
+        return METHODS[method]
+    label = method.rpartition(":")[2]
+    colour = _SPARE_COLOURS[sum(map(ord, method)) % len(_SPARE_COLOURS)]
+    return MethodSpec(method, "", method, label, colour, "h")
+
+
+def in_order(methods: set[str]) -> list[str]:
+    """Known methods in the order of the table, then others by name."""
+    known = [name for name in METHODS if name in methods]
+    return [*known, *sorted(methods - set(known))]
 
 
 def resolve(name: str) -> str:
@@ -73,12 +156,12 @@ def resolve(name: str) -> str:
     if ":" in name:
         return name
     key = name.strip().lower()
-    key = ALIASES.get(key, key)
+    key = _ALIASES.get(key, key)
     if key not in METHODS:
         known = ", ".join(METHODS)
         raise ValueError(
             f"unknown method {name!r}: use one of {known}, or package.module:Class"
-            f"{did_you_mean(key, [*METHODS, *ALIASES])}"
+            f"{did_you_mean(key, [*METHODS, *_ALIASES])}"
         )
     return key
 
@@ -117,18 +200,18 @@ def make(
     EnvironmentMissing
         If the method's package is not installed; the message has the command that does it.
     """
-    key = resolve(name)
-    home, preset = _HOME.get(key, (key, {}))
-    estimator = _load(home)()
+    method = spec(resolve(name))
+    estimator = _load(method.home)()
     known = estimator.get_params()
     unknown = sorted(set(settings) - set(known))
     if unknown:
         raise ValueError(
             f"method {name!r} has no setting {unknown[0]!r}: it has {', '.join(sorted(known))}"
         )
-    given = {"max_time": max_time, "random_state": random_state}
+    seconds = None if max_time is None else min(max_time, method.most_seconds)
+    given = {"max_time": seconds, "random_state": random_state}
     common = {k: v for k, v in given.items() if v is not None and k in known}
-    chosen = {**preset, **common, **settings}
+    chosen = {**method.defaults, **common, **settings}
     if "student" in chosen:
         student = chosen["student"]
         named = {"method": student} if isinstance(student, str) else dict(student)

@@ -33,7 +33,7 @@ def show() -> None:
     from equate_srbench.baselines.environments import PACKAGES
     from equate_srbench.baselines.methods import METHODS
 
-    for name, about in METHODS.items():
+    for name, spec in METHODS.items():
         package = PACKAGES.get(name)
         state = "" if package is None or package.is_installed else "  (not installed)"
-        typer.echo(f"{name:<13s} {about}{state}")
+        typer.echo(f"{name:<13s} {spec.about}{state}")

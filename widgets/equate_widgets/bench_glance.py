@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from equate_srbench.report.figures.methods import style
+from equate_srbench.baselines.methods import spec
 from equate_widgets.bench_run import BenchSettings
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def glance(folder: Path, settings: BenchSettings | None) -> Glance:
 def _table(rows: pd.DataFrame) -> Table:
     lines = []
     for method, own in rows.groupby("method"):
-        ok, look = own[own["status"] == "ok"], style(str(method))
+        ok, look = own[own["status"] == "ok"], spec(str(method))
         line = MethodLine(
             label=look.label, colour=look.colour, fits=len(own), failed=len(own) - len(ok),
             r2_99=own["acc99"].mean(), r2_999=own["acc999"].mean(),
@@ -162,7 +162,7 @@ def _latest(row: pd.Series) -> Latest:
     nodes = _number(row["complexity"])
     return Latest(
         dataset=row["dataset"],
-        method=style(row["method"]).label,
+        method=spec(row["method"]).label,
         r2=_number(row["r2_test"]),
         nodes=None if nodes is None else round(nodes),
         seconds=_number(row["fit_seconds"]),

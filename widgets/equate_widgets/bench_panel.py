@@ -12,11 +12,10 @@ import ipywidgets as widgets
 from traitlets import Unicode
 
 from equate_srbench.baselines.environments import PACKAGES
-from equate_srbench.baselines.methods import METHODS
+from equate_srbench.baselines.methods import METHODS, spec
 from equate_srbench.bench.execution.engines import ENGINES
 from equate_srbench.bench.protocol import SEEDS
 from equate_srbench.bench.suites.loading import SUITES
-from equate_srbench.report.figures.methods import style
 from equate_srbench.runtime.live import duration
 from equate_widgets import bench_view
 from equate_widgets.bench_glance import Glance, Looker
@@ -297,8 +296,8 @@ def _is_installed(key: str) -> bool:
 def _method_box(key: str) -> widgets.Checkbox:
     there = _is_installed(key)
     return widgets.Checkbox(
-        description=style(key).label if there else f"{style(key).label} (not installed)",
-        tooltip=METHODS[key] if there else f"run: equate baselines install {key}",
+        description=spec(key).label if there else f"{spec(key).label} (not installed)",
+        tooltip=METHODS[key].about if there else f"run: equate baselines install {key}",
         disabled=not there,
         indent=False,
         layout={"width": "auto"},

@@ -11,9 +11,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from equate_srbench.baselines.methods import spec
 from equate_srbench.bench.rows import RowStore
 from equate_srbench.report.figures import compare_figures
-from equate_srbench.report.figures.methods import style
 from equate_srbench.report.tables import compare
 from equate_srbench.report.tables.compare import Block
 from equate_srbench.runtime.files import publish
@@ -115,7 +115,7 @@ def failures(block: Block) -> list[dict[str, str]]:
     return [
         {
             "dataset": str(row["dataset"]),
-            "method": style(row["method"]).label,
+            "method": spec(row["method"]).label,
             "status": str(row["status"]),
             "error": str(row["error"]),
         }
@@ -169,5 +169,5 @@ def _page(
         captions=CAPTIONS,
         conditions=conditions(frame),
         quarantined=quarantined,
-        style=style,
+        spec=spec,
     )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from equate_srbench.report.figures.methods import style
+from equate_srbench.baselines.methods import spec
 from equate_srbench.report.notebooks.show import joined, percent
 from equate_srbench.report.tables.compare import Block, summary
 
@@ -29,12 +29,12 @@ def headline(block: Block) -> list[str]:
     """The comparison in three sentences, from the rows alone."""
     table = summary(block)
     own = subject(block)
-    label, n_sets = style(own).label, block.rows["dataset"].nunique()
+    label, n_sets = spec(own).label, block.rows["dataset"].nunique()
     said = [f"{label} reaches test R² > .99 on {percent(table.loc[own, 'r2_99'])}"]
     rivals = table.drop(index=own)
     if len(rivals):
         best = rivals["r2_99"].max()
-        leaders = [style(str(m)).label for m in rivals.index[rivals["r2_99"] == best]]
+        leaders = [spec(str(m)).label for m in rivals.index[rivals["r2_99"] == best]]
         said.append(f"; the best of the others, {joined(leaders)}, on {percent(best)}")
     accuracy = f"On {_sets(n_sets)} of {block.title}, {''.join(said)}."
     size = _listed(table, own, "nodes", "{:.0f}", "The median size of its formulas is, in nodes,")
@@ -50,7 +50,7 @@ def _listed(table: pd.DataFrame, own: str, column: str, form: str, begin: str) -
     values = {m: form.format(v) for m, v in table[column].items() if not math.isnan(v)}
     if own not in values:
         return ""
-    others = [f"{style(str(m)).label} {v}" for m, v in values.items() if m != own]
+    others = [f"{spec(str(m)).label} {v}" for m, v in values.items() if m != own]
     return f"{begin} {values[own]}" + (f" ({', '.join(others)})." if others else ".")
 
 
@@ -58,7 +58,7 @@ def _lost(block: Block, own: str) -> str:
     if len(block.methods) < 2:
         return ""
     beaten = losses(block)
-    label, n_sets = style(own).label, block.rows["dataset"].nunique()
+    label, n_sets = spec(own).label, block.rows["dataset"].nunique()
     if beaten.empty:
         return f"No other method is more accurate than {label} on any data set (by R² {SAME:g})."
     reasons = beaten["reason"].value_counts()

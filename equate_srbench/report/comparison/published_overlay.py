@@ -9,9 +9,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from equate_srbench.baselines.methods import in_order, spec
 from equate_srbench.baselines.published import LABEL, published
 from equate_srbench.report.figures.compare_figures import STYLE
-from equate_srbench.report.figures.methods import in_order, style
 
 _PUBLISHED_COLOUR, _INK = "#8a8f98", "#1c2430"
 #: Metric of SRBench -> (our column, factor to a share).
@@ -97,7 +97,7 @@ def _ours(rows: pd.DataFrame) -> pd.DataFrame:
         judged = own["solved"].dropna()
         lines.append(
             {
-                "name": style(method).label, "method": method, "is_published": False,
+                "name": spec(method).label, "method": method, "is_published": False,
                 "accuracy": float(own["acc999"].mean()),
                 "solved": float(judged.astype(float).mean()) if len(judged) else float("nan"),
                 "n_datasets": own["dataset"].nunique(),
@@ -125,7 +125,7 @@ def draw(standing: Standing) -> Figure:
             (right, "solved", "share with the symbolic solution"),
         ):
             for place, line in table.iterrows():
-                look = style(line["method"])
+                look = spec(line["method"])
                 hollow = bool(line["is_published"])
                 ax.plot(
                     line[column], place, "o" if hollow else look.marker, markersize=6,

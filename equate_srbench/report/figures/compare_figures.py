@@ -14,9 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
+from equate_srbench.baselines.methods import spec
 from equate_srbench.bench import stats
 from equate_srbench.report.figures.fit_figures import nines
-from equate_srbench.report.figures.methods import style
 from equate_srbench.report.figures.point_labels import name_points
 from equate_srbench.report.tables.compare import EXACT, Block, interval, scores, summary
 
@@ -54,7 +54,7 @@ def triple(block: Block) -> Figure:
     axes = fig.subplots(1, 3, sharey=True)
     places = [float(i) for i in range(len(table))]
     for place, method in zip(places, table.index, strict=True):
-        look = style(method)
+        look = spec(method)
         row = table.loc[method]
         per_set = block.rows[block.rows["method"] == method].groupby("dataset")
         medians = [(axes[1], "complexity"), (axes[2], "fit_seconds")]
@@ -74,7 +74,7 @@ def triple(block: Block) -> Figure:
     axes[0].set(xlabel=label, xlim=(-0.03, 1.03))
     axes[1].set(xlabel="size (nodes), median", xscale="log")
     axes[2].set(xlabel="time of a fit (s), median", xscale="log")
-    axes[0].set_yticks(places, [style(m).label for m in table.index])
+    axes[0].set_yticks(places, [spec(m).label for m in table.index])
     for ax in axes[1:]:
         _plain_decades(ax)
     fig.suptitle(_caption(block), fontsize=10)
@@ -101,13 +101,13 @@ def trade_off(block: Block) -> Figure:
     front = undominated(points)
     ax.plot(points.loc[front, "size"], points.loc[front, "accuracy"], color="#bbbbbb", zorder=1)
     for method, point in points.iterrows():
-        look = style(str(method))
+        look = spec(str(method))
         ax.plot(point["size"], point["accuracy"], look.marker, color=look.colour, markersize=9)
     ax.margins(0.18)
     ax.invert_yaxis()
     ax.set(xlabel="mean rank of size (left: short)", ylabel="mean rank of test R² (up: accurate)")
     fig.suptitle(_caption(block), fontsize=10)
-    labels = [style(str(method)).label for method in points.index]
+    labels = [spec(str(method)).label for method in points.index]
     name_points(ax, points[["size", "accuracy"]].to_numpy(), labels)
     return fig
 
@@ -120,7 +120,7 @@ def headline(blocks: list[Block]) -> Figure:
             laws = _has_laws(block)
             table = summary(block).dropna(subset="nodes")
             places = table[["nodes", "r2_999" if laws else "r2"]].to_numpy()
-            looks = [style(str(method)) for method in table.index]
+            looks = [spec(str(method)) for method in table.index]
             for look, (x, y) in zip(looks, places, strict=True):
                 ax.plot(x, y, look.marker, color=look.colour, markersize=8)
             ax.set(
@@ -152,7 +152,7 @@ def per_data_set(block: Block) -> Figure:
     ax = fig.add_subplot()
     spread = np.linspace(-0.22, 0.22, len(table.columns)) if len(table.columns) > 1 else [0.0]
     for shift, method in zip(spread, table.columns, strict=True):
-        look = style(method)
+        look = spec(method)
         ax.plot(
             scale.place(table[method]), np.arange(len(table)) + shift, look.marker,
             color=look.colour, markersize=5, alpha=0.85, linestyle="", label=look.label,
@@ -171,7 +171,7 @@ def profile(block: Block) -> Figure:
     fig = Figure(figsize=(6.4, 3.8), layout="constrained")
     ax = fig.add_subplot()
     for method in table.columns:
-        look = style(method)
+        look = spec(method)
         heights = np.sort(scale.place(table[method]))
         share = 1.0 - np.arange(len(heights)) / len(heights)
         ax.step(
@@ -205,7 +205,7 @@ def convergence(block: Block) -> Figure | None:
         for trace in rows["trace"]:
             times = [s for s, r2 in json.loads(trace) if r2 > 0.99]
             reached.append(min(times, default=np.inf))
-        look = style(method)
+        look = spec(method)
         share = [(np.array(reached) <= t).mean() for t in grid]
         ax.plot(grid, share, color=look.colour, label=look.label, linewidth=1.5)
     ax.set(xscale="log", xlabel="seconds of the fit", ylim=(-0.02, 1.03),
@@ -226,14 +226,14 @@ def critical_difference(block: Block) -> Figure | None:
     table = scores(block)
     if table.shape[1] < 3 or len(table) < 6:
         return None
-    table = table.rename(columns=lambda m: style(m).label)
+    table = table.rename(columns=lambda m: spec(m).label)
     ranks = stats.average_ranks(table)
     p = pd.DataFrame(1.0, index=ranks.index, columns=ranks.index)
     for pair in stats.wilcoxon_holm(table).itertuples():
         p.loc[pair.a, pair.b] = p.loc[pair.b, pair.a] = pair.p_holm
     fig = Figure(figsize=(7.0, 0.9 + 0.28 * len(ranks)), layout="constrained")
     ax = fig.add_subplot()
-    colours = {style(m).label: style(m).colour for m in block.methods}
+    colours = {spec(m).label: spec(m).colour for m in block.methods}
     scikit_posthocs.critical_difference_diagram(
         ranks, p, ax=ax, color_palette=colours, label_fmt_left="{label} ({rank:.2f})",
         label_fmt_right="({rank:.2f}) {label}",

@@ -10,8 +10,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from equate_srbench.baselines.methods import spec
 from equate_srbench.report.figures.compare_figures import STYLE
-from equate_srbench.report.figures.methods import style
 from equate_srbench.report.tables.teaching import FLOOR, LEVEL
 from equate_srbench.teacher.smooth import SmoothTeacher, train_grid
 
@@ -133,7 +133,7 @@ def differences(table: pd.DataFrame) -> Figure | None:
         ax = fig.add_subplot()
         for number, student in enumerate(students):
             part = table.loc[student].reindex(names)
-            look = style(student)
+            look = spec(student)
             height = np.arange(len(names)) + 0.2 * (number - (len(students) - 1) / 2)
             sure = (part["p_holm"] < LEVEL).to_numpy()
             ax.plot(part["difference"], height, look.marker, color=look.colour, label=look.label,

@@ -20,11 +20,11 @@ import pandas as pd
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
+from equate_srbench.baselines.methods import spec
 from equate_srbench.bench.provenance import provenance as made_where
 from equate_srbench.report.comparison.compare_page import conditions
 from equate_srbench.report.figures.compare_figures import STYLE
 from equate_srbench.report.figures.fit_figures import standalone
-from equate_srbench.report.figures.methods import style
 from equate_srbench.report.formatting import r2_text, short_formula
 from equate_srbench.report.notebooks.catalogue import PROGRESS, STATIC
 from equate_srbench.report.tables import compare
@@ -196,7 +196,7 @@ def _cell(name: Any, value: Any, column: Column) -> Markup:
         text = escape(column.text(value))
         # long formulas may break after an operator or a bracket, not inside of a number or a name
         return Markup(_BREAKS.sub(r"\1<wbr>", str(text))) if column.kind == "wide" else text  # noqa: S704
-    look = style(str(value))
+    look = spec(str(value))
     return Markup('<span class="dot" style="background: {}"></span>{}').format(
         look.colour, look.label
     )
@@ -247,7 +247,7 @@ def summary(block: Block) -> Shown:
 
 def lost(rows: pd.DataFrame, own: str) -> Shown:
     """Data sets on which another method is better; see ``answers.losses``."""
-    label = style(own).label
+    label = spec(own).label
     if rows.empty:
         return words(f"None: no other method has an R² more than 0.001 above that of {label}.")
     columns = {

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from equate_srbench.baselines.methods import in_order, spec
 from equate_srbench.bench import stats
-from equate_srbench.report.figures.methods import in_order, style
 
 #: 1 - R2 below which a formula counts as exact.
 EXACT = 1e-9
@@ -121,7 +121,7 @@ def summary(block: Block) -> pd.DataFrame:
         judged = rows["solved"].dropna()
         line = {
             "method": method,
-            "label": style(method).label,
+            "label": spec(method).label,
             "fits": len(rows),
             "failed": int(rows["failed"].sum()),
             "exact": float(rows["exact"].mean()),

@@ -11,8 +11,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from equate_srbench.baselines.methods import in_order, spec
 from equate_srbench.report.figures.compare_figures import STYLE
-from equate_srbench.report.figures.methods import in_order, style
 from equate_srbench.report.figures.point_labels import name_points
 from equate_srbench.report.tables import compare
 from equate_srbench.report.tables.compare import Block
@@ -142,7 +142,7 @@ def noise_figure(table: pd.DataFrame) -> Figure:
         left, right = fig.subplots(1, 2)
         methods = in_order(set(table["method"]))
         for number, method in enumerate(methods):
-            part, look = table[table["method"] == method], style(method)
+            part, look = table[table["method"] == method], spec(method)
             x = part["noise"].map(place) + 0.05 * (number - (len(methods) - 1) / 2)
             for ax, column in ((left, "r2_99"), (right, "nodes")):
                 ax.plot(x, part[column], look.marker + "-", color=look.colour, label=look.label,
@@ -170,7 +170,7 @@ def noise_words(table: pd.DataFrame) -> list[str]:
         part = table[table["method"] == method].set_index("noise")
         first, last = part.loc[low], part.loc[high]
         said.append(
-            f"{style(method).label}: R² > .99 on {100 * first['r2_99']:.1f} % of the data sets at "
+            f"{spec(method).label}: R² > .99 on {100 * first['r2_99']:.1f} % of the data sets at "
             f"noise {low:g} and {100 * last['r2_99']:.1f} % at {high:g}; median size "
             f"{first['nodes']:.0f} and {last['nodes']:.0f} nodes."
         )

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from equate_srbench.baselines.methods import spec
 from equate_srbench.bench import stats
-from equate_srbench.report.figures.methods import style
 from equate_srbench.report.notebooks import show
 from equate_srbench.report.notebooks.show import Column, Shown
 
@@ -156,7 +156,7 @@ def in_words(table: pd.DataFrame) -> list[str]:
             "" if pd.isna(line["relative"]) else f", {100 * line['relative']:+.1f} % (median)"
         )
         said.append(
-            f"{style(str(student)).label}: mean test R² {line['standard']:.3f} with a plain "
+            f"{spec(str(student)).label}: mean test R² {line['standard']:.3f} with a plain "
             f"teacher and {line['chosen']:.3f} with chosen strengths, a change of "
             f"{line['difference']:+.3f}{relative}; better on {line['better']:.0f} and worse on "
             f"{line['worse']:.0f} of {line['sets']:.0f} data sets, significantly on "

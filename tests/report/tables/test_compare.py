@@ -12,12 +12,12 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from equate_srbench.baselines.methods import in_order, spec
 from equate_srbench.bench.protocol import Task
 from equate_srbench.bench.rows import RowStore, failure_row, make_row
 from equate_srbench.cli.main import app
 from equate_srbench.report.comparison.compare_page import read_rows, write_rows
 from equate_srbench.report.figures import compare_figures
-from equate_srbench.report.figures.methods import in_order, style
 from equate_srbench.report.tables import compare
 
 QUALITY = {"equate": 1.0, "e2e": 0.995, "itea": 0.95}
@@ -110,7 +110,7 @@ def test__draw__all_figures__same_method_same_colour(block):
     """Every picture is there, and a method looks the same in each."""
     figures = compare_figures.draw(block)
     assert set(figures) == {"triple", "trade_off", "profile", "convergence", "ranks", "data_sets"}
-    colour = style("equate").colour
+    colour = spec("equate").colour
     for name in ("triple", "profile", "convergence", "data_sets"):
         colours = {line.get_color() for ax in figures[name].axes for line in ax.get_lines()}
         assert colour in colours, name
@@ -123,7 +123,7 @@ def test__draw__one_method_one_set__no_test_but_no_error(tmp_path):
     store.write(make_row(task, status="ok", total_seconds=1.0, fit_seconds=1.0, r2_test=0.5))
     (block,) = compare.blocks(store.frame())
     assert "ranks" not in compare_figures.draw(block)
-    assert style("some.module:Class").label == "Class"
+    assert spec("some.module:Class").label == "Class"
     assert in_order({"zzz", "e2e", "equate"}) == ["equate", "e2e", "zzz"]
 
 
