@@ -59,6 +59,7 @@ class GplearnRegressor(ExternalRegressor):
         self,
         max_time: float = 60,
         population_size: int = 1000,
+        *,
         parsimony_coefficient: float = 0.001,
         function_set: Sequence[str] = FUNCTIONS,
         linear_scaling: bool = False,

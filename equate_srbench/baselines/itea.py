@@ -59,6 +59,7 @@ class ITEARegressor(ExternalRegressor):
         self,
         max_time: float = 60,
         popsize: int = 100,
+        *,
         max_terms: int = 5,
         expolim: tuple[int, int] = (-3, 3),
         random_state: int | np.random.RandomState | None = None,

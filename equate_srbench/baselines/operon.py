@@ -57,6 +57,7 @@ class OperonRegressor(ExternalRegressor):
         self,
         max_time: float = 60,
         population_size: int = 1000,
+        *,
         max_length: int = 50,
         optimizer_iterations: int = 1,
         symbols: str = "add,sub,mul,div,sin,cos,exp,log,sqrt,pow,constant,variable",

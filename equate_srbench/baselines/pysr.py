@@ -48,6 +48,7 @@ class PySRRegressor(ExternalRegressor):
         self,
         max_time: float = 60,
         populations: int = 31,
+        *,
         population_size: int = 27,
         maxsize: int = 30,
         random_state: int | np.random.RandomState | None = None,
