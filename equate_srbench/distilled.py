@@ -1,4 +1,4 @@
-"""``DistilledRegressor``: a smooth teacher's labels, and any student that learns them."""
+"""``DistilledRegressor``: a student fitted to the labels of a smooth teacher network."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _FEW_ROWS = 10
 
 
 class DistilledRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
-    """A formula (or any other student) that imitates a smooth network.
+    """A formula (or any other student) distilled from a smooth network.
 
     Teachers of many strengths are trained on a part of the rows. Each teaches a student, and the
     strengths are taken whose *student* predicts the true target best on the other rows. Then that
@@ -209,11 +209,11 @@ class DistilledRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     def _strengths(
         self, teacher: SmoothTeacher, student: Any, X: Any, y: Array, seed: int
     ) -> dict[str, float]:
-        """The strengths whose student is best on rows that no candidate has seen."""
+        """Choose the strengths whose student is best on held-out rows."""
         # the Jacobian's strengths come first: short of time, those of lipschitz are left out
         pairs = [(float(j), float(bound)) for bound in self.lipschitz for j in self.jacobian]
         if not pairs:
-            raise ValueError("give at least one value of jacobian and of lipschitz")
+            raise ValueError("jacobian and lipschitz each need at least one value, such as (0.0,)")
         self.candidates_ = table([], [])
         chosen = pairs[0]
         if len(pairs) > 1 and len(y) >= _FEW_ROWS:
@@ -259,7 +259,7 @@ def _grid(
     *,
     seconds: float,
 ) -> list[SmoothTeacher]:
-    """``train_grid`` with a time limit: a function of this module, as joblib keeps results by."""
+    """``train_grid`` with a time limit, as a module-level function that joblib can cache."""
     return train_grid(
         teacher, X, y, jacobian=jacobian, lipschitz=lipschitz, deadline=Deadline(seconds)
     )

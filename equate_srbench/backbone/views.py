@@ -75,7 +75,7 @@ class View:
         """``X`` of shape (..., n_rows, n_columns) as the view shows it."""
         return (X - self.center[..., None, :]) / self.scale[..., None, :]
 
-    def to_user(self, tree: Tree) -> Tree:
+    def to_canonical(self, tree: Tree) -> Tree:
         """``tree`` over the view's columns, rewritten to read the raw ones.
 
         The rewritten tree does the same divisions as ``transform``, so its values on ``X`` equal

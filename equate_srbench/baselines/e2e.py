@@ -30,7 +30,7 @@ _SMALLEST_BAG = 20
 
 
 class E2ERegressor(SearchRegressor):
-    """End-to-end symbolic regression: bags, sampling, refinement of the best, nothing learned.
+    """End-to-end symbolic regression: bags, sampling, refinement of the best; no adaptation.
 
     Every bag of at most 200 rows gives a greedy formula and some samples. All are ranked by their
     error on the fit rows as decoded, the best are refined, and the best refined one is the
@@ -195,13 +195,13 @@ class DecodeSearch(Search):
                 room=room,
             )
             for view, trees in zip(bags.views, decoded, strict=True):
-                out += [view.to_user(t) for t in trees if t is not None and t.columns]
+                out += [view.to_canonical(t) for t in trees if t is not None and t.columns]
             tick("propose")
         return out
 
 
 def draw_bags(n_rows: int, n_bags: int, rng: np.random.Generator) -> list[NDArray[np.intp]]:
-    """At most ``n_bags`` disjoint random bags of 200 rows; a small rest is left out.
+    """Draw at most ``n_bags`` disjoint random bags of 200 rows; a small remainder is left out.
 
     A table of fewer rows than a bag is one bag.
     """

@@ -173,7 +173,7 @@ def make(
     random_state: int | None = None,
     **settings: Any,
 ) -> Any:
-    """An unfitted estimator, ready so that its ``fit`` pays for nothing but fitting.
+    """An unfitted estimator; what it needs to load is loaded, so that ``fit`` times fitting only.
 
     Parameters
     ----------
@@ -223,7 +223,7 @@ def make(
 
 
 def model_string(estimator: Any, X: pd.DataFrame | None = None) -> str | None:
-    """The fitted formula as SymPy reads it, None where there is no formula.
+    """The fitted formula as SymPy reads it; None for an estimator without one.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 """Tree search over the tokens of a formula, with the backbone as its guide.
 
-One ``Plan`` searches the formulas of one memory. All plans of a pass emit their tokens in step,
+One ``TokenPlan`` searches the formulas of one memory. All plans of a pass emit their tokens in step,
 so their rollouts are completed together, in one batch that starts where the emitted tokens end.
 Shapes: B plans, S rollouts of each.
 """
@@ -27,7 +27,7 @@ Ids = tuple[int, ...]
 
 @dataclass(slots=True, eq=False)
 class Node:
-    """A prefix of a formula in the tree.
+    """A prefix of a formula in the search tree.
 
     Attributes
     ----------
@@ -60,8 +60,8 @@ class Leaf:
             node.value = max(node.value, reward)
 
 
-class Plan:
-    """The search tree of one memory, and everything that was ever decoded from it.
+class TokenPlan:
+    """Search tree over tokens for one encoded bag, with everything decoded from it.
 
     Parameters
     ----------
@@ -213,13 +213,17 @@ class Trunk:
 
     @torch.inference_mode()
     def complete(
-        self, plans: Sequence[Plan], prefixes: Sequence[Sequence[Ids]], width: int, end: Deadline
+        self,
+        plans: Sequence[TokenPlan],
+        prefixes: Sequence[Sequence[Ids]],
+        width: int,
+        end: Deadline,
     ) -> None:
         """Complete prefixes greedily, all in one batch; the plans remember what comes out.
 
         Parameters
         ----------
-        plans : sequence of Plan
+        plans : sequence of TokenPlan
             B of them, in the order of the memories.
         prefixes : sequence of sequence of tuple of int
             Of each plan, up to S, each with the emitted tokens in front.
@@ -281,7 +285,7 @@ class _Row:
     Without a prefix it only fills the batch.
     """
 
-    def __init__(self, plan: Plan, prefix: Ids | None = None, emitted: int = 0) -> None:
+    def __init__(self, plan: TokenPlan, prefix: Ids | None = None, emitted: int = 0) -> None:
         self.open = prefix is not None
         self._plan, self._prefix = plan, prefix or ()
         self._ids = list(self._prefix[:emitted])

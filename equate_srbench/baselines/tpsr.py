@@ -17,7 +17,7 @@ from equate_srbench.backbone import checkpoint
 from equate_srbench.backbone.network import Backbone
 from equate_srbench.backbone.views import View
 from equate_srbench.baselines.e2e import draw_bags
-from equate_srbench.baselines.planning import Leaf, Plan, Trunk
+from equate_srbench.baselines.planning import Leaf, TokenPlan, Trunk
 from equate_srbench.equate.quadruples import Bags, encode_bags
 from equate_srbench.equate.trajectory import TrajectoryRow
 from equate_srbench.expr.tree import Tree
@@ -230,7 +230,7 @@ class PlanSearch(Search):
 
     def _plan(self, network: Backbone, bags: Bags) -> Iterator[None]:
         """One pass: emit the formulas of all bags token by token; yields after every token."""
-        plans = [Plan(self.options.explore, self.options.rule) for _ in bags.views]
+        plans = [TokenPlan(self.options.explore, self.options.rule) for _ in bags.views]
         going = list(range(len(plans)))
         trunk = self._trunk(network, bags, plans, going)
         self._judge(trunk, plans, bags.views, [[Leaf([], ())] for _ in plans])
@@ -250,7 +250,9 @@ class PlanSearch(Search):
                 trunk = self._trunk(network, bags, plans, left)
             going = left
 
-    def _trunk(self, network: Backbone, bags: Bags, plans: list[Plan], going: list[int]) -> Trunk:
+    def _trunk(
+        self, network: Backbone, bags: Bags, plans: list[TokenPlan], going: list[int]
+    ) -> Trunk:
         return Trunk(
             network,
             bags.memory[going],
@@ -260,8 +262,8 @@ class PlanSearch(Search):
             prefixes=[plans[i].prefix for i in going],
         )
 
-    def _pending(self, plan: Plan) -> list[Leaf]:
-        """Roll out; the leaves whose formula is not known yet."""
+    def _pending(self, plan: TokenPlan) -> list[Leaf]:
+        """Roll out; returns the leaves whose formula is not known yet."""
         leaves = []
         for _ in range(self.options.n_rollouts):
             leaf = plan.select()
@@ -276,11 +278,11 @@ class PlanSearch(Search):
     def _judge(
         self,
         trunk: Trunk,
-        plans: Sequence[Plan],
+        plans: Sequence[TokenPlan],
         views: Sequence[View],
         leaves: Sequence[Sequence[Leaf]],
     ) -> None:
-        """Complete what is not complete, fit the formulas, and back up their rewards."""
+        """Complete prefixes, fit the formulas, and back up their rewards."""
         prefixes = [
             list(dict.fromkeys(f.prefix for f in own if f.prefix not in plan.completions))
             for plan, own in zip(plans, leaves, strict=True)
@@ -306,7 +308,7 @@ class PlanSearch(Search):
     def _rewards(self, formulas: list[tuple[View, Tree | None]]) -> list[float]:
         """Rewards of formulas over the columns of their views; 0 where there is no fit."""
         users = [
-            view.to_user(tree) if tree is not None and tree.columns else None
+            view.to_canonical(tree) if tree is not None and tree.columns else None
             for view, tree in formulas
         ]
         found = iter(self.archive.refine([u for u in users if u is not None], "backbone"))
@@ -314,7 +316,7 @@ class PlanSearch(Search):
         return [0.0 if c is None else self._note(c) for c in candidates]
 
     def _note(self, candidate: Candidate) -> float:
-        """The reward of a candidate; a better one than before is a row of the trajectory."""
+        """Reward of a candidate; a new best reward adds a row to the trajectory."""
         reward = self.reward(candidate)
         if reward > self._best:
             self._best = reward

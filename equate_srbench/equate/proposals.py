@@ -175,7 +175,7 @@ class Search:
         flat = [(i, tree) for i, trees in enumerate(decoded) for tree in trees]
         views = [bags.views[bag[i]] for i, _ in flat]
         users = [
-            None if tree is None else scaling.to_user(tree, view)
+            None if tree is None else scaling.to_canonical(tree, view)
             for (_, tree), view in zip(flat, views, strict=True)
         ]
         valid = [user for user in users if user is not None]

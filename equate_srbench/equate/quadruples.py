@@ -322,7 +322,7 @@ def _candidates(
             if tree is not None and tree.columns
         ]
         refined = archive.refine(
-            [scaling.to_user(tree, bags.views[bag]) for bag, tree in decoded],
+            [scaling.to_canonical(tree, bags.views[bag]) for bag, tree in decoded],
             "backbone",
             max_steps=settings.refine_steps,
         )
@@ -367,7 +367,7 @@ def damaged(
     out: list[Quadruple] = []
     for group, steps in ((replaced, settings.negative_steps), (rescaled, 0)):
         kept = [(bag, tree) for bag, tree in group if tree.columns]
-        users = [scaling.to_user(tree, bags.views[bag]) for bag, tree in kept]
+        users = [scaling.to_canonical(tree, bags.views[bag]) for bag, tree in kept]
         fitted = archive.refiner.fit(users, max_steps=steps, deadline=archive.deadline)
         for i, (bag, tree) in enumerate(kept):
             loss, ids = float(fitted.loss[i]), _ids(vocabulary, tree, settings.max_length)

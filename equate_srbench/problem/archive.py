@@ -55,7 +55,7 @@ class Candidate:
 
 
 class Archive:
-    """Candidates by skeleton, refined on the fit rows; nothing here ever sees another row.
+    """Candidates by skeleton, refined and scored on the fit rows only.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ class Archive:
 
     @property
     def error(self) -> float:
-        """``1 - R2`` of the most accurate candidate, without the rounding of ``1 - R2``."""
+        """``1 - R2`` of the most accurate candidate, without cancellation."""
         return self.best.loss / self.variance
 
     def refine(
@@ -134,12 +134,12 @@ class Archive:
         max_steps: int = 30,
         deadline: Deadline | None = None,
     ) -> list[Candidate | None]:
-        """Fit the constants of all trees in one batch and remember what came out.
+        """Fit the constants of all trees in one batch and keep the results.
 
         Parameters
         ----------
         trees : list of Tree
-            In user units; scale and offset are fitted around each of them.
+            Over canonical columns; scale and offset are fitted around each of them.
         source : str
         max_steps : int, default=30
         deadline : Deadline, optional
@@ -173,7 +173,7 @@ class Archive:
         return self.add(fitted.tree(i), inner, loss, source)
 
     def add(self, tree: Tree, inner: Tree, loss: float, source: str) -> Candidate:
-        """Remember a formula whose loss on the fit rows is known."""
+        """Add a formula whose loss on the fit rows is known."""
         r2 = 1.0 - loss / self.variance
         found = Candidate(tree, inner, loss, r2, source, self.deadline.elapsed())
         self.candidates.append(found)

@@ -14,30 +14,30 @@ from equate_srbench.problem.domain import Domain
 
 Array = NDArray[np.float64]
 
-#: Root mean squares within this range are left as they are, so that constants keep their meaning.
+#: Columns whose root mean square is in this range are not scaled, so that constants stay readable.
 MODERATE = (1e-3, 1e4)
 #: Most rows that a fit works on: more of them add time, not knowledge of the formula.
 MAX_ROWS = 5000
-#: Powers of units within this range stay far from the ends of the range of numbers.
+#: Powers of scales in this range neither overflow nor underflow.
 EXTREME = (1e-30, 1e30)
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Fit rows in moderate units, and the way back to the user's.
+    """Canonical rows of a table (merged, scaled, columns selected), and the way back to raw ones.
 
     Attributes
     ----------
     X : ndarray of shape (n_rows, n_kept)
     y : ndarray of shape (n_rows,)
     weights : ndarray of shape (n_rows,) or None
-        How many of the user's rows a row stands for.
+        Number of raw rows that a row stands for.
     kept : tuple of int
-        The user's column behind each column of ``X``.
+        The raw column behind each column of ``X``.
     x_scale : ndarray of shape (n_kept,)
-        ``X = user's column / x_scale``; powers of ten, mostly 1.
+        ``X = raw column / x_scale``; powers of ten, mostly 1.
     y_scale : float
-        ``y = user's target / y_scale``.
+        ``y = raw target / y_scale``.
     rows : ndarray of shape (n_all_rows, n_kept) or None
         All rows, where ``X`` is a sample of them.
     """
@@ -52,12 +52,12 @@ class Problem:
 
     @property
     def extreme(self) -> bool:
-        """Whether a unit is so large or small that its powers may leave the range of numbers."""
+        """Whether a scale is so large or small that its powers may overflow or underflow."""
         units = np.append(self.x_scale, self.y_scale)
         return bool((units < EXTREME[0]).any() or (units > EXTREME[1]).any())
 
     def of_columns(self, columns: list[int]) -> Problem:
-        """The same with some of the columns of ``X``, in their order."""
+        """The problem restricted to some columns of ``X``, in their order."""
         columns = sorted(columns)
         return replace(
             self,
@@ -68,7 +68,7 @@ class Problem:
         )
 
     def domain(self, n_features: int) -> Domain:
-        """Ranges of the user's columns, as far as they are kept, and mean of the user's target."""
+        """Ranges of the raw columns that are kept, and mean of the raw target."""
         rows = self.X if self.rows is None else self.rows
         own = Domain.of(rows * self.x_scale, self.y * self.y_scale, self.weights)
         low, high = np.full(n_features, -np.inf), np.full(n_features, np.inf)
@@ -82,7 +82,7 @@ class Problem:
         return rows
 
     def without_rows(self) -> Problem:
-        """What the way back to the user's units needs: rows would only weigh down pickles."""
+        """The problem without its rows: enough for the way back, and light in pickles."""
         return replace(self, X=self.X[:0], y=self.y[:0], weights=None, rows=None)
 
     def to_raw(self, tree: Tree) -> Tree:
@@ -103,7 +103,7 @@ class Problem:
 
 
 def prepare(X: Array, y: Array, weights: Array | None) -> Problem:
-    """Merge equal rows and bring extreme units to moderate ones.
+    """Merge equal rows and scale columns of extreme size.
 
     Rows are sorted and equal ones merged into one with the sum of their weights, so that a
     repeated row and a weight of 2 are the same fit, and the order of rows does not matter. Of
@@ -129,8 +129,10 @@ def prepare(X: Array, y: Array, weights: Array | None) -> Problem:
         weights=np.ones(len(y)) if weights is None else weights,
         minlength=len(rows),
     )
-    x_scale = np.array([_unit(column) for column in rows[:, :-1].T])
-    y_scale = _unit(rows[:, -1]) if np.ptp(rows[:, -1]) > 0.0 else 1.0  # exact to the last digit
+    x_scale = np.array([_scale_of(column) for column in rows[:, :-1].T])
+    y_scale = (
+        _scale_of(rows[:, -1]) if np.ptp(rows[:, -1]) > 0.0 else 1.0
+    )  # exact to the last digit
     rows /= np.append(x_scale, y_scale)
     some: slice | NDArray[np.int64] = slice(None)
     if len(rows) > MAX_ROWS:  # rows are sorted: evenly spaced ones are a fair sample
@@ -147,8 +149,8 @@ def prepare(X: Array, y: Array, weights: Array | None) -> Problem:
     )
 
 
-def _unit(column: Array) -> float:
-    """1 for a column of moderate size, else the power of ten next to its root mean square."""
+def _scale_of(column: Array) -> float:
+    """Scale of a column: 1 if its size is moderate, else the power of ten below its RMS."""
     largest = float(np.abs(column).max(initial=0.0))
     if largest == 0.0:
         return 1.0
@@ -159,7 +161,7 @@ def _unit(column: Array) -> float:
 
 
 def bad_columns(X: Any) -> str:
-    """Which columns of a table are not finite numbers, in words; empty if none or not a table."""
+    """Describe the columns of a DataFrame that are not finite numbers; empty if there are none."""
     if not hasattr(X, "columns") or not hasattr(X, "iloc"):
         return ""
     words, gaps = [], []

@@ -1,4 +1,4 @@
-"""Predictions for rows on which a formula is undefined: a regressor answers with numbers."""
+"""Finite predictions on rows where a formula is undefined."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Array = NDArray[np.float64]
 
 
 class UndefinedWarning(RuntimeWarning):
-    """A formula has no value on some rows; something near was predicted there."""
+    """The formula is undefined on some rows; a nearby value was predicted there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """Domain of a fit: the ranges of its rows, and the mean of its target.
+    """Ranges of the columns and mean of the target seen in a fit.
 
     Attributes
     ----------

@@ -1,8 +1,8 @@
-"""Formulas between a bag's view and the user's units, in the spelling the backbone learned.
+"""Change of coordinates between a bag's view and canonical columns, in normal form.
 
-``View.to_user`` puts a division (and a shift) at every occurrence of a column. Here the units are
-carried through the normal form instead: they merge into the constants that are there, or leave
-with the outer scale and offset, so that ``x_0 * x_1`` stays three nodes in any units.
+``View.to_canonical`` inserts a division (and a shift) at every occurrence of a column. Here scales
+are carried through the normal form instead: they merge into existing constants, or into the outer
+scale and offset, so that ``x_0 * x_1`` stays three nodes whatever the scales.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ _NEAR = 1e-4
 _LARGEST_SCALE = 1e4
 
 
-def to_user(tree: Tree, view: View) -> Tree:
-    """``tree`` over view columns as a formula of raw columns, modulo outer scale and offset.
+def to_canonical(tree: Tree, view: View) -> Tree:
+    """A formula over view columns as one over canonical columns, modulo outer scale and offset.
 
     Parameters
     ----------
@@ -29,10 +29,10 @@ def to_user(tree: Tree, view: View) -> Tree:
     Returns
     -------
     Tree
-        In normal form where there is one; the literal rewriting otherwise, and in extreme units.
+        In normal form where there is one; otherwise, and for extreme scales, by ``View.to_canonical``.
     """
     if not _is_moderate(tree, view):
-        return view.to_user(tree)
+        return view.to_canonical(tree)
     replaced = {
         j: normal.add(
             normal.scaled(normal.variable(j), 1.0 / float(view.scale[j])),
@@ -41,11 +41,11 @@ def to_user(tree: Tree, view: View) -> Tree:
         for j in tree.columns
     }
     found = _rewritten(tree, replaced)
-    return view.to_user(tree) if found is None else found
+    return view.to_canonical(tree) if found is None else found
 
 
 def to_view(tree: Tree, view: View) -> Tree | None:
-    """``tree`` over raw columns as a training target over the view's columns.
+    """A formula over canonical columns as a training target over the view's columns.
 
     Constants next to a whole number or a half become it, and vanishing ones go, because the
     vocabulary has words for those numbers and the corpus was written with them.
@@ -53,8 +53,8 @@ def to_view(tree: Tree, view: View) -> Tree | None:
     Returns
     -------
     Tree or None
-        Modulo outer scale and offset; None if it is constant, or a constant or the units are out
-        of range.
+        Modulo outer scale and offset; None if it is constant, or if a constant or a scale is out of
+        range.
     """
     if not _is_moderate(tree, view):
         return None

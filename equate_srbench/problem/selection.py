@@ -1,4 +1,4 @@
-"""Which formula to answer with, and what a node is worth: description length on the fit rows."""
+"""Model selection by description length on the fit rows."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ NODE_COST = 1.0
 #: Rows at which a node costs twice as much: with few rows, one of the thousands of formulas that
 #: were tried fits their noise by luck.
 FEW_ROWS = 20.0
-#: Nats for every fitted number of a formula that has as many of them as there are rows.
+#: Nats per fitted constant of a formula with at least as many constants as rows.
 OVERPARAMETERISED_NATS = 1e6
 
 
 def description_length(tree: Tree, loss: float, variance: float, n_rows: float) -> float:
-    """Nats to write the formula down plus nats to write the residuals down.
+    """Description length in nats: of the formula plus of its residuals.
 
     Gaussian residuals of unknown width cost ``n/2 log(loss)``; a node (of ``expr.complexity``,
     the size that users see) costs ``NODE_COST * (1 + FEW_ROWS / n)``; a constant costs
@@ -53,7 +53,7 @@ def description_length(tree: Tree, loss: float, variance: float, n_rows: float) 
 
 
 def price_of_node(tree: Tree, loss: float, variance: float, n_rows: float) -> float:
-    """R2 that a formula has to gain by one more node, for its description length to stay.
+    """Gain in R2 that pays for one more node, at equal description length.
 
     A node costs what the formula's nodes cost on average, constants included. It is worth little
     where formulas fit well or rows are many, and much where noise is what is left.
@@ -69,6 +69,6 @@ def price_of_node(tree: Tree, loss: float, variance: float, n_rows: float) -> fl
 
 
 def _few_rows(k: int, n_rows: float) -> float:
-    """Correction for ``k`` fitted numbers, the width of the residuals being one of them."""
+    """Small-sample correction for ``k`` fitted numbers, the residual variance included."""
     spare = n_rows - k - 1.0
     return k * (k + 1.0) / spare if spare > 0.0 else OVERPARAMETERISED_NATS * k

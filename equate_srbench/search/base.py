@@ -19,16 +19,16 @@ from equate_srbench.problem.selection import description_length
 
 Array = NDArray[np.float64]
 
-#: Nats that a formula pays when it has a pole or a gap between the fit rows or next to them, as far
-#: as other combinations of the values seen there, and of values a little further out, can tell.
+#: Penalty in nats for a formula with a pole or an undefined region between or near the fit rows, as
+#: far as probe rows show it.
 UNDEFINED_COST = 50.0
-#: A value this many ranges of the target away from them is taken for a pole.
+#: A value further outside the target's range than this many of its widths counts as a pole.
 POLE_RANGE_FACTOR = 10.0
-#: How often the columns are shuffled for such combinations.
+#: Number of random permutations of the columns in the probe rows.
 PROBE_ROUNDS = 4
-#: How far out, as a share of a column's range. Columns of one sign keep it: 0 is the furthest.
+#: Extrapolation of a probed column, as a share of its range; never across zero.
 MARGIN = 0.05
-#: Combinations in which one column is that far out, per column and end.
+#: Probe rows per column and end with that column extrapolated.
 EDGE_PROBES = 8
 
 
@@ -84,7 +84,7 @@ class Search:
     # -- choosing ---------------------------------------------------------------------------
 
     def length(self, candidate: Candidate) -> float:
-        """Description length on the fit rows; formulas that are undefined between them pay."""
+        """Description length on the fit rows, plus a penalty for poles near them."""
         found = self._lengths.get(id(candidate))
         if found is None:
             found = description_length(
@@ -97,18 +97,18 @@ class Search:
 
     @cached_property
     def _probes(self) -> Array:
-        """Where a formula should be tame too; not made where no formula is compared."""
+        """Rows beside the fit rows on which a formula should stay bounded; made on first use."""
         return _probes(self.archive.X, np.random.default_rng(self._probe_seed))
 
     def _is_tame(self, tree: Tree) -> bool:
-        """Whether the formula is finite, and not far out, for other combinations of values."""
+        """Whether the formula is finite and bounded on the probe rows."""
         if tree.symbols == (CONSTANT,):
             return True
         values = evaluate(tree, self._probes)  # comparisons with NaN are False
         return bool(((values >= self._tame[0]) & (values <= self._tame[1])).all())
 
     def choose(self, select: str) -> Candidate:
-        """The answer.
+        """Choose the answer among the candidates.
 
         Parameters
         ----------
@@ -120,7 +120,7 @@ class Search:
         return next(filter(self._is_defined, ranked))  # a constant is, at the latest
 
     def _is_defined(self, candidate: Candidate) -> bool:
-        """Whether the formula is finite on all rows, also those that the search did not use."""
+        """Whether the formula is finite on all rows, including those the search did not sample."""
         if self._all_rows is None:
             return True
         if id(candidate) not in self._defined:
@@ -129,7 +129,7 @@ class Search:
         return self._defined[id(candidate)]
 
     def diagnostics(self) -> dict[str, Any]:
-        """Formulas tried per source, and what the gradient ascent did."""
+        """Number of formulas tried per source, and statistics of the gradient ascent."""
         found = diagnose(self.rows)
         return {
             "lam": self.archive.parsimony,
@@ -143,7 +143,7 @@ class Search:
 
 
 def _probes(X: Array, rng: np.random.Generator) -> Array:
-    """Values of every column in other combinations, one column a little further out in some."""
+    """Probe rows: shuffled columns, and some rows with one column slightly outside its range."""
     mixed = [
         np.column_stack([rng.permutation(column)[:256] for column in X.T])
         for _ in range(PROBE_ROUNDS)

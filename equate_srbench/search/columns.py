@@ -1,4 +1,4 @@
-"""Which columns of a wide table a fit works on: bags of columns, searched for products.
+"""Feature selection for wide tables: bags of columns, searched for products by matching pursuit.
 
 A column that acts only through another one, such as either factor of a product of centred
 columns, is not correlated with the target, and so no ranking of single columns finds it. All pairs
@@ -53,7 +53,7 @@ BLOCK = 512
 def narrowed(
     problem: Problem, most: int, *, rng: np.random.Generator, deadline: Deadline
 ) -> Problem:
-    """The problem with the ``most`` columns that tell most about its target.
+    """Keep the ``most`` columns that are most informative about the target.
 
     Takes up to ``TIME`` of what is left until ``deadline``, counted in processor time, so that
     how busy a machine is does not decide.
@@ -71,7 +71,7 @@ def rank_columns(
     rng: np.random.Generator,
     deadline: Deadline | None = None,
 ) -> list[int]:
-    """Columns by what they tell about ``y``, alone and together with others, most first.
+    """Rank columns by how much they explain of ``y``, alone and in products, most first.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def rank_columns(
 
 
 def _view(X: Array, y: Array, counts: Array) -> tuple[Functions, Array]:
-    """Functions of columns, and the target in the same scale."""
+    """Functions of columns, and the target on the same scale."""
     table = Functions.of(X, counts)
     return table, _standardised(y.ravel(), table.weights)
 
@@ -171,7 +171,7 @@ class Functions:
         return self.values.reshape(-1, self.values.shape[2])
 
     def nats(self, correlation: Array, tried: float) -> Array:
-        """What a term explains, less what the best of so many would explain by chance."""
+        """Nats that a term explains, less what the best of so many would explain by chance."""
         rest = np.maximum(1.0 - np.asarray(correlation, np.float64) ** 2, VARIANCE_FLOOR)
         gained: Array = -0.5 * self.n_rows * np.log(rest) - np.log(max(tried, 1.0))
         return gained

@@ -28,17 +28,17 @@ from equate_srbench.runtime.clock import Deadline
 from equate_srbench.search.base import Search
 from equate_srbench.search.shorten import shorten
 
-#: Tables with fewer rows go to the edits at once: nothing can be learnt from so few.
+#: Tables with fewer rows skip the neural part: there is too little to adapt to.
 MIN_ROWS = 5
-#: Nodes below which nobody asks for a shorter form.
+#: Formulas of at most this many nodes are not simplified further.
 SHORT = 8
-#: Tables with fewer rows get a share of the neural work: their subsets are much alike.
+#: Tables with fewer rows get less neural work: their subsets overlap.
 FULL_ROWS = 300
 
 
 @dataclass(frozen=True, slots=True)
 class PipelineOptions:
-    """How the phases work, resolved once per fit.
+    """Parameters of the phases, resolved once per fit.
 
     Attributes
     ----------
@@ -123,7 +123,7 @@ class FitPipeline(Search):
         return [c.inner for c in ranked[:60] if c.source != "constant"]
 
     def _calibrate_parsimony(self) -> None:
-        """Let the score trade error for size as the choice of the answer does at its best so far.
+        """Set the weight of simplicity to the trade-off that the choice of the answer makes here.
 
         The evaluator then learns, and the ascent climbs, what the answer will be chosen by.
         """
@@ -168,7 +168,7 @@ class FitPipeline(Search):
             self._add(tree)
 
     def _simplify(self) -> None:
-        """Ask SymPy for a shorter form of an exact formula; a law has one, an approximation not."""
+        """Simplify an exact formula with SymPy; approximations rarely have a shorter form."""
         archive, deadline = self.archive, self.archive.deadline
         best = self.choose("best")
         if not self._may_be_law(best):
@@ -179,11 +179,11 @@ class FitPipeline(Search):
             shorten(archive, found, rewrite=rewrite, deadline=deadline)
 
     def _may_be_law(self, candidate: Candidate) -> bool:
-        """Whether a shorter form is worth asking for: exact on few rows is no law, but chance."""
+        """Whether simplification is worthwhile: an exact fit of very few rows is chance."""
         return SHORT < complexity(candidate.tree) <= self.archive.n_rows / 3
 
     def _add(self, tree: Tree) -> Candidate | None:
-        """Score a formula as it stands."""
+        """Add a formula with its constants as they are."""
         archive = self.archive
         residual = evaluate(tree, archive.X) - archive.y
         loss = float(np.average(residual**2, weights=archive.weights))
@@ -191,7 +191,7 @@ class FitPipeline(Search):
 
 
 def for_rows(settings: EquateSettings, n_rows: int) -> EquateSettings:
-    """Settings with less work for fewer rows; a count, not a clock, so that a seed decides all."""
+    """Scale the work down for small tables, by counts, so that results depend on the seed only."""
     share = min(1.0, n_rows / FULL_ROWS) ** 3
     counts = {
         name: max(1, round(share * getattr(settings, name)))
@@ -201,7 +201,7 @@ def for_rows(settings: EquateSettings, n_rows: int) -> EquateSettings:
 
 
 def patience(n_rows: int) -> int:
-    """Formulas without a better description length after which the edits end.
+    """Number of formulas without a shorter description length after which the edits stop.
 
     Grows with a power of the rows: on a small table what a longer search finds is noise.
     """

@@ -1,8 +1,7 @@
-"""The last phase: the shortest formula that describes the fit rows as well.
+"""The last phase: shorten formulas by greedy descent in description length.
 
-Greedy descent in description length: every node is tried without, with one of its arguments in
-its place, or as a constant; outer scale and offset are dropped where they do nothing; all variants
-of one round are refitted in one batch on the fit rows.
+Each round tries to replace every node by one of its arguments or by a constant, and to drop outer
+scale and offset; all variants of a round are refitted in one batch on the fit rows.
 """
 
 from __future__ import annotations
@@ -79,7 +78,7 @@ def _length(archive: Archive, tree: Tree, loss: float) -> float:
 def _with_outer(
     archive: Archive, tree: Tree, rewrite: Callable[[Tree], Tree]
 ) -> tuple[Tree, float, float] | None:
-    """The tree with as much outer scale and offset as its description length asks for."""
+    """The tree with the outer scale and offset that give the least description length."""
     f = evaluate(tree, archive.X)
     if not np.isfinite(f).all():
         return None
@@ -109,7 +108,7 @@ def _with_outer(
 
 
 def _shorter(tree: Tree) -> list[Tree]:
-    """Trees with one node less, one subtree made a constant, or one part written another way."""
+    """Variants: one node removed, one subtree replaced by a constant, or one part rewritten."""
     out = []
     for at in range(tree.size):
         n = arity(tree.symbols[at])

@@ -28,7 +28,7 @@ def test__to_user__any_table__reads_raw_columns(kind, seed):
     inner = Tree.apply("mul", Tree.variable(2), Tree.apply("sin", Tree.variable(0)))
     tree = Tree.apply("add", inner, Tree.apply("mul", Tree.constant(2.5), Tree.variable(1)))
     np.testing.assert_array_equal(
-        evaluate(view.to_user(tree), X), evaluate(tree, view.transform(X))
+        evaluate(view.to_canonical(tree), X), evaluate(tree, view.transform(X))
     )
 
 
@@ -90,4 +90,4 @@ def test__to_user__scale_one__adds_nothing():
     expected = Tree.apply(
         "mul", Tree.variable(0), Tree.apply("div", Tree.variable(1), Tree.constant(10.0))
     )
-    assert view.to_user(tree) == expected
+    assert view.to_canonical(tree) == expected

@@ -6,7 +6,7 @@ import torch
 
 from equate_srbench.backbone import checkpoint
 from equate_srbench.backbone.decoding import generate
-from equate_srbench.baselines.planning import Plan, Trunk
+from equate_srbench.baselines.planning import TokenPlan, Trunk
 from equate_srbench.runtime.clock import Deadline
 
 A, B, C = 1, 2, 3
@@ -16,7 +16,7 @@ WIDTH = 3
 @pytest.fixture
 def plan():
     """Greedy decoding gives (A, B); after A, C is possible too, and B instead of A."""
-    plan = Plan(explore=1.0, rule="uct")
+    plan = TokenPlan(explore=1.0, rule="uct")
     plan.remember((A, B), 0, [[(A, 0.7), (B, 0.3)], [(B, 0.6), (C, 0.4)]])
     return plan
 
@@ -63,7 +63,7 @@ def test__emit__values__follows_the_best_until_the_formula_is_complete(plan):
 
 def test__rule__p_ucb__probable_tokens_get_the_bonus():
     """With equal values and visits the probable token is preferred."""
-    plan = Plan(explore=5.0, rule="p-ucb")
+    plan = TokenPlan(explore=5.0, rule="p-ucb")
     plan.remember((A,), 0, [[(A, 0.9), (B, 0.1)]])
     plan.remember((B,), 1, [])
     for _ in range(2):
@@ -88,7 +88,7 @@ def trunk(decoder, prefixes):
 
 def test__complete__no_prefix__as_greedy_decoding(decoder):
     """Completing nothing is what the backbone decodes greedily."""
-    plans = [Plan(1.0, "uct"), Plan(1.0, "uct")]
+    plans = [TokenPlan(1.0, "uct"), TokenPlan(1.0, "uct")]
     trunk(decoder, [(), ()]).complete(plans, [[()], [()]], WIDTH, Deadline())
     expected = generate(*decoder, n_columns=3, mode="greedy", max_length=12)
     assert [plan.completions[()] for plan in plans] == [bag[0].ids for bag in expected]
@@ -96,12 +96,12 @@ def test__complete__no_prefix__as_greedy_decoding(decoder):
 
 def test__complete__from_a_trunk__as_from_scratch(decoder):
     """Kept keys and values change nothing, however many rollouts branch off together."""
-    scratch = [Plan(1.0, "uct"), Plan(1.0, "uct")]
+    scratch = [TokenPlan(1.0, "uct"), TokenPlan(1.0, "uct")]
     trunk(decoder, [(), ()]).complete(scratch, [[()], [()]], WIDTH, Deadline())
     operators = [2, 3, 4]  # binary ones: nothing is complete after them
     prefixes = [[(2, i) for i in operators], [(3, 3, 3)]]
     trunk(decoder, [(), ()]).complete(scratch, prefixes, WIDTH, Deadline())
-    plans = [Plan(1.0, "uct"), Plan(1.0, "uct")]
+    plans = [TokenPlan(1.0, "uct"), TokenPlan(1.0, "uct")]
     plans[0].prefix, plans[1].prefix = (2,), (3,)
     branch = trunk(decoder, [(), ()])
     branch.push([2, 3])
@@ -117,7 +117,7 @@ def test__complete__from_a_trunk__as_from_scratch(decoder):
 
 def test__complete__choices__are_kept_for_every_decoded_place(decoder):
     """Expanding a prefix on a decoded path needs no decoder."""
-    plan = Plan(1.0, "uct")
+    plan = TokenPlan(1.0, "uct")
     backbone, memory, mask = decoder
     one = Trunk(backbone, memory[:1], mask[:1], n_columns=3, max_length=12, prefixes=[()])
     one.complete([plan], [[()]], WIDTH, Deadline())
@@ -131,7 +131,7 @@ def test__complete__choices__are_kept_for_every_decoded_place(decoder):
 
 def test__complete__no_time__nothing_is_known(decoder):
     """A deadline leaves formulas out, it does not cut them."""
-    plans = [Plan(1.0, "uct"), Plan(1.0, "uct")]
+    plans = [TokenPlan(1.0, "uct"), TokenPlan(1.0, "uct")]
     trunk(decoder, [(), ()]).complete(plans, [[()], [()]], WIDTH, Deadline(0.0))
     assert not plans[0].completions
     assert not plans[0].emit()

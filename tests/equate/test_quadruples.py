@@ -146,7 +146,7 @@ def test__units__to_user__same_values_modulo_scale_and_offset(tree, view):
     """A view formula read on raw columns is the same function, up to what is fitted anyway."""
     X = np.random.default_rng(0).uniform(1.0, 2.0, (40, 3))
     Z = view.transform(X)
-    assert affine_gap(evaluate(tree, Z), evaluate(scaling.to_user(tree, view), X)) < 1e-9
+    assert affine_gap(evaluate(tree, Z), evaluate(scaling.to_canonical(tree, view), X)) < 1e-9
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=lambda v: v.kind)
@@ -154,14 +154,14 @@ def test__units__to_user__same_values_modulo_scale_and_offset(tree, view):
 def test__units__there_and_back__is_the_same_function(tree, view):
     """Raw columns and back to the view."""
     Z = np.random.default_rng(0).uniform(1.0, 2.0, (40, 3))
-    back = scaling.to_view(scaling.to_user(tree, view), view)
+    back = scaling.to_view(scaling.to_canonical(tree, view), view)
     assert back is not None
     assert affine_gap(evaluate(tree, Z), evaluate(back, Z)) < 1e-9
 
 
 def test__units__product_in_other_units__stays_a_product():
     """Powers of ten leave with the outer scale instead of standing at every column."""
-    assert scaling.to_user(TREES[0], VIEWS[0]).size == TREES[0].size
+    assert scaling.to_canonical(TREES[0], VIEWS[0]).size == TREES[0].size
 
 
 def test__units__extreme_scale__no_term_is_lost():
@@ -169,7 +169,7 @@ def test__units__extreme_scale__no_term_is_lost():
     view = View("scale", np.zeros(3), np.array([1e9, 1e-9, 1.0]))
     Z = np.random.default_rng(0).uniform(1.0, 2.0, (40, 3))
     tree = f("add", f("add", a, b), c)
-    found = evaluate(scaling.to_user(tree, view), Z * view.scale)
+    found = evaluate(scaling.to_canonical(tree, view), Z * view.scale)
     assert affine_gap(evaluate(tree, Z), found) < 1e-9
     assert scaling.to_view(tree, view) is None
 
