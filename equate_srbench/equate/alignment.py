@@ -25,7 +25,7 @@ from equate_srbench.equate.settings import EquateSettings
 from equate_srbench.equate.trajectory import rank_correlation
 from equate_srbench.expr.tokens.vocabulary import Vocabulary
 from equate_srbench.runtime.clock import Deadline
-from equate_srbench.runtime.memory import Draws, Part, Room, placed
+from equate_srbench.runtime.memory import Draws, OomSafe, RowDraws, placed
 
 _BAGS = 8  # encoded together
 
@@ -114,7 +114,7 @@ class Alignment(nn.Module):
         memory: Tensor,
         mask: Tensor,
         formulas: Formulas,
-        draws: Part | None = None,
+        draws: RowDraws | None = None,
     ) -> Tensor:
         """Joint embeddings of bags and formulas.
 
@@ -125,7 +125,7 @@ class Alignment(nn.Module):
         memory : Tensor of shape (batch, rows, width)
         mask : bool Tensor of shape (batch, rows)
         formulas : Formulas
-        draws : Part, optional
+        draws : RowDraws, optional
             Dropout is drawn from it; none without.
 
         Returns
@@ -141,7 +141,7 @@ class Alignment(nn.Module):
         return joint
 
 
-def keep_rows(memory: Tensor, mask: Tensor, count: int, draws: Part) -> tuple[Tensor, Tensor]:
+def keep_rows(memory: Tensor, mask: Tensor, count: int, draws: RowDraws) -> tuple[Tensor, Tensor]:
     """Row dropout: at most ``count`` random valid rows of each memory, (batch, count, width).
 
     The rows are taken out before fusion and decoder, so all layers miss the same ones. What the
@@ -222,7 +222,7 @@ def align(
     generator: torch.Generator,
     deadline: Deadline,
     tick: Callable[[], object] = lambda: None,
-    room: Room | None = None,
+    oom: OomSafe | None = None,
 ) -> Aligned:
     """Train the new modules and the fit's own decoder layer on the quadruples.
 
@@ -242,10 +242,10 @@ def align(
         Ends training between steps; the best state so far is used.
     tick : callable, optional
         Called after every step.
-    room : Room, optional
+    oom : OomSafe, optional
         Of the fit.
     """
-    trainer = _Trainer(backbone, bags, quadruples, settings, initial, generator, room or Room())
+    trainer = _Trainer(backbone, bags, quadruples, settings, initial, generator, oom or OomSafe())
     return trainer.run(deadline, tick)
 
 
@@ -260,9 +260,9 @@ class _Trainer:
         settings: EquateSettings,
         initial: Alignment | None,
         generator: torch.Generator,
-        room: Room,
+        oom: OomSafe,
     ) -> None:
-        self.settings, self.generator, self.bags, self.room = settings, generator, bags, room
+        self.settings, self.generator, self.bags, self.oom = settings, generator, bags, oom
         self.device = device = bags.memory.device
         self.tuned = prepare(backbone, settings.finetune, generator, rank=settings.rank)
         self.backbone = self.tuned.backbone
@@ -319,7 +319,7 @@ class _Trainer:
         if not self.tuned.encoder:
             return self.bags
         parts = zip(self.bags.points.split(_BAGS), self.bags.mask.split(_BAGS), strict=True)
-        memories = [encode(self.backbone, *part, self.room) for part in parts]
+        memories = [encode(self.backbone, *part, self.oom) for part in parts]
         return replace(self.bags, memory=torch.cat(memories))
 
     def _memory(
@@ -373,13 +373,13 @@ class _Trainer:
             # not `backward`: the frozen tensors belong to all fits of the process
             return torch.autograd.grad(loss, self.trained)
 
-        first, *others = self.room.run("training", gradients, len(part), self.device)
+        first, *others = self.oom.run("training", gradients, len(part), self.device)
         for other in others:
             first = tuple(a + b for a, b in zip(first, other, strict=True))
         self.optimiser.step(first)
 
     def _losses(
-        self, part: Tensor, rows: slice, where: torch.device, draws: Part | None, count: int
+        self, part: Tensor, rows: slice, where: torch.device, draws: RowDraws | None, count: int
     ) -> tuple[Tensor, Tensor]:
         """What ``rows`` of the batch ``part`` add to its losses, with ``count`` rows of memory.
 
@@ -415,7 +415,7 @@ class _Trainer:
             found = self._losses(self.held, rows, where, None, self.settings.max_rows)
             return float(found[0]), float(found[1])
 
-        parts = self.room.run("training", losses, len(self.held), self.device)
+        parts = self.oom.run("training", losses, len(self.held), self.device)
         reconstruction, score = (sum(column) for column in zip(*parts, strict=True))
         return reconstruction, score
 
@@ -434,7 +434,7 @@ class _Trainer:
             predicted: Tensor = modules.evaluator(embedding, valid).mean(0)
             return predicted.cpu()
 
-        parts = self.room.run("training", predict, len(part), self.device)
+        parts = self.oom.run("training", predict, len(part), self.device)
         predicted: NDArray[np.float32] = torch.cat(parts).numpy()
         return predicted
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from equate_srbench.backbone.network import Attention, FeedForward, padding_bias
-from equate_srbench.runtime.memory import Part
+from equate_srbench.runtime.memory import RowDraws
 
 
 class EquationEncoder(nn.Module):
@@ -94,7 +94,7 @@ class Fusion(nn.Module):
         mask: Tensor,
         equation: Tensor,
         equation_mask: Tensor,
-        draws: Part | None = None,
+        draws: RowDraws | None = None,
     ) -> Tensor:
         """Fuse a bag's memory with a formula's states.
 
@@ -105,7 +105,7 @@ class Fusion(nn.Module):
             True for valid rows; the others stay what they are.
         equation : Tensor of shape (batch, length, equation_width)
         equation_mask : Tensor of shape (batch, length), bool
-        draws : Part, optional
+        draws : RowDraws, optional
             The dropout's draws; no dropout without.
 
         Returns
@@ -126,7 +126,7 @@ class Fusion(nn.Module):
         """What the decoder reads, and its valid rows: the embedding itself."""
         return embedding, mask
 
-    def _drop(self, x: Tensor, draws: Part | None) -> Tensor:
+    def _drop(self, x: Tensor, draws: RowDraws | None) -> Tensor:
         """Dropout from the batch's own draws: torch's module would use the global generator."""
         if draws is None or self.dropout == 0.0:
             return x
@@ -168,7 +168,7 @@ class Shift(nn.Module):
         mask: Tensor,
         equation: Tensor,
         equation_mask: Tensor,
-        draws: Part | None = None,
+        draws: RowDraws | None = None,
     ) -> Tensor:
         """One vector per bag and formula, (batch, 1, width), from the means of both."""
         both = torch.cat([masked_mean(memory, mask), masked_mean(equation, equation_mask)], -1)

@@ -12,14 +12,14 @@ import torch
 from equate_srbench.backbone.network import Backbone
 from equate_srbench.equate.alignment import Aligned, Alignment, align
 from equate_srbench.equate.finetune import restarted
-from equate_srbench.equate.proposals import Search, backbone_rows
+from equate_srbench.equate.proposals import LatentSearch, backbone_rows
 from equate_srbench.equate.quadruples import collect, draw_subsets, encode_bags
 from equate_srbench.equate.settings import EquateSettings
 from equate_srbench.equate.trajectory import Diagnostics, TrajectoryRow, diagnose
 from equate_srbench.expr.tree import Tree
 from equate_srbench.problem.archive import Archive
 from equate_srbench.runtime.clock import Deadline
-from equate_srbench.runtime.memory import Room
+from equate_srbench.runtime.memory import OomSafe
 
 
 @dataclass(slots=True, eq=False)
@@ -59,7 +59,7 @@ def propose(
     result: NeuralResult | None = None,
     tick: Callable[[str], object] = lambda phase: None,
     choose_lam: Callable[[], object] = lambda: None,
-    room: Room | None = None,
+    oom: OomSafe | None = None,
 ) -> NeuralResult:
     """Quadruples, alignment, ascent: all proposals go to the archive.
 
@@ -86,7 +86,7 @@ def propose(
         ``tick(phase)`` is called often; phases are ``propose``, ``align`` and ``ascend``.
     choose_lam : callable, optional
         Called once between the backbone's formulas and their scores; see ``collect``.
-    room : Room, optional
+    oom : OomSafe, optional
         Of the fit: how large batches on the backbone's device may be.
 
     Returns
@@ -99,7 +99,7 @@ def propose(
     # processor time: a busy machine must not change what a seed finds
     deadline = deadline.within(settings.seconds, time.thread_time)
     total = deadline.left()
-    room = Room() if room is None else room
+    oom = OomSafe() if oom is None else oom
     # on the CPU, so that a seed draws the same on every device
     generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
     result = NeuralResult() if result is None else result
@@ -108,11 +108,11 @@ def propose(
 
     subsets = draw_subsets(len(archive.y), settings, rng)
     soon = _until(deadline, total, 0.4 * settings.shares[0])
-    bags = encode_bags(backbone, archive.X, archive.y, subsets, soon, room)
+    bags = encode_bags(backbone, archive.X, archive.y, subsets, soon, oom)
     quadruples = collect(
         backbone, bags, archive, settings,
         rng=rng, generator=generator, deadline=_until(deadline, total, settings.shares[0]),
-        tick=lambda: tick("propose"), choose_lam=choose_lam, room=room,
+        tick=lambda: tick("propose"), choose_lam=choose_lam, oom=oom,
     )  # fmt: skip
     result.n_quadruples = len(quadruples)
     result.rows += backbone_rows(quadruples, describe)
@@ -125,13 +125,13 @@ def propose(
         backbone, bags, quadruples, settings,
         initial=initial if settings.uses_pretrained else None, generator=generator,
         deadline=_until(deadline, total, sum(settings.shares[:2])), tick=lambda: tick("align"),
-        room=room,
+        oom=oom,
     )  # fmt: skip
     result.seconds["alignment"] = deadline.elapsed() - result.seconds["quadruples"]
 
-    Search(
+    LatentSearch(
         result.aligned, archive, settings, describe, generator, deadline, result.rows,
-        tick=lambda: tick("ascend"), room=room,
+        tick=lambda: tick("ascend"), oom=oom,
     ).run(quadruples)  # fmt: skip
     result.seconds["search"] = deadline.elapsed() - sum(result.seconds.values())
     return result

@@ -23,11 +23,11 @@ from equate_srbench.expr.tree import Tree
 from equate_srbench.problem import scaling
 from equate_srbench.problem.archive import Archive, Candidate
 from equate_srbench.runtime.clock import Deadline
-from equate_srbench.runtime.memory import Room
+from equate_srbench.runtime.memory import OomSafe
 
 
 @dataclass(slots=True, eq=False)
-class Search:
+class LatentSearch:
     """Everything the search needs, and the rows it writes.
 
     Attributes
@@ -45,7 +45,7 @@ class Search:
         Proposals are appended as they are judged.
     tick : callable
         Called after every step.
-    room : Room
+    oom : OomSafe
         Of the fit.
     """
 
@@ -57,7 +57,7 @@ class Search:
     deadline: Deadline
     rows: list[TrajectoryRow] = field(default_factory=list)
     tick: Callable[[], object] = lambda: None
-    room: Room = field(default_factory=Room)
+    oom: OomSafe = field(default_factory=OomSafe)
     _found: list[Quadruple] = field(default_factory=list)
     _described: dict[int, tuple[str, int]] = field(default_factory=dict)
     _n_starts: int = 0
@@ -174,7 +174,7 @@ class Search:
             max_length=self.settings.max_length,
             generator=self.generator,
             deadline=self.deadline,
-            room=self.room,
+            oom=self.oom,
         )
         flat = [(i, tree) for i, trees in enumerate(decoded) for tree in trees]
         views = [bags.views[bag[i]] for i, _ in flat]

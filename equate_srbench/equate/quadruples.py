@@ -23,7 +23,7 @@ from equate_srbench.expr.tree import Tree
 from equate_srbench.problem import scaling
 from equate_srbench.problem.archive import Archive, Candidate
 from equate_srbench.runtime.clock import Deadline
-from equate_srbench.runtime.memory import Room, placed
+from equate_srbench.runtime.memory import OomSafe, placed
 
 Floats = NDArray[np.float64]
 
@@ -99,7 +99,7 @@ def encode_bags(
     y: Floats,
     subsets: Sequence[NDArray[np.intp]],
     deadline: Deadline | None = None,
-    room: Room | None = None,
+    oom: OomSafe | None = None,
 ) -> Bags:
     """Memories of the subsets under every view the backbone knows.
 
@@ -115,7 +115,7 @@ def encode_bags(
         At least one.
     deadline : Deadline, optional
         Subsets not reached by then are left out, the first ones excepted.
-    room : Room, optional
+    oom : OomSafe, optional
         Of the fit.
     """
     device = next(backbone.parameters()).device
@@ -131,18 +131,18 @@ def encode_bags(
         views += found
         masks.append(mask.to(device))
         inputs.append(points.to(device))
-        memories.append(encode(backbone, inputs[-1], masks[-1], room or Room()))
+        memories.append(encode(backbone, inputs[-1], masks[-1], oom or OomSafe()))
     return Bags(tuple(views), torch.cat(memories), torch.cat(masks), torch.cat(inputs))
 
 
-def encode(backbone: Backbone, points: Tensor, mask: Tensor, room: Room) -> Tensor:
+def encode(backbone: Backbone, points: Tensor, mask: Tensor, oom: OomSafe) -> Tensor:
     """``backbone.encode``, in pieces where the device's memory is short."""
 
     def work(rows: slice, where: torch.device) -> Tensor:
         network = placed(backbone, where)
         return network.encode(points[rows].to(where), mask[rows].to(where)).to(points.device)
 
-    parts = room.run("encoding", work, len(points), points.device)
+    parts = oom.run("encoding", work, len(points), points.device)
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
@@ -179,7 +179,7 @@ def decode_trees(
     max_length: int,
     generator: torch.Generator,
     deadline: Deadline,
-    room: Room | None = None,
+    oom: OomSafe | None = None,
 ) -> list[list[Tree | None]]:
     """Formulas decoded from each memory: one sample per temperature, or the greedy one without.
 
@@ -200,7 +200,7 @@ def decode_trees(
         generator=generator,
         max_length=min(max_length, backbone.config.max_length),
         deadline=deadline,
-        room=room,
+        oom=oom,
     )
     return [[_tree(backbone.vocabulary, h.ids) for h in bag] for bag in found]
 
@@ -245,7 +245,7 @@ def collect(
     deadline: Deadline,
     tick: Callable[[], object] = lambda: None,
     choose_lam: Callable[[], object] = lambda: None,
-    room: Room | None = None,
+    oom: OomSafe | None = None,
 ) -> list[Quadruple]:
     """Candidates of every bag, refined and scored on all fit rows, plus damaged ones.
 
@@ -265,7 +265,7 @@ def collect(
     choose_lam : callable, optional
         Called when all candidates are in the archive and before any is scored: the moment to
         choose the archive's ``lam``.
-    room : Room, optional
+    oom : OomSafe, optional
         Of the fit.
 
     Returns
@@ -275,7 +275,7 @@ def collect(
     """
     found: dict[tuple[object, ...], tuple[int, tuple[int, ...], Candidate]] = {}
     for bag, tree, candidate in _candidates(
-        backbone, bags, archive, settings, generator=generator, deadline=deadline, room=room
+        backbone, bags, archive, settings, generator=generator, deadline=deadline, oom=oom
     ):
         tick()
         view = bags.views[bag]
@@ -298,7 +298,7 @@ def _candidates(
     *,
     generator: torch.Generator,
     deadline: Deadline,
-    room: Room | None,
+    oom: OomSafe | None,
 ) -> Iterator[tuple[int, Tree, Candidate]]:
     """Bag, decoded tree over view columns, and refined candidate."""
     temperatures = (_COLD, *(t for t in settings.temperatures for _ in range(settings.samples)))
@@ -313,7 +313,7 @@ def _candidates(
             max_length=settings.max_length,
             generator=generator,
             deadline=deadline,
-            room=room,
+            oom=oom,
         )
         decoded = [
             (first + i, tree)

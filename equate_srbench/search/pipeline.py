@@ -32,7 +32,7 @@ from equate_srbench.problem.selection import description_length, price_of_node
 from equate_srbench.refine.snap import snap
 from equate_srbench.runtime.clock import Deadline
 from equate_srbench.runtime.device import pick_device
-from equate_srbench.runtime.memory import Room
+from equate_srbench.runtime.memory import OomSafe
 from equate_srbench.search.shorten import shorten
 
 #: Nats that a formula pays when it has a pole or a gap between the fit rows or next to them, as far
@@ -136,7 +136,7 @@ class Search:
             phases = for_rows(phases, len(self.archive.y))
             share = 0.25 * self.archive.deadline.left()
             phases = replace(phases, seconds=min(phases.seconds, share))
-        room, begin = Room(), self.rng.bit_generator.state
+        oom, begin = OomSafe(), self.rng.bit_generator.state
 
         def attempt(rows: slice, where: torch.device) -> None:
             self.rng.bit_generator.state, self.adapted = begin, NeuralResult()
@@ -151,11 +151,11 @@ class Search:
                 result=self.adapted,
                 tick=tick,
                 choose_lam=self._choose_lam,
-                room=room,
+                oom=oom,
             )
 
         # batches are cut where they are done; what else may not fit makes this begin anew
-        room.run("the neural part", attempt, 1, pick_device(self.device))
+        oom.run("the neural part", attempt, 1, pick_device(self.device))
         ranked = sorted(self.archive.candidates, key=lambda c: c.loss)
         return [c.inner for c in ranked[:60] if c.source != "constant"]
 

@@ -20,19 +20,19 @@ from equate_srbench.equate.settings import EquateSettings
 from equate_srbench.problem.archive import Archive
 from equate_srbench.regressor import EquateRegressor
 from equate_srbench.runtime.clock import Deadline
-from equate_srbench.runtime.memory import Draws, MemoryWarning, Room
+from equate_srbench.runtime.memory import Draws, MemoryWarning, OomSafe
 from equate_srbench.runtime.threads import full_precision
 from equate_srbench.search import pipeline
 
 
 class Memory:
-    """An allocator with room for ``most`` items; 0: none fits, until the CPU has to do it."""
+    """An allocator that holds ``most`` items; 0: none fits, until the CPU has to do it."""
 
     def __init__(self, most):
         self.most, self.largest, self.on_cpu = most, 0, False
 
     def take(self, n):
-        """Room for ``n`` items, or torch's error."""
+        """Memory for ``n`` items, or torch's error."""
         if not self.on_cpu and n > self.most:
             self.on_cpu = self.most == 0 and n == 1  # what comes next is told to go to the CPU
             raise torch.OutOfMemoryError("CUDA out of memory.")
@@ -200,7 +200,7 @@ def test__losses__on_a_device_without_numbers__every_tensor_is_moved(
     settings = replace(quick, finetune=mode)
     bags, quadruples = examples(backbone, archive, settings)
     generator = torch.Generator().manual_seed(0)
-    trainer = alignment._Trainer(backbone, bags, quadruples, settings, None, generator, Room())
+    trainer = alignment._Trainer(backbone, bags, quadruples, settings, None, generator, OomSafe())
     part, meta = trainer.train[:6], torch.device("meta")
     # torch's own packing of sequences cannot do without numbers
     monkeypatch.setattr(EquationEncoder, "forward", lambda self, embedded, lengths: embedded)
