@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from equate_srbench.backbone import checkpoint
 from equate_srbench.edits.edit_search import EditSearch, EditSettings
-from equate_srbench.edits.island import EXACT
 from equate_srbench.equate import pretrained, settings
 from equate_srbench.equate.neural import NeuralResult, propose
 from equate_srbench.equate.settings import EquateSettings
@@ -26,7 +25,7 @@ from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.expr.operators import CONSTANT
 from equate_srbench.expr.sympy.simplify import simplify, warm_up
 from equate_srbench.expr.tree import Tree
-from equate_srbench.problem.archive import Archive, Candidate
+from equate_srbench.problem.archive import EXACT, Archive, Candidate
 from equate_srbench.problem.canonical import Problem
 from equate_srbench.problem.selection import description_length, price_of_node
 from equate_srbench.refine.snap import snap
