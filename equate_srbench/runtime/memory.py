@@ -10,7 +10,7 @@ import copy
 import itertools
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import torch
@@ -99,6 +99,11 @@ class OomSafe:
                 MemoryWarning,
                 stacklevel=2,
             )
+
+
+def joined(parts: Sequence[Tensor]) -> Tensor:
+    """The tensors concatenated; the tensor itself if there is only one."""
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
 
 
 def placed(module: Module, device: torch.device) -> Module:

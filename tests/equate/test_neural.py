@@ -15,6 +15,7 @@ from equate_srbench.equate.alignment import Alignment
 from equate_srbench.equate.finetune import prepare
 from equate_srbench.equate.fusion import EquationEncoder
 from equate_srbench.equate.neural import propose
+from equate_srbench.equate.proposals import LatentSearch
 from equate_srbench.equate.quadruples import collect, draw_subsets, encode_bags
 from equate_srbench.equate.settings import EquateSettings
 from equate_srbench.problem.archive import Archive
@@ -55,6 +56,7 @@ ALLOCATORS = {
     "encoding": (Backbone, "encode", 1),
     "decoding": (decoding.CachedSteps, "__init__", 2),
     "training": (alignment, "keep_rows", 0),
+    "ascent": (LatentSearch, "_objective", 1),
 }
 
 
