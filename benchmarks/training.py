@@ -24,7 +24,7 @@ from equate_srbench.backbone.network import Backbone
 from equate_srbench.pretrain.corpus.decontaminate import Filter
 from equate_srbench.pretrain.corpus.examples import Batch, CorpusConfig, pool
 from equate_srbench.pretrain.log import LOG
-from equate_srbench.pretrain.optimise import Trainee, is_bf16_fast
+from equate_srbench.pretrain.optimise import TrainState, is_bf16_fast
 from equate_srbench.pretrain.train import SIZES
 
 
@@ -52,9 +52,9 @@ def unsorted(batches: Sequence[Batch], pad: int) -> list[Batch]:
     return out
 
 
-def rate(trainee: Trainee, batches: Sequence[Batch], steps: int) -> Rate:
+def rate(state: TrainState, batches: Sequence[Batch], steps: int) -> Rate:
     """Of forward, backward and update; processor time on a CPU, which others may share."""
-    device, pad = trainee.device, trainee.backbone.vocabulary.pad
+    device, pad = state.device, state.backbone.vocabulary.pad
     ready = [
         (torch.as_tensor(b.points).to(device, torch.float32),
          torch.as_tensor(b.tokens).to(device, torch.int64))
@@ -69,8 +69,8 @@ def rate(trainee: Trainee, batches: Sequence[Batch], steps: int) -> Rate:
                 torch.cuda.synchronize()
             start = clock()
         points, targets = ready[i % len(ready)]
-        (trainee.loss(points, targets) / targets.numel()).backward()
-        trainee.step(1.0)
+        (state.loss(points, targets) / targets.numel()).backward()
+        state.step(1.0)
         if i >= 0:
             examples += len(points)
             tokens += int((batches[i % len(ready)].tokens[:, 1:] != pad).sum())
@@ -152,11 +152,11 @@ def main() -> None:
     print("| step | examples/s | tokens/s | ratio |\n| --- | --- | --- | --- |")
     base = None
     for name, (made, bf16, compiled) in runs.items():
-        trainee = Trainee(backbone, lr=1e-4, weight_decay=0.01, clip=1.0, bf16=bf16)
+        state = TrainState(backbone, lr=1e-4, weight_decay=0.01, clip=1.0, bf16=bf16)
         if compiled:
-            trainee.work.encoder.compile(dynamic=True)
-            trainee.work.decoder.compile(dynamic=True)
-        found = rate(trainee, made, args.steps)
+            state.work.encoder.compile(dynamic=True)
+            state.work.decoder.compile(dynamic=True)
+        found = rate(state, made, args.steps)
         base = base or found
         print(
             f"| {name} | {found.examples:.0f} | {found.tokens:.0f} "

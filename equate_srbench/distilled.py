@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted, check_memory, validate_dat
 from equate_srbench.regressor import EquateRegressor
 from equate_srbench.runtime.clock import Deadline
 from equate_srbench.teacher.choosing import (
-    Split,
+    HoldOut,
     choose,
     parameters,
     r2,
@@ -228,7 +228,7 @@ class DistilledRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             by_pair = {(m.jacobian, m.lipschitz): m for m in members}
             members = [by_pair[pair] for pair in pairs]
             place, trials = choose(
-                members, student, Split(X, y, X_held, y_held), _SHARES[1] * self.max_time
+                members, student, HoldOut(X, y, X_held, y_held), _SHARES[1] * self.max_time
             )
             chosen, self.candidates_ = pairs[place], table(members, trials)
         return dict(zip(("jacobian", "lipschitz"), chosen, strict=True))

@@ -37,7 +37,7 @@ from equate_srbench.bench.provenance import provenance
 from equate_srbench.pretrain.corpus import examples as corpus
 from equate_srbench.pretrain.corpus.decontaminate import Filter
 from equate_srbench.pretrain.corpus.examples import Batch, CorpusConfig, pool, thinned
-from equate_srbench.pretrain.optimise import Trainee, is_bf16_fast
+from equate_srbench.pretrain.optimise import TrainState, is_bf16_fast
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "results"
@@ -157,8 +157,8 @@ class SetEncoder(nn.Module):
         return self.inward[i](self.learned[i].expand(len(x), -1, -1), x)
 
 
-class ChoiceTrainee(Trainee):
-    """A trainee whose loss follows a choice."""
+class ChoiceState(TrainState):
+    """A training state whose loss depends on the choice."""
 
     def __init__(self, choice: Choice, seed: int) -> None:
         torch.manual_seed(seed)
@@ -234,9 +234,9 @@ def held_out() -> dict[str, list[tuple[Tensor, Tensor]]]:
     return found
 
 
-def train(choice: Choice, seed: int, budget: float) -> tuple[ChoiceTrainee, dict[str, int]]:
+def train(choice: Choice, seed: int, budget: float) -> tuple[ChoiceState, dict[str, int]]:
     """A network that has used up the operations, and what it took."""
-    trainee, pad = ChoiceTrainee(choice, seed), NETWORK.make_vocabulary().pad
+    state, pad = ChoiceState(choice, seed), NETWORK.make_vocabulary().pad
     cost: dict[tuple[int, ...], int] = {}  # operations by shape of the batch
     used, steps, examples = 0.0, 0, 0
     with drawing(choice.drawn):
@@ -245,30 +245,30 @@ def train(choice: Choice, seed: int, budget: float) -> tuple[ChoiceTrainee, dict
             counter = FlopCounterMode(display=False)
             if shape not in cost:
                 with counter:
-                    _backward(trainee, points, tokens, pad)
+                    _backward(state, points, tokens, pad)
                 cost[shape] = counter.get_total_flops()
             else:
-                _backward(trainee, points, tokens, pad)
+                _backward(state, points, tokens, pad)
             share = used / budget
-            trainee.step(min(1.0, (share + 1e-3) / WARM_UP, (1.0 - share) / FALL))
+            state.step(min(1.0, (share + 1e-3) / WARM_UP, (1.0 - share) / FALL))
             used, steps, examples = used + cost[shape], steps + 1, examples + len(points)
             if used >= budget:
                 break
-    return trainee, {"examples": examples, "steps": steps}
+    return state, {"examples": examples, "steps": steps}
 
 
-def _backward(trainee: ChoiceTrainee, points: Tensor, tokens: Tensor, pad: int) -> None:
-    (trainee.loss(points, tokens) / (tokens[:, 1:] != pad).sum()).backward()
+def _backward(state: ChoiceState, points: Tensor, tokens: Tensor, pad: int) -> None:
+    (state.loss(points, tokens) / (tokens[:, 1:] != pad).sum()).backward()
 
 
 @torch.no_grad()
 def evaluate(
-    trainee: ChoiceTrainee, tables: Mapping[str, Sequence[tuple[Tensor, Tensor]]]
+    state: ChoiceState, tables: Mapping[str, Sequence[tuple[Tensor, Tensor]]]
 ) -> dict[str, float]:
     """Loss in nats per token by name of the held-out tables."""
     pad, out = NETWORK.make_vocabulary().pad, {}
     for name, made in tables.items():
-        total = sum(float(trainee.losses(*batch)[0]) for batch in made)
+        total = sum(float(state.losses(*batch)[0]) for batch in made)
         out[name] = total / sum(int((tokens[:, 1:] != pad).sum()) for _, tokens in made)
     return out
 
@@ -293,8 +293,8 @@ def run(out: Path, labels: Sequence[str], budget: float) -> None:
         if path.exists():
             continue
         start = time.monotonic()
-        trainee, took = train(choice, seed, budget)
-        losses = {name: round(loss, 5) for name, loss in evaluate(trainee, tables).items()}
+        state, took = train(choice, seed, budget)
+        losses = {name: round(loss, 5) for name, loss in evaluate(state, tables).items()}
         made = provenance()
         row = {"choice": choice.label, "seed": seed, "flops": budget, **took, **losses,
                "commit": made.commit, "cpu": made.cpu, "date": made.date}  # fmt: skip

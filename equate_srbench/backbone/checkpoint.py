@@ -171,7 +171,7 @@ def _load(path: Path, changed: int, size: int, device: torch.device) -> Backbone
 
 def _build(config: BackboneConfig, tensors: Mapping[str, Tensor], device: torch.device) -> Backbone:
     """The network with ``tensors`` in float32, frozen."""
-    with Uninitialised():
+    with SkipInit():
         backbone = Backbone(config)
     backbone.load_state_dict({name: t.float() for name, t in tensors.items()}, assign=True)
     return backbone.to(device).eval().requires_grad_(False)
@@ -207,7 +207,7 @@ def _check_sizes(config: Any) -> None:
 
 def _check_shapes(path: Path, config: BackboneConfig, file: Any) -> None:
     """Compare names, shapes and types of the tensors with the network, reading none of them."""
-    with torch.device("meta"), Uninitialised():
+    with torch.device("meta"), SkipInit():
         expected = {name: list(t.shape) for name, t in Backbone(config).state_dict().items()}
     names = set(file.keys())
     if names != set(expected):
@@ -220,7 +220,7 @@ def _check_shapes(path: Path, config: BackboneConfig, file: Any) -> None:
             raise CheckpointError(f"{path}: {name} is {found}, the configuration says {shape}")
 
 
-class Uninitialised(TorchFunctionMode):
+class SkipInit(TorchFunctionMode):
     """Leaves out initial values, which are overwritten, and import torch's compiler on "meta"."""
 
     def __torch_function__(

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from equate_srbench.backbone.network import Attention, Decoder, padding_bias
 
-_ROOM = 16  # tokens that the cache has room for at first
+_CACHED_TOKENS = 16  # initial capacity of the key-value cache
 
 
 class CachedSteps:
@@ -41,7 +41,7 @@ class CachedSteps:
         self._memory = [_keys_values(a, memory) for a in decoder.encoder_attn]
         heads, dim = decoder.attentions[0].heads, decoder.embeddings.embedding_dim
         rows = len(memory) * n_formulas
-        shape = (len(decoder.attentions), 2, rows, heads, _ROOM, dim // heads)
+        shape = (len(decoder.attentions), 2, rows, heads, _CACHED_TOKENS, dim // heads)
         self._kept = memory.new_empty(shape)
         self._t = 0
 
@@ -49,7 +49,7 @@ class CachedSteps:
         """Scores (B, S, V) of what follows ``tokens`` (B, S), the next of each formula."""
         decoder, t = self._decoder, self._t
         if t == self._kept.shape[4]:
-            self._kept = F.pad(self._kept, (0, 0, 0, t))  # room for twice as many
+            self._kept = F.pad(self._kept, (0, 0, 0, t))  # twice the capacity
         n_bags, n_formulas = tokens.shape
         x = decoder.embeddings(tokens.flatten()) + decoder.position_embeddings.weight[t]
         x = decoder.layer_norm_emb(x)  # (R, d)

@@ -17,7 +17,7 @@ from equate_srbench.backbone.decoder_steps import CachedSteps, PlainSteps
 from equate_srbench.backbone.grammar import Grammar, column_counts
 from equate_srbench.backbone.network import Backbone
 from equate_srbench.runtime.clock import Deadline
-from equate_srbench.runtime.memory import Draws, Part, Room, placed
+from equate_srbench.runtime.memory import Draws, OomSafe, RowDraws, placed
 
 _SHRINK = 0.8  # rows are gathered again once this share of them is still unfinished
 
@@ -57,7 +57,7 @@ def generate(
     grammar: bool = True,
     deadline: Deadline | None = None,
     cached: bool = True,
-    room: Room | None = None,
+    oom: OomSafe | None = None,
 ) -> list[list[Hypothesis]]:
     """Decode formulas from each memory of a batch.
 
@@ -86,7 +86,7 @@ def generate(
         Looked at before every token; formulas not complete by then are left out.
     cached : bool, default=True
         False computes every step from scratch, for tests and benchmarks.
-    room : Room, optional
+    oom : OomSafe, optional
         Of the fit; remembers how many bags fit into the device's memory.
 
     Returns
@@ -132,7 +132,7 @@ def generate(
             return _sample(run, None, None)
         return _sample(run, heat[rows].to(device), draws.part(rows))
 
-    parts = (room or Room()).run("decoding", decode, n_bags, memory.device)
+    parts = (oom or OomSafe()).run("decoding", decode, n_bags, memory.device)
     return [bag for bags in parts for bag in bags]
 
 
@@ -171,7 +171,7 @@ class _Run:
             self.rules.select(rows)
 
 
-def _sample(run: _Run, heat: Tensor | None, draws: Part | None) -> list[list[Hypothesis]]:
+def _sample(run: _Run, heat: Tensor | None, draws: RowDraws | None) -> list[list[Hypothesis]]:
     """Ancestral sampling at temperatures ``heat`` (B, S, 1), or the greedy choice without."""
     ids = torch.full((*run.shape, run.length), run.eos, device=run.device)
     log_prob = torch.zeros(run.shape, device=run.device)

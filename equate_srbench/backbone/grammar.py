@@ -42,7 +42,7 @@ class Grammar:
         counts = column_counts(vocabulary, n_columns, shape[0])
         self._arity = torch.tensor(vocabulary.arity, device=device)
         self._leads = torch.tensor(vocabulary.leads, device=device)
-        self._table = _table(vocabulary, counts).to(device)  # (bags * parts * room, V)
+        self._table = _table(vocabulary, counts).to(device)  # (bags * parts * free, V)
         self._first = torch.arange(shape[0], device=device)[:, None] * (
             len(self._table) // shape[0]
         )
@@ -52,8 +52,8 @@ class Grammar:
 
     def bias(self) -> Tensor:
         """What to add to the scores (bags, formulas, V): 0 where allowed, -inf elsewhere."""
-        room = (self._left - self.open).clamp_(0, _MOST_ARGUMENTS)
-        row = self._first + self._part * (_MOST_ARGUMENTS + 1) + room
+        free = (self._left - self.open).clamp_(0, _MOST_ARGUMENTS)
+        row = self._first + self._part * (_MOST_ARGUMENTS + 1) + free
         return self._table[row]
 
     def opened(self, tokens: Tensor) -> Tensor:
@@ -84,12 +84,12 @@ def column_counts(vocabulary: Vocabulary, n_columns: int | Sequence[int], n_bags
 
 
 def _table(vocabulary: Vocabulary, counts: Sequence[int]) -> Tensor:
-    """0 or -inf for every bag, part of a number due, and room for new slots: (rows, V)."""
+    """Additive masks (rows, V): a row per bag, part of a number due, and slots that may open."""
     arity, needs = torch.tensor(vocabulary.arity), torch.tensor(vocabulary.needs)
     allowed = torch.zeros(len(counts), _PARTS, _MOST_ARGUMENTS + 1, len(arity), dtype=torch.bool)
     for part in range(_PARTS):
-        for room in range(_MOST_ARGUMENTS + 1):
-            allowed[:, part, room] = (arity >= 0) & (arity <= room) & (needs == part)
+        for free in range(_MOST_ARGUMENTS + 1):
+            allowed[:, part, free] = (arity >= 0) & (arity <= free) & (needs == part)
     for bag, count in enumerate(counts):
         allowed[bag, ..., list(vocabulary.columns)[count:]] = False
     bias = torch.zeros(allowed.shape).masked_fill_(~allowed, float("-inf"))

@@ -19,7 +19,7 @@ from equate_srbench.equate.quadruples import Quadruple, decode_trees, encode_bag
 from equate_srbench.expr.tree import Tree
 from equate_srbench.problem.archive import Archive
 from equate_srbench.runtime.device import pick_device
-from equate_srbench.runtime.memory import Room
+from equate_srbench.runtime.memory import OomSafe
 from equate_srbench.runtime.progress import Progress
 from equate_srbench.search.base import Search
 from equate_srbench.search_regressor import MakeSearch, SearchRegressor
@@ -177,12 +177,12 @@ class DecodeSearch(Search):
         archive, options = self.archive, self.options
         network = checkpoint.load(options.backbone, options.device)
         generator = torch.Generator().manual_seed(int(self.rng.integers(2**62)))
-        room = Room()
+        oom = OomSafe()
         out: list[Tree] = []
         for rows in draw_bags(len(archive.y), options.n_bags, self.rng):
             if archive.deadline.over:
                 break
-            bags = encode_bags(network, archive.X, archive.y, [rows], room=room)
+            bags = encode_bags(network, archive.X, archive.y, [rows], oom=oom)
             decoded = decode_trees(
                 network,
                 bags.memory,
@@ -192,7 +192,7 @@ class DecodeSearch(Search):
                 max_length=network.config.max_length,
                 generator=generator,
                 deadline=archive.deadline,
-                room=room,
+                oom=oom,
             )
             for view, trees in zip(bags.views, decoded, strict=True):
                 out += [view.to_canonical(t) for t in trees if t is not None and t.columns]

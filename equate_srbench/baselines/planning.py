@@ -1,7 +1,8 @@
 """Tree search over the tokens of a formula, with the backbone as its guide.
 
-One ``TokenPlan`` searches the formulas of one memory. All plans of a pass emit their tokens in step,
-so their rollouts are completed together, in one batch that starts where the emitted tokens end.
+One ``TokenPlan`` searches the formulas of one memory. All plans of a pass emit their tokens in
+step, so their rollouts are completed together, in one batch that starts where the emitted tokens
+end.
 Shapes: B plans, S rollouts of each.
 """
 

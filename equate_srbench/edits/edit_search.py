@@ -1,8 +1,8 @@
-"""Beyond the paper: neighbours of the best formulas, in batches, on several views of the target.
+"""Beyond the paper: an island model of genetic programming on several views of the target.
 
-Islands (one per view of the target) breed by random edits and by grafts from a library; which
-island works next depends on how far each has come. What is best of its size on an island is read
-back as a formula for ``y``, refined on all fit rows and put into the archive.
+Islands (one per view of the target) vary their populations by random edits and by grafts from a
+library; better islands are scheduled more often. The best of each size on an island is converted
+back to a formula for ``y``, refined on all fit rows and added to the archive.
 """
 
 from __future__ import annotations
@@ -15,12 +15,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from equate_srbench.edits.island import EXACT, Individual, Island
+from equate_srbench.edits.island import Individual, Island
 from equate_srbench.edits.library import Library
-from equate_srbench.edits.target_views import IDENTITY, TRANSFORMS, monomial_factor, view
+from equate_srbench.edits.target_views import (
+    IDENTITY,
+    TRANSFORMS,
+    TargetView,
+    monomial_factor,
+    view,
+)
 from equate_srbench.expr.mutations import Mutator
 from equate_srbench.expr.tree import Tree
-from equate_srbench.problem.archive import Archive, Candidate
+from equate_srbench.problem.archive import EXACT, Archive, Candidate
 from equate_srbench.runtime.clock import Deadline
 
 Array = NDArray[np.float64]
@@ -28,22 +34,22 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class EditSettings:
-    """Sizes of the search.
+    """Hyperparameters of the edit search.
 
     Attributes
     ----------
     rows : int
-        Search rows drawn from the fit rows.
+        Search rows, sampled from the fit rows.
     library : int
-        Entries of a library.
+        Largest number of entries of a library.
     population, children : int
-        Per island, and per round.
+        Population size per island, and offspring per generation.
     max_size, pressure
-        Most nodes of an inner formula, and parsimony: the error of a formula counts
-        ``1 + pressure * size`` times.
+        Largest number of nodes of an inner formula, and parsimony pressure: errors are multiplied
+        by ``1 + pressure * size``.
     late_size, late_pressure
-        The same once a short formula has not been found in half of the time or of the patience:
-        what is left is noise, or needs many terms.
+        The same after half of the time or of the patience without a short formula: what remains
+        is noise, or needs many terms.
     """
 
     rows: int = 200
@@ -57,7 +63,7 @@ class EditSettings:
 
 
 class EditSearch:
-    """Islands over one archive.
+    """Runs the islands and feeds one archive.
 
     Parameters
     ----------
@@ -103,19 +109,19 @@ class EditSearch:
         patience: float = math.inf,
         length: Callable[[Candidate], float] | None = None,
     ) -> None:
-        """Search until the deadline, an exact formula, or the end of patience.
+        """Search until the deadline, an exact formula, or the patience is exhausted.
 
         Parameters
         ----------
         deadline : Deadline
         starts : list of Tree, optional
-            Inner formulas to begin with (from the backbone and the ascent).
+            Initial inner formulas (from the backbone and the ascent).
         tick : callable, optional
-            Called after every round (progress, callbacks).
+            Called after every generation (progress, callbacks).
         patience : float, default=inf
-            Formulas tried without a better one by ``length`` after which the search ends.
+            Formulas tried without improvement of ``length`` before the search stops.
         length : callable, optional
-            Description length of a candidate; default: its loss.
+            Criterion, such as the description length of a candidate; default: its loss.
         """
         if not self.columns:
             return
@@ -144,7 +150,7 @@ class EditSearch:
                 tick()
 
     def _widen(self) -> None:
-        """Let formulas grow."""
+        """Switch to the late settings, which allow larger formulas."""
         for island in self.islands:
             island.pressure = self.settings.late_pressure
             island.mutator.max_size = self.settings.late_size
@@ -155,7 +161,7 @@ class EditSearch:
     def _populate(
         self, deadline: Deadline, starts: list[Tree], tick: Callable[[], None] | None
     ) -> None:
-        """One island per view that the target allows, the plain view first."""
+        """Create one island per view in which the target is defined, the identity first."""
         factor = monomial_factor(self.X, self.y)
         for divisor in [None] if factor is None else [None, factor]:
             for transform in TRANSFORMS:
@@ -174,7 +180,7 @@ class EditSearch:
                 if tick is not None:
                     tick()
 
-    def _island(self, seen_as: object, divisor: Tree | None) -> Island:
+    def _island(self, seen_as: TargetView, divisor: Tree | None) -> Island:
         taken = () if divisor is None else divisor.columns
         columns = [j for j in self.columns if j not in taken] or self.columns
         key = tuple(columns)
@@ -184,7 +190,7 @@ class EditSearch:
             )
         mutator = Mutator(columns, self.random, self.settings.max_size)
         return Island(
-            seen_as,  # type: ignore[arg-type]
+            seen_as,
             self.X,
             self.variance,
             self._libraries[key],
@@ -194,7 +200,7 @@ class EditSearch:
         )
 
     def _next_island(self) -> Island:
-        """The plain view every fourth time, else the better ones more often."""
+        """The identity view one time in four, else better islands more often."""
         if self.random.random() < 0.25:
             return self.islands[0]
         ranked = sorted(self.islands, key=lambda i: i.best)
@@ -204,7 +210,7 @@ class EditSearch:
         return ranked[place]
 
     def _promote(self, island: Island, news: list[Individual]) -> list[Candidate | None]:
-        """Read individuals as formulas for ``y`` and refine them on all fit rows."""
+        """Convert individuals to formulas for ``y`` and refine them on all fit rows."""
         trees = [island.view.wrap(_folded(p)) if not _plain(island) else p.tree for p in news]
         return self.archive.refine(trees, "edit")
 
@@ -214,7 +220,7 @@ def _plain(island: Island) -> bool:
 
 
 def _folded(p: Individual) -> Tree:
-    """Scale and offset as nodes: inside the inverse of a transform they matter."""
+    """The formula with scale and offset as nodes, as the inverse of a transform needs them."""
     tree = p.tree
     if abs(p.scale - 1.0) > 1e-9:
         tree = Tree.apply("mul", Tree.constant(p.scale), tree)

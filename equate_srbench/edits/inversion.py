@@ -1,9 +1,9 @@
-"""What a node would have to be for the whole formula to be right (semantic backpropagation).
+"""Target values for the nodes of a formula (semantic backpropagation).
 
 Pawlak, Wieloch & Krawiec (2015), "Semantic backpropagation for designing search operators in
-genetic programming": the target is pushed down the tree through the inverse of each operator on
-the way. Here every node also gets weights, the squared sensitivity of the output to that node at
-the wanted value, so that a weighted fit of the node approximates the fit of the whole formula.
+genetic programming": the target is propagated down the tree through the inverse of each operator.
+Here every node also gets weights, the squared sensitivity of the output to the node at its target,
+so that a weighted fit of the node approximates a fit of the whole formula.
 """
 
 from __future__ import annotations
@@ -20,45 +20,45 @@ Array = NDArray[np.float64]
 
 
 @dataclass(slots=True)
-class Wanted:
-    """One node and the column it should have.
+class NodeTarget:
+    """One node with its current values and its target values.
 
     Attributes
     ----------
     at : int
         Index of the node in prefix order.
     value : ndarray of shape (n_rows,)
-        What the node is now.
-    wanted : ndarray of shape (n_rows,)
-        What it should be; 0 where ``weights`` is 0.
+        Current values.
+    target : ndarray of shape (n_rows,)
+        Target values; 0 where ``weights`` is 0.
     weights : ndarray of shape (n_rows,)
-        0 where no value of the node can give the target.
+        0 where no value of the node gives the target.
     """
 
     at: int
     value: Array
-    wanted: Array
+    target: Array
     weights: Array
 
 
-def wanted_columns(
+def node_targets(
     tree: Tree, X: Array, target: Array, weights: Array, *, min_rows: float = 0.9
-) -> list[Wanted]:
-    """Wanted columns for every node of ``tree``, root first.
+) -> list[NodeTarget]:
+    """Target values for every node of ``tree``, root first.
 
     Parameters
     ----------
     tree : Tree
-        Formula whose value should be ``target``.
+        Formula to be fitted to ``target``.
     X : ndarray of shape (n_rows, n_columns)
     target : ndarray of shape (n_rows,)
     weights : ndarray of shape (n_rows,)
     min_rows : float, default=0.9
-        Nodes for which fewer rows can be inverted are left out, and so is all below them.
+        Smallest fraction of invertible rows; other nodes and all below them are skipped.
     """
     with np.errstate(all="ignore"):
         values, children = _values(tree, X)
-        out: list[Wanted] = []
+        out: list[NodeTarget] = []
         todo = [(0, target, weights)]
         while todo:
             at, want, w = todo.pop()
@@ -66,8 +66,8 @@ def wanted_columns(
             if ok.sum() < min_rows * len(want):
                 continue
             want, w = np.where(ok, want, 0.0), np.where(ok, w, 0.0)
-            w = np.minimum(w, 1e3 * np.sqrt(w).mean() ** 2)  # no row may carry everything
-            out.append(Wanted(at, values[at], want, w))
+            w = np.minimum(w, 1e3 * np.sqrt(w).mean() ** 2)  # no row may dominate
+            out.append(NodeTarget(at, values[at], want, w))
             kids = children[at]
             if kids:
                 op = BY_CODE[tree.symbols[at]].name
@@ -80,7 +80,7 @@ def wanted_columns(
 
 
 def _values(tree: Tree, X: Array) -> tuple[list[Array], list[list[int]]]:
-    """Value of every node, and where its arguments stand."""
+    """Values of every node, and the positions of its arguments."""
     n = len(X)
     values: list[Array] = [X[:0]] * tree.size
     children: list[list[int]] = [[] for _ in range(tree.size)]
@@ -109,7 +109,7 @@ def _periodic(principal: Array, mirror: Array, now: Array) -> Array:
 
 
 def _invert(op: str, which: int, d: Array, args: list[Array]) -> Array | None:
-    """Argument ``which`` that makes ``op`` give ``d``, the other argument being as it is."""
+    """Argument ``which`` for which ``op`` equals ``d``, with the other argument fixed."""
     now = args[which]
     match op, which:
         case "add", _:
@@ -163,7 +163,7 @@ def _invert(op: str, which: int, d: Array, args: list[Array]) -> Array | None:
 
 
 def _slope(op: str, which: int, at: Array, args: list[Array]) -> Array:
-    """Derivative of ``op`` by argument ``which`` where that argument is ``at``."""
+    """Derivative of ``op`` with respect to argument ``which`` at ``at``."""
     match op, which:
         case (("add" | "sub"), _):
             return np.ones_like(at)

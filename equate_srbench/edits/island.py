@@ -1,4 +1,4 @@
-"""One population of formulas for one view of the target."""
+"""One island: a population of formulas for one view of the target."""
 
 from __future__ import annotations
 
@@ -9,25 +9,24 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from equate_srbench.edits.inversion import Wanted, wanted_columns
+from equate_srbench.edits.inversion import NodeTarget, node_targets
 from equate_srbench.edits.library import Library, Matches
 from equate_srbench.edits.target_views import TargetView
 from equate_srbench.expr.mutations import Mutator
 from equate_srbench.expr.tree import Tree
+from equate_srbench.problem.archive import EXACT
 from equate_srbench.refine import Refined, Refiner
 from equate_srbench.runtime.clock import Deadline
 
 Array = NDArray[np.float64]
 
-#: Relative error below which a formula counts as exact: float64 leaves about 1e-30.
-EXACT = 1e-20
-#: Scales beyond this, or below its inverse, have squares that are no doubles.
-LARGEST = 1e150
+#: Scales above this, or below its inverse, have squares outside the range of float64.
+MAX_SCALE = 1e150
 
 
 @dataclass(slots=True)
 class Individual:
-    """A refined formula of an island.
+    """A refined formula in the population.
 
     Attributes
     ----------
@@ -35,7 +34,7 @@ class Individual:
         Inner formula, before scale and offset.
     scale, offset : float
     error : float
-        Squared error in ``y`` as a share of the variance of ``y`` (approximate in other views).
+        Squared error in ``y`` as a fraction of its variance (approximate in transformed views).
     """
 
     tree: Tree
@@ -49,7 +48,7 @@ class Individual:
 
 
 class Island:
-    """Search for ``target ~ a f + b`` by edits and by grafts from a library.
+    """Searches ``target ~ a f + b`` by random edits and by grafts from a library.
 
     Parameters
     ----------
@@ -62,9 +61,9 @@ class Island:
     library : Library
     mutator : Mutator
     capacity : int, default=300
-        Size of the population.
+        Population size.
     pressure : float, default=0.04
-        Parsimony: the error of a formula counts ``1 + pressure * size`` times.
+        Parsimony pressure: errors are multiplied by ``1 + pressure * size``.
     """
 
     def __init__(
@@ -90,7 +89,7 @@ class Island:
 
     @property
     def rng(self) -> random.Random:
-        """The generator of all draws on this island."""
+        """The island's random generator."""
         return self.mutator.rng
 
     @property
@@ -101,7 +100,7 @@ class Island:
     # -- starts -----------------------------------------------------------------------------
 
     def start(self, *, pairs: int = 60, deadline: Deadline) -> list[Individual]:
-        """Fill the island: best library entries, best sums of two of them, random trees."""
+        """Initial population: best library entries, best sums of them, and random trees."""
         library, view = self.library, self.view
         trees = []
         if len(library) > 1:
@@ -116,7 +115,7 @@ class Island:
         return self.absorb(trees, deadline=deadline)
 
     def _functions_of_products(self, k: int = 40) -> list[Tree]:
-        """``exp(c m)``, ``sin(c m)``, ``log(1 + c m)``, ...: the library has them with c = 1."""
+        """``exp(c m)``, ``sin(c m)``, ``log(1 + c m)``, ...; the library has only c = 1."""
         view, library = self.view, self.library
         found = library.match(view.target[None], view.weights[None], k=k, among=library.products)
         out = []
@@ -130,7 +129,7 @@ class Island:
     # -- one round --------------------------------------------------------------------------
 
     def step(self, children: int, *, deadline: Deadline) -> list[Individual]:
-        """Breed, refine and select once; returns new individuals best of their size."""
+        """One generation: vary, refine and select; returns new individuals best of their size."""
         self.rounds += 1
         trees = self.edits(children // 2)
         if len(self.library) > 1:
@@ -140,7 +139,7 @@ class Island:
         return self.absorb(trees, deadline=deadline)
 
     def _parent(self) -> Individual:
-        """Tournament of four, or (one in three) the best of some size."""
+        """Tournament selection of size four or, one time in three, the best of some size."""
         rng = self.rng
         if self.best_of_size and rng.random() < 0.33:
             return self.best_of_size[rng.choice(list(self.best_of_size))]
@@ -148,23 +147,23 @@ class Island:
         return self.population[min(rng.randrange(n) for _ in range(4))]
 
     def edits(self, n: int) -> list[Tree]:
-        """``n`` random neighbours of parents."""
+        """``n`` random edits of selected parents."""
         return [self.mutator.edit(self._parent().tree, self._parent().tree) for _ in range(n)]
 
-    def grafts(self, n: int, *, parents: int = 10, wanted: int = 96) -> list[Tree]:
-        """Replace, add to, or multiply a node by what the library offers for its wanted column."""
-        jobs: list[tuple[Individual, Wanted, str]] = []
+    def grafts(self, n: int, *, parents: int = 10, n_targets: int = 96) -> list[Tree]:
+        """Replace, add to, or multiply nodes by the library entries closest to their targets."""
+        jobs: list[tuple[Individual, NodeTarget, str]] = []
         chosen = {id(p): p for p in (self._parent() for _ in range(parents))}
         for parent in chosen.values():
-            if not 1.0 / LARGEST < abs(parent.scale) < LARGEST:
+            if not 1.0 / MAX_SCALE < abs(parent.scale) < MAX_SCALE:
                 continue
             inner = (self.view.target - self._offset(parent)) / parent.scale
             w = self.view.weights * parent.scale**2
-            for node in wanted_columns(parent.tree, self.X, inner, w):
+            for node in node_targets(parent.tree, self.X, inner, w):
                 jobs += [(parent, node, way) for way in ("replace", "add", "mul")]
         if not jobs:
             return []
-        jobs = self.rng.sample(jobs, min(wanted, len(jobs)))
+        jobs = self.rng.sample(jobs, min(n_targets, len(jobs)))
         columns, weights, spread = _stack(jobs)
         usable = np.flatnonzero((spread > 0) & np.isfinite(spread))
         if len(usable) == 0:
@@ -179,7 +178,7 @@ class Island:
                 gain = error / max(parent.error, EXACT)
                 ranked.append((gain, parent, node.at, way, row, rank))
         ranked.sort(key=lambda job: job[0])
-        out = []
+        out: list[Tree] = []
         for gain, parent, at, way, row, rank in ranked:
             if len(out) >= n or gain > 1.5:
                 break
@@ -189,12 +188,12 @@ class Island:
         return out
 
     def _offset(self, parent: Individual) -> float:
-        """The fitted offset or, since laws like ``exp(u) - 1`` are not reached from it, 0 or 1."""
+        """The fitted offset, or 0, 1 or -1, since it does not lead to laws like ``exp(u) - 1``."""
         rng = self.rng
         return parent.offset if rng.random() < 0.6 else rng.choice((0.0, 0.0, 1.0, -1.0))
 
     def _part(self, found: Matches, row: int, rank: int) -> Tree:
-        """``slope * u + intercept`` with the factors that do not matter left out."""
+        """``slope * u + intercept`` without negligible factors."""
         tree = self.library.trees[int(found.index[row, rank])]
         slope = float(found.slope[row, rank])
         intercept = float(found.intercept[row, rank])
@@ -205,7 +204,7 @@ class Island:
         return tree
 
     def blocks(self, parents: int = 12) -> list[Tree]:
-        """Parts of the best formulas, for the library that other islands use too."""
+        """Subtrees of the best formulas, for the library that the islands share."""
         parts = {}
         for p in self.population[:parents]:
             for at in range(1, p.tree.size):
@@ -219,7 +218,7 @@ class Island:
     def absorb(
         self, trees: list[Tree], *, max_steps: int = 8, deadline: Deadline
     ) -> list[Individual]:
-        """Refine new skeletons, keep the fittest; returns those that are the best of their size."""
+        """Refine new skeletons and select; returns those that are the best of their size."""
         fresh = {t.symbols: t for t in trees if t.symbols not in self.seen}
         batch = list(fresh.values())
         self.seen.update(fresh)
@@ -247,9 +246,10 @@ class Island:
         )
 
     def _select(self) -> None:
-        """The fittest, at most three with the same error to three digits of its logarithm."""
+        """Keep the fittest, at most three per niche of equal log error (two decimals)."""
         self.population.sort(key=lambda p: p.key(self.pressure))
-        kept, count = [], {}
+        kept: list[Individual] = []
+        count: dict[float, int] = {}
         for p in self.population:
             niche = round(math.log(max(p.error, EXACT)), 2)
             count[niche] = count.get(niche, 0) + 1
@@ -269,16 +269,16 @@ class Island:
 
 
 def _sum(terms: list[Tree]) -> Tree:
-    """``a + c b + ...`` with constants to be fitted; scale and offset are fitted anyway."""
+    """``a + c b + ...`` with constants to fit; outer scale and offset are always fitted."""
     out = terms[0]
     for term in terms[1:]:
         out = Tree.apply("add", out, Tree.apply("mul", Tree.constant(1.0), term))
     return out
 
 
-def _stack(jobs: list[tuple[Individual, Wanted, str]]) -> tuple[Array, Array, Array]:
-    """Wanted columns, weights and weighted spread of the jobs; weight 0 where not finite."""
-    wanted = np.stack([node.wanted for _, node, _ in jobs])
+def _stack(jobs: list[tuple[Individual, NodeTarget, str]]) -> tuple[Array, Array, Array]:
+    """Node targets, weights and weighted variances of the jobs; weight 0 where not finite."""
+    wanted = np.stack([node.target for _, node, _ in jobs])
     value = np.stack([node.value for _, node, _ in jobs])
     weights = np.stack([node.weights for _, node, _ in jobs])
     add = np.array([way == "add" for *_, way in jobs])

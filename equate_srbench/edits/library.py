@@ -1,8 +1,8 @@
-"""A library of small formulas as columns of numbers, and the search in it by one matrix product.
+"""A library of small formulas and their values, searched by matrix products.
 
-Fitting ``d ~ a u + b`` for every ``u`` of the library and many wanted columns ``d`` at once takes
-three matrix products, so a formula costs about a nanosecond per row here and about a microsecond
-in the compiled kernel. What is found is refined by the kernel afterwards.
+Fitting ``d ~ a u + b`` for every entry ``u`` and many target columns ``d`` at once takes three
+matrix products, so a formula costs about a nanosecond per row, against about a microsecond in the
+compiled kernel. The kernel refines the matches afterwards.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ Array32 = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """The best library entries for each wanted column.
+    """The best library entries for each target column.
 
     Attributes
     ----------
-    index : ndarray of shape (n_wanted, k), int
+    index : ndarray of shape (n_targets, k), int
         Entries of the library, best first.
-    error : ndarray of shape (n_wanted, k)
-        Weighted squared error left over, as a share of the wanted column's own spread.
-    slope, intercept : ndarray of shape (n_wanted, k)
+    error : ndarray of shape (n_targets, k)
+        Weighted squared residual as a fraction of the target column's variance.
+    slope, intercept : ndarray of shape (n_targets, k)
         ``d ~ slope * u + intercept``.
     """
 
@@ -42,7 +42,7 @@ class Matches:
 
 
 class Library:
-    """Small formulas over some columns, with their values on the search rows.
+    """Small formulas over given columns, with their values on the search rows.
 
     Parameters
     ----------
@@ -51,9 +51,9 @@ class Library:
     columns : sequence of int
         Columns that may appear.
     capacity : int, default=8000
-        Entries kept; simpler ones come first.
+        Largest number of entries; simpler ones come first.
     rng : numpy Generator
-        Draws which of the largest formulas are kept when they are too many.
+        Samples the largest formulas when there are too many.
     """
 
     def __init__(
@@ -68,24 +68,23 @@ class Library:
         self._seen: set[bytes] = set()
         self._probe = np.linspace(0, len(X) - 1, min(len(X), 32)).astype(int)
         #: Entries that are columns or products of powers of columns.
-        self.products: NDArray[np.int64] = np.zeros(0, np.int64)
-        fill(self, columns, capacity, rng)
-        #: Entries made by enumeration; those of ``extend`` stand behind them.
+        self.products = fill(self, columns, capacity, rng)
+        #: Number of enumerated entries; those of ``extend`` follow them.
         self.enumerated = len(self.trees)
 
     def __len__(self) -> int:
         return len(self.trees)
 
-    def add(self, values: Array, make: Callable[[int], Tree], room: int) -> list[int]:
-        """Keep rows of ``values`` that are defined, not constant and no affine copy of another.
+    def add(self, values: Array, make: Callable[[int], Tree], limit: int) -> list[int]:
+        """Keep rows of ``values`` that are finite, not constant and not affine copies of others.
 
         Parameters
         ----------
         values : ndarray of shape (m, n_rows)
         make : callable
-            Row number -> tree; called for rows that are kept only.
-        room : int
-            Most rows kept; the first ones win.
+            Row number -> tree; called only for rows that are kept.
+        limit : int
+            Largest number of rows kept, the first ones.
 
         Returns
         -------
@@ -102,9 +101,9 @@ class Library:
             probe = unit[:, self._probe]
             lead = np.take_along_axis(probe, (np.abs(probe) > 0.1).argmax(axis=1)[:, None], axis=1)
             keys = np.round(probe * np.sign(lead) * 2e4).astype(np.int32)
-        kept = []
+        kept: list[int] = []
         for i in np.flatnonzero(good):
-            if len(kept) >= room:
+            if len(kept) >= limit:
                 break
             key = keys[i].tobytes()
             if key not in self._seen:
@@ -120,11 +119,11 @@ class Library:
         return kept
 
     def extend(self, trees: list[Tree], limit: int = 2000) -> None:
-        """Add formulas found on the way (building blocks); the oldest additions make room."""
+        """Add building blocks found by the search; drops the oldest additions beyond ``limit``."""
         if trees:
             self.add(np.stack([evaluate(t, self.X) for t in trees]), trees.__getitem__, len(trees))
         surplus = len(self.trees) - self.enumerated - limit
-        if surplus > 0:  # additions stand behind the enumerated entries
+        if surplus > 0:  # additions follow the enumerated entries
             keep = np.r_[0 : self.enumerated, self.enumerated + surplus : len(self.trees)]
             self.trees = [self.trees[i] for i in keep]
             self.values, self.squares = self.values[keep], self.squares[keep]
@@ -132,19 +131,19 @@ class Library:
 
     def match(
         self,
-        wanted: Array,
+        targets: Array,
         weights: Array,
         *,
         k: int = 3,
         among: NDArray[np.int64] | None = None,
     ) -> Matches:
-        """The ``k`` entries that fit each wanted column best, with slope and intercept.
+        """The ``k`` entries that fit each target column best, with slope and intercept.
 
         Parameters
         ----------
-        wanted : ndarray of shape (n_wanted, n_rows)
+        targets : ndarray of shape (n_targets, n_rows)
             Finite where the weight is positive.
-        weights : ndarray of shape (n_wanted, n_rows)
+        weights : ndarray of shape (n_targets, n_rows)
             Not negative; rows of weight 0 are ignored.
         k : int, default=3
         among : ndarray of int, optional
@@ -153,13 +152,13 @@ class Library:
         values = self.values if among is None else self.values[among]
         squares = self.squares if among is None else self.squares[among]
         w = weights / weights.sum(axis=1, keepdims=True)
-        d = np.where(w > 0, wanted, 0.0)
+        d = np.where(w > 0, targets, 0.0)
         mean = (w * d).sum(axis=1, keepdims=True)
         spread = np.sqrt((w * (d - mean) ** 2).sum(axis=1, keepdims=True))
         spread[spread == 0] = 1.0
         d = np.where(w > 0, (d - mean) / spread, 0.0)
         w32 = w.astype(np.float32)
-        su = w32 @ values.T  # (n_wanted, n_entries)
+        su = w32 @ values.T  # (n_targets, n_entries)
         suu = w32 @ squares.T
         sud = (w * d).astype(np.float32) @ values.T
         var = np.maximum(suu - su**2, 1e-7)
@@ -186,24 +185,24 @@ class Library:
     def sums(
         self, target: Array, weights: Array, *, starts: int = 8, terms: int = 8
     ) -> list[list[int]]:
-        """Sums of entries ``t ~ a u + b v + ... + c``, grown by orthogonal least squares.
+        """Sums of entries ``t ~ a u + b v + ... + c``, by orthogonal least squares.
 
-        Every step adds the entry that leaves the least squared error when all coefficients are
-        fitted anew (Chen, Billings & Luo 1989). Later runs begin with another entry, since the
-        best first term need not be in the best sum.
+        Every step adds the entry with the least squared error after refitting all coefficients
+        (Chen, Billings & Luo 1989). Each run starts from another entry, since the best single
+        term need not be part of the best sum.
 
         Parameters
         ----------
         target, weights : ndarray of shape (n_rows,)
         starts : int, default=8
-            Runs.
+            Number of runs.
         terms : int, default=8
-            Most entries of a sum.
+            Largest number of terms.
 
         Returns
         -------
         list of list of int
-            Entries of each sum of two or more, in the order in which they came.
+            Entries of each sum of two or more, in the order of selection.
         """
         w = weights / weights.sum()
         root = np.sqrt(w).astype(np.float32)
@@ -236,15 +235,15 @@ class Library:
     def pairs(
         self, target: Array, weights: Array, *, heads: int = 250, k: int = 60
     ) -> list[tuple[int, int, float]]:
-        """Best sums of two entries ``t ~ a u + b v + c``, by their joint squared correlation.
+        """Best sums of two entries ``t ~ a u + b v + c``, by joint squared correlation.
 
         Parameters
         ----------
         target, weights : ndarray of shape (n_rows,)
         heads : int, default=250
-            How many best single entries are combined with every entry.
+            Number of best single entries that are paired with every entry.
         k : int, default=60
-            Pairs returned.
+            Number of pairs returned.
 
         Returns
         -------
@@ -280,7 +279,7 @@ class Library:
 
 
 def _unlike(Z: Array32, ranked: NDArray[np.int64], k: int) -> list[int]:
-    """The first ``k`` of a ranking of unit columns that are not near copies of one another."""
+    """The first ``k`` of ranked unit columns that are not nearly collinear with one another."""
     out: list[int] = []
     for i in ranked[: 40 * k]:
         if all(abs(float(Z[i] @ Z[j])) < 0.9 for j in out):

@@ -1,8 +1,8 @@
-"""Views of the target: search for ``g(y / m) = a f + b``, read the answer as a formula for y.
+"""Transformed targets: search ``g(y / m) = a f + b``, then solve for y.
 
-A root of a sum of squares or the exponential of a product is hard to grow node by node, but its
-square or its logarithm is a short sum. A view is a transform ``g`` with an inverse that the
-operator table can write, and a monomial ``m`` of columns that ``y`` seems to carry as a factor.
+The root of a sum of squares or the exponential of a product is hard to evolve node by node, but its
+square or logarithm is a short sum. A view is a transform ``g`` whose inverse is expressible in the
+operators, and a monomial ``m`` of columns that appears to be a factor of ``y``.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from equate_srbench.expr.tree import Tree
 
 Array = NDArray[np.float64]
 
-#: Views with larger values are left out: their squares leave the range of numbers.
-LARGEST = 1e100
+#: Views with larger values are rejected: their squares overflow.
+MAX_TARGET = 1e100
 
 
 @dataclass(frozen=True, slots=True)
 class Transform:
-    """A monotone (or branch-restricted) transform of the target.
+    """An invertible (possibly branch-restricted) transform of the target.
 
     Attributes
     ----------
     name : str
     forward : callable
-        ``g``; NaN where the target does not allow it.
+        ``g``; NaN outside its domain.
     slope : callable
-        ``dg/dy``, for the weights that turn errors in ``g`` back into errors in ``y``.
+        ``dg/dy``, for weights that convert errors in ``g`` to errors in ``y``.
     back : callable
         Tree of ``a f + b`` -> tree of ``g^-1(a f + b)``.
     """
@@ -118,11 +118,11 @@ class TargetView:
 
     @property
     def name(self) -> str:
-        """Transform, and whether a factor was divided out."""
+        """Name of the transform, and whether a factor was divided out."""
         return self.transform.name + ("" if self.factor is None else " of quotient")
 
     def wrap(self, tree: Tree) -> Tree:
-        """The formula for ``y`` when ``tree`` (scale and offset folded in) fits the target."""
+        """The formula for ``y``, given the formula ``tree`` for the target."""
         out = self.transform.back(tree)
         return out if self.factor is None else Tree.apply("mul", self.factor, out)
 
@@ -130,7 +130,7 @@ class TargetView:
 def view(
     transform: Transform, X: Array, y: Array, weights: Array | None, factor: Tree | None = None
 ) -> TargetView | None:
-    """The view of ``y``, or None where some row does not allow it.
+    """The view of ``y``, or None if it is undefined on a row.
 
     Parameters
     ----------
@@ -147,9 +147,9 @@ def view(
         target = transform.forward(z)
         slope = transform.slope(z) / m
         w = (1.0 if weights is None else weights) / slope**2
-    if not (np.isfinite(w).all() and np.abs(target).max() < LARGEST):  # not so for NaN
+    if not (np.isfinite(w).all() and np.abs(target).max() < MAX_TARGET):  # not so for NaN
         return None
-    # a few rows that carry all the weight make a fit of those rows only
+    # a few rows with all the weight would be the only ones fitted
     w = np.minimum(w, 1e4 * np.median(w))
     spread = np.ptp(target)
     if not spread > 1e-9 * np.abs(target).max(initial=0.0) or not w.sum() > 0.0:
@@ -158,19 +158,19 @@ def view(
 
 
 def monomial_factor(X: Array, y: Array, *, tolerance: float = 0.08) -> Tree | None:
-    """A monomial of columns that ``y`` seems to carry as a factor, or None.
+    """A monomial of columns that appears to be a factor of ``y``, or None.
 
-    ``log|y|`` is regressed on a full quadratic in ``log|x|``. A column whose slope is close to a
-    whole or half number and whose curvature and interactions are close to zero enters ``y`` as a
-    power; the search may then look for the rest. A wrong guess costs a share of the time only:
-    every formula is judged on ``y`` itself.
+    ``log|y|`` is regressed on a full quadratic in ``log|x|``. A column whose slope is close to an
+    integer or half-integer and whose curvature and interactions are close to zero enters ``y`` as a
+    power, and the search can look for the other factor. A wrong guess only costs time: every
+    formula is judged on ``y`` itself.
 
     Parameters
     ----------
     X : ndarray of shape (n_rows, n_columns)
     y : ndarray of shape (n_rows,)
     tolerance : float, default=0.08
-        Largest deviation of a slope from a half number, and of curvature from zero.
+        Largest deviation of a slope from a half-integer, and of curvature from zero.
     """
     usable = [j for j in range(X.shape[1]) if (X[:, j] > 0).all() and np.ptp(X[:, j]) > 0]
     if not usable or (y == 0).any() or not ((y > 0).all() or (y < 0).all()):
@@ -199,7 +199,7 @@ def monomial_factor(X: Array, y: Array, *, tolerance: float = 0.08) -> Tree | No
 
 
 def power_tree(column: int, exponent: float) -> Tree:
-    """``x_column ** exponent`` for a half-integer exponent, in the operators that print best."""
+    """``x_column ** exponent`` for a half-integer exponent, with named operators if possible."""
     x = Tree.variable(column)
     base = abs(exponent)
     named = {0.5: "sqrt", 1.0: None, 2.0: "square", 3.0: "cube"}

@@ -22,7 +22,7 @@ class AdamW:
     weight_decay : float, default=0.01
         Not applied to vectors (biases, norms, gates).
     clip : float, default=0.5
-        Largest norm of all gradients together.
+        Largest global gradient norm.
     betas : tuple of 2 floats, default=(0.9, 0.999)
     eps : float, default=1e-8
     """
@@ -45,14 +45,14 @@ class AdamW:
 
     @torch.no_grad()
     def step(self, gradients: Sequence[Tensor], factor: float = 1.0) -> None:
-        """One update.
+        """One optimiser step.
 
         Parameters
         ----------
         gradients : sequence of Tensor
             One per parameter, in the order of the groups.
         factor : float, default=1.0
-            Of the learning rates (a schedule).
+            Multiplies the learning rates (schedule).
         """
         b1, b2 = self.betas
         self.steps += 1
@@ -66,6 +66,6 @@ class AdamW:
             second.mul_(b2).addcmul_(gradient, gradient, value=1.0 - b2)
             if p.dim() > 1:
                 p.mul_(1.0 - factor * rate * self.weight_decay)
-            # eps stands beside the root of the unbiased second moment
+            # eps is added to the root of the bias-corrected second moment
             root = second.sqrt().add_(self.eps * (1.0 - b2**self.steps) ** 0.5)
             p.addcdiv_(first, root, value=-factor * rate * unbiased)

@@ -1,4 +1,4 @@
-"""Phase 2: learn this dataset's own map of formulas, from the quadruples."""
+"""Phase 2: fit the joint embedding of data and formulas to the quadruples."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from equate_srbench.equate.settings import EquateSettings
 from equate_srbench.equate.trajectory import rank_correlation
 from equate_srbench.expr.tokens.vocabulary import Vocabulary
 from equate_srbench.runtime.clock import Deadline
-from equate_srbench.runtime.memory import Draws, Part, Room, placed
+from equate_srbench.runtime.memory import Draws, OomSafe, RowDraws, placed
 
-_BAGS = 8  # encoded together
+_ENCODE_BATCH = 8  # bags per encoder call
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Formulas:
-    """Token sequences of a batch.
+    """Padded token sequences of a batch of formulas.
 
     Attributes
     ----------
     tokens : int64 Tensor of shape (batch, longest + 2)
         End token, formula, end token; filled with the pad token.
     lengths : int64 Tensor of shape (batch,), on the CPU
-        Of the formulas alone.
+        Without start and end tokens.
     """
 
     tokens: Tensor
@@ -49,7 +49,7 @@ class Formulas:
     def pack(
         cls, ids: Sequence[Sequence[int]], vocabulary: Vocabulary, device: torch.device
     ) -> Formulas:
-        """Pad formulas of unequal length."""
+        """Pad formulas of different lengths."""
         longest = max(map(len, ids))
         tokens = torch.full((len(ids), longest + 2), vocabulary.pad)
         tokens[:, 0] = vocabulary.eos
@@ -60,21 +60,21 @@ class Formulas:
 
     @property
     def body(self) -> Tensor:
-        """The formulas without start and end, (batch, longest)."""
+        """The formulas without start and end tokens, (batch, longest)."""
         return self.tokens[:, 1:-1]
 
 
 class Alignment(nn.Module):
-    """The new modules: equation encoder, fusion and evaluator.
+    """The modules trained per dataset: equation encoder, fusion and evaluator.
 
     Parameters
     ----------
     config : BackboneConfig
-        Gives the widths.
+        Determines the widths.
     generator : torch.Generator, optional
-        Of the initial weights; seed 0 by default. The global generator is never touched.
+        Of the initial weights; seed 0 by default. The global generator is not used.
     gate : float, default=0.1
-        Initial gate of the fusion; with 0 the decoder sees the plain memory.
+        Initial gate of the fusion; with 0 the decoder sees the unchanged memory.
     joint, pooling : str
         As in ``EquateSettings``.
     """
@@ -90,7 +90,7 @@ class Alignment(nn.Module):
     ) -> None:
         super().__init__()
         width = config.encoder_dim
-        with checkpoint.Uninitialised():
+        with checkpoint.SkipInit():
             self.equation = EquationEncoder(config.dim)
             self.fusion: Fusion | Shift = (
                 Shift(width, config.dim)
@@ -114,25 +114,25 @@ class Alignment(nn.Module):
         memory: Tensor,
         mask: Tensor,
         formulas: Formulas,
-        draws: Part | None = None,
+        draws: RowDraws | None = None,
     ) -> Tensor:
         """Joint embeddings of bags and formulas.
 
         Parameters
         ----------
         backbone : Backbone
-            Gives the token embeddings.
+            Provides the token embeddings.
         memory : Tensor of shape (batch, rows, width)
         mask : bool Tensor of shape (batch, rows)
         formulas : Formulas
-        draws : Part, optional
-            Dropout is drawn from it; none without.
+        draws : RowDraws, optional
+            Random numbers of the dropout; no dropout without.
 
         Returns
         -------
         Tensor of shape (batch, rows, width)
-            One row for joint "shift". Which rows are valid is ``fusion.embedding_mask(mask)``,
-            what the decoder makes formulas of ``fusion.decodable``.
+            One row for joint "shift". ``fusion.embedding_mask(mask)`` is its mask, and
+            ``fusion.decodable`` gives the decoder's input.
         """
         embedded = F.embedding(formulas.body, backbone.decoder.embeddings.weight.detach())
         states = self.equation(embedded, formulas.lengths)
@@ -141,11 +141,11 @@ class Alignment(nn.Module):
         return joint
 
 
-def keep_rows(memory: Tensor, mask: Tensor, count: int, draws: Part) -> tuple[Tensor, Tensor]:
+def keep_rows(memory: Tensor, mask: Tensor, count: int, draws: RowDraws) -> tuple[Tensor, Tensor]:
     """Row dropout: at most ``count`` random valid rows of each memory, (batch, count, width).
 
-    The rows are taken out before fusion and decoder, so all layers miss the same ones. What the
-    data no longer say, the decoder has to read from the formula's part of the embedding.
+    The rows are removed before fusion and decoder, so all layers miss the same ones. The decoder
+    then has to rely on the formula's part of the embedding.
     """
     if count >= memory.shape[1]:
         return memory, mask
@@ -158,7 +158,7 @@ def keep_rows(memory: Tensor, mask: Tensor, count: int, draws: Part) -> tuple[Te
 def reconstruction_loss(
     backbone: Backbone, embedding: Tensor, mask: Tensor, formulas: Formulas, weights: Tensor
 ) -> Tensor:
-    """Cross-entropy per token of decoding each formula from its embedding, weighted mean."""
+    """Weighted mean of the per-token cross-entropy of decoding each formula."""
     logits = backbone.decode(formulas.tokens[:, :-1], embedding, mask)
     targets = formulas.tokens[:, 1:]
     pad = backbone.vocabulary.pad
@@ -170,39 +170,39 @@ def reconstruction_loss(
 
 
 def score_loss(predicted: Tensor, scores: Tensor, spread: float) -> Tensor:
-    """Huber loss (delta 0.1) in standard deviations of the score, mean over heads and batch.
+    """Huber loss (delta 0.1) of standardised scores, mean over heads and batch.
 
     Parameters
     ----------
     predicted : Tensor of shape (heads, batch)
     scores : Tensor of shape (batch,)
     spread : float
-        Standard deviation of the scores of the dataset.
+        Standard deviation of the dataset's scores.
     """
     target = (scores / spread).expand_as(predicted)
     return F.huber_loss(predicted / spread, target, delta=0.1)
 
 
 def reconstruction_weights(scores: Tensor, sharpness: float, floor: float) -> Tensor:
-    """``softmax(score / sharpness)`` scaled to largest 1, at least ``floor``: good ones first."""
+    """``softmax(score / sharpness)`` rescaled to maximum 1, clipped from below at ``floor``."""
     return torch.exp((scores - scores.max()) / sharpness).clamp_min(floor)
 
 
 @dataclass(slots=True, eq=False)
 class Aligned:
-    """What phase 2 hands to the search.
+    """Result of the alignment.
 
     Attributes
     ----------
     backbone : Backbone
-        With this fit's own weights.
+        With this fit's trained weights.
     modules : Alignment
     bags : Bags
-        As its encoder sees them.
+        Encoded by this backbone.
     losses : list of tuple of float
         Held-out (reconstruction, score) loss before training and after each epoch.
     rank_correlation : float
-        Spearman's correlation of predicted and true score on the held-out quadruples.
+        Spearman correlation of predicted and true score on the held-out quadruples.
     """
 
     backbone: Backbone
@@ -222,9 +222,9 @@ def align(
     generator: torch.Generator,
     deadline: Deadline,
     tick: Callable[[], object] = lambda: None,
-    room: Room | None = None,
+    oom: OomSafe | None = None,
 ) -> Aligned:
-    """Train the new modules and the fit's own decoder layer on the quadruples.
+    """Train the new modules and the fit's own backbone weights on the quadruples.
 
     Parameters
     ----------
@@ -235,22 +235,22 @@ def align(
         At least one.
     settings : EquateSettings
     initial : Alignment, optional
-        Pretrained modules to copy; fresh ones by default.
+        Pretrained modules to start from; random ones by default.
     generator : torch.Generator
-        On the CPU; drives initial weights, order, row dropout and dropout.
+        On the CPU; used for initial weights, order, row dropout and dropout.
     deadline : Deadline
-        Ends training between steps; the best state so far is used.
+        Stops training between steps; the best state so far is used.
     tick : callable, optional
         Called after every step.
-    room : Room, optional
+    oom : OomSafe, optional
         Of the fit.
     """
-    trainer = _Trainer(backbone, bags, quadruples, settings, initial, generator, room or Room())
+    trainer = _Trainer(backbone, bags, quadruples, settings, initial, generator, oom or OomSafe())
     return trainer.run(deadline, tick)
 
 
 class _Trainer:
-    """State of one alignment: examples, split, weights, optimiser."""
+    """Training loop of one alignment: examples, split, weights, optimiser."""
 
     def __init__(
         self,
@@ -260,9 +260,9 @@ class _Trainer:
         settings: EquateSettings,
         initial: Alignment | None,
         generator: torch.Generator,
-        room: Room,
+        oom: OomSafe,
     ) -> None:
-        self.settings, self.generator, self.bags, self.room = settings, generator, bags, room
+        self.settings, self.generator, self.bags, self.oom = settings, generator, bags, oom
         self.device = device = bags.memory.device
         self.tuned = prepare(backbone, settings.finetune, generator, rank=settings.rank)
         self.backbone = self.tuned.backbone
@@ -294,7 +294,7 @@ class _Trainer:
         self.held, self.train = order[:n_held], order[n_held:]
 
     def run(self, deadline: Deadline, tick: Callable[[], object]) -> Aligned:
-        """Epochs until patience, epoch limit or deadline; then the best held-out state."""
+        """Train until patience, epoch limit or deadline; restores the best held-out state."""
         self._centre()
         losses = [self._held_loss()]
         best, best_epoch, state = sum(losses[0]), 0, self._state()
@@ -302,7 +302,7 @@ class _Trainer:
             if not self._epoch(deadline, tick):
                 break
             losses.append(self._held_loss())
-            # with nothing held out there is nothing to choose by, and the last state counts
+            # without held-out quadruples the last state is used
             if sum(losses[-1]) < best or not len(self.held):
                 best, best_epoch, state = sum(losses[-1]), epoch, self._state()
             elif epoch - best_epoch >= self.settings.patience:
@@ -315,11 +315,15 @@ class _Trainer:
 
     @torch.no_grad()
     def _own_bags(self) -> Bags:
-        """The bags as the trained encoder sees them."""
+        """The bags encoded by the trained encoder."""
         if not self.tuned.encoder:
             return self.bags
-        parts = zip(self.bags.points.split(_BAGS), self.bags.mask.split(_BAGS), strict=True)
-        memories = [encode(self.backbone, *part, self.room) for part in parts]
+        parts = zip(
+            torch.split(self.bags.points, _ENCODE_BATCH),
+            torch.split(self.bags.mask, _ENCODE_BATCH),
+            strict=True,
+        )
+        memories = [encode(self.backbone, *part, self.oom) for part in parts]
         return replace(self.bags, memory=torch.cat(memories))
 
     def _memory(
@@ -330,7 +334,7 @@ class _Trainer:
         mask = self.bags.mask[bag].to(where)
         if not self.tuned.encoder:
             return self.bags.memory[bag].to(where), mask
-        each, place = bag.unique(return_inverse=True)
+        each, place = torch.unique(bag, return_inverse=True)
         points, valid = self.bags.points[each].to(where), self.bags.mask[each].to(where)
         return backbone.encode(points, valid)[place.to(where)], mask
 
@@ -342,11 +346,11 @@ class _Trainer:
         return rows[draw.argsort()]
 
     def _epoch(self, deadline: Deadline, tick: Callable[[], object]) -> bool:
-        """One pass; False if the deadline cut it (its steps count all the same)."""
+        """One epoch; False if the deadline interrupted it (its steps are kept)."""
         longest = 0.0
         for part in self._batches():
             before = deadline.elapsed()
-            if deadline.left() <= longest:  # another step would not fit
+            if deadline.left() <= longest:  # no time for another step
                 return False
             self._step(part)
             tick()
@@ -354,7 +358,7 @@ class _Trainer:
         return True
 
     def _batches(self) -> list[Tensor]:
-        """The training quadruples in random batches of similar length: padding costs time."""
+        """Training quadruples in random batches of similar length, for little padding."""
         rows = self._shuffled(self.train)
         lengths = torch.tensor([len(self.ids[i]) for i in rows.tolist()])
         rows = rows[lengths.argsort(stable=True)]
@@ -370,20 +374,20 @@ class _Trainer:
         def gradients(rows: slice, where: torch.device) -> tuple[Tensor, ...]:
             reconstruction, score = self._losses(part, rows, where, draws.part(rows), count)
             loss = reconstruction + self.settings.evaluator_weight * score
-            # not `backward`: the frozen tensors belong to all fits of the process
+            # not `backward`: frozen tensors are shared by all fits of the process
             return torch.autograd.grad(loss, self.trained)
 
-        first, *others = self.room.run("training", gradients, len(part), self.device)
+        first, *others = self.oom.run("training", gradients, len(part), self.device)
         for other in others:
             first = tuple(a + b for a, b in zip(first, other, strict=True))
         self.optimiser.step(first)
 
     def _losses(
-        self, part: Tensor, rows: slice, where: torch.device, draws: Part | None, count: int
+        self, part: Tensor, rows: slice, where: torch.device, draws: RowDraws | None, count: int
     ) -> tuple[Tensor, Tensor]:
-        """What ``rows`` of the batch ``part`` add to its losses, with ``count`` rows of memory.
+        """Contribution of ``rows`` of the batch ``part`` to its losses.
 
-        They are random ones if there are ``draws``, else the first: enough to judge by.
+        At most ``count`` rows of memory are used: random ones with ``draws``, else the first.
         """
         some = part[rows]
         backbone, modules = placed(self.backbone, where), placed(self.modules, where)
@@ -415,13 +419,13 @@ class _Trainer:
             found = self._losses(self.held, rows, where, None, self.settings.max_rows)
             return float(found[0]), float(found[1])
 
-        parts = self.room.run("training", losses, len(self.held), self.device)
+        parts = self.oom.run("training", losses, len(self.held), self.device)
         reconstruction, score = (sum(column) for column in zip(*parts, strict=True))
         return reconstruction, score
 
     @torch.no_grad()
     def _predict(self, part: Tensor) -> NDArray[np.float32]:
-        """Mean prediction of the heads for quadruples ``part``."""
+        """Mean prediction over the heads for quadruples ``part``."""
         if not len(part):
             return np.zeros(0, dtype=np.float32)
 
@@ -434,12 +438,12 @@ class _Trainer:
             predicted: Tensor = modules.evaluator(embedding, valid).mean(0)
             return predicted.cpu()
 
-        parts = self.room.run("training", predict, len(part), self.device)
+        parts = self.oom.run("training", predict, len(part), self.device)
         predicted: NDArray[np.float32] = torch.cat(parts).numpy()
         return predicted
 
     def _centre(self) -> None:
-        """Shift the heads' biases so that predictions start around this dataset's mean score."""
+        """Shift the heads' biases so that initial predictions match the dataset's mean score."""
         part = self.train[: self.settings.batch]
         gap = float(self.scores[part].mean()) - float(self._predict(part).mean())
         self.modules.evaluator.shift(gap)

@@ -1,4 +1,4 @@
-"""From a joint embedding to the score that its formula is expected to reach."""
+"""Evaluator: predicts a formula's score from its joint embedding."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from equate_srbench.equate.fusion import masked_mean
 
 
 class Evaluator(nn.Module):
-    """Learned-query attention pools, then several small MLPs (heads) that predict the score.
+    """Attention pooling with learned queries, then an ensemble of small MLPs (heads).
 
-    Pooling by attention and not by the mean, because the gradient of a mean is one and the same
-    shift of every row, to which the decoder's attention patterns are blind: each layer would
-    only see one constant added. ``pooling="mean"`` is there to show it.
+    Attention pooling instead of mean pooling, because the gradient of a mean is the same shift for
+    every row, to which the decoder's attention patterns are invariant: each layer would only see
+    an added constant. ``pooling="mean"`` exists for the ablation.
 
     Parameters
     ----------
     width : int
         Width of the joint embedding.
     pools : int, default=4
-        Learned queries; their readings are concatenated.
+        Number of learned queries; their outputs are concatenated.
     heads : int, default=3
-        Independent MLPs; their disagreement warns the ascent of unknown ground.
+        Independent MLPs; their disagreement estimates the uncertainty.
     hidden : tuple of int, default=(256, 64)
-        Hidden widths, with SiLU: smooth, so that its gradient is worth following.
+        Hidden widths; SiLU activations, for smooth gradients.
     pooling : {"attention", "mean"}, default="attention"
-        ``mean`` has no queries.
+        ``mean`` uses no queries.
     """
 
     def __init__(
@@ -87,6 +87,6 @@ class Evaluator(nn.Module):
             cast(nn.Linear, list(head.children())[-1]).bias.add_(gap)
 
 
-def cautious(predicted: Tensor, pessimism: float) -> Tensor:
+def pessimistic(predicted: Tensor, pessimism: float) -> Tensor:
     """Mean minus ``pessimism`` standard deviations over the heads, of shape (batch,)."""
     return predicted.mean(0) - pessimism * predicted.std(0, correction=0)

@@ -1,4 +1,4 @@
-"""Which weights of the backbone a fit may change, and how it gets its own copy of them."""
+"""Fine-tuning strategies: which backbone weights a fit trains, and its own copy of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from equate_srbench.backbone.checkpoint import Uninitialised
+from equate_srbench.backbone.checkpoint import SkipInit
 from equate_srbench.backbone.lora import adapt, shell
 from equate_srbench.backbone.network import Backbone
 
@@ -20,18 +20,18 @@ _LAYER_PARTS = ("attentions", "layer_norm1", "encoder_attn", "layer_norm15", "ff
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tuned:
-    """The backbone of one fit, and what of it is trained.
+    """The backbone of one fit, and its trainable parameters.
 
     Attributes
     ----------
     backbone : Backbone
-        Shares every tensor that is not trained with the backbone of the process.
+        Shares all frozen tensors with the backbone of the process.
     weights : list of Parameter
-        Copies of pretrained weights, trained carefully.
+        Copies of pretrained weights, trained with a low learning rate.
     adapters : list of Parameter
-        New weights in the backbone, trained as fast as the other new modules.
+        New weights, trained with the learning rate of the new modules.
     encoder : bool
-        Whether the encoder is among what is trained, so that memories change too.
+        Whether the encoder is trained, so that memories change too.
     """
 
     backbone: Backbone
@@ -41,7 +41,7 @@ class Tuned:
 
 
 def own_last_layer(backbone: Backbone) -> Tuned:
-    """Everything shared except the decoder's last layer: costs one layer of memory."""
+    """Train a copy of the decoder's last layer; everything else is shared."""
     own, decoder = shell(backbone), shell(backbone.decoder)
     parameters: list[nn.Parameter] = []
     for name in _LAYER_PARTS:
@@ -54,18 +54,18 @@ def own_last_layer(backbone: Backbone) -> Tuned:
 
 
 def own_everything(backbone: Backbone) -> Tuned:
-    """A copy of the whole backbone, encoder included."""
+    """Train a copy of the whole backbone, encoder included."""
     own = copy.deepcopy(backbone).requires_grad_(True)
     return Tuned(own, list(own.parameters()), encoder=True)
 
 
 def own_adapters(backbone: Backbone, rank: int, generator: torch.Generator) -> Tuned:
-    """Everything shared, low-rank adapters on the decoder's attentions."""
+    """Train low-rank adapters on the decoder's attentions; everything else is shared."""
     own, adapters = adapt(backbone, rank, generator)
     return Tuned(own, adapters=adapters)
 
 
-#: What ``finetune`` may be: which copy a fit gets of the backbone it starts from.
+#: Values of ``finetune``.
 STRATEGIES: dict[str, Callable[[Backbone, int, torch.Generator], Tuned]] = {
     "frozen": lambda backbone, rank, generator: own_last_layer(backbone),
     "full": lambda backbone, rank, generator: own_everything(backbone),
@@ -75,16 +75,16 @@ STRATEGIES: dict[str, Callable[[Backbone, int, torch.Generator], Tuned]] = {
 
 
 def prepare(backbone: Backbone, mode: str, generator: torch.Generator, *, rank: int = 8) -> Tuned:
-    """The backbone of one fit and the parameters of it that are trained.
+    """The backbone of one fit with its trainable parameters.
 
     Parameters
     ----------
     backbone : Backbone
         Shared by all fits of the process; never changed.
     mode : {"frozen", "full", "lora", "random"}
-        ``frozen``: the decoder's last layer is trained, as in the publication. ``full``: all
-        weights. ``lora``: adapters on queries and values of the decoder. ``random``: as
-        ``frozen``; the fit starts from ``restarted`` weights.
+        ``frozen``: train the decoder's last layer, as in the publication. ``full``: all weights.
+        ``lora``: adapters on queries and values of the decoder. ``random``: as ``frozen``, but
+        the fit starts from ``reinitialised`` weights.
     generator : torch.Generator
         On the CPU; draws the adapters.
     rank : int, default=8
@@ -93,8 +93,8 @@ def prepare(backbone: Backbone, mode: str, generator: torch.Generator, *, rank: 
     return STRATEGIES[mode](backbone, rank, generator)
 
 
-def restarted(backbone: Backbone, generator: torch.Generator) -> Backbone:
-    """A backbone of the same sizes and random weights, as before any training.
+def reinitialised(backbone: Backbone, generator: torch.Generator) -> Backbone:
+    """A backbone of the same sizes with random weights.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def restarted(backbone: Backbone, generator: torch.Generator) -> Backbone:
     generator : torch.Generator
         On the CPU.
     """
-    with Uninitialised():  # initial values would come from the global generator
+    with SkipInit():  # torch would initialise from the global generator
         own = Backbone(backbone.config)
     for module in own.modules():
         if isinstance(module, nn.Linear):

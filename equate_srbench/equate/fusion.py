@@ -1,4 +1,4 @@
-"""From a formula and a bag's memory to their joint embedding."""
+"""Joint embedding of a formula and a bag's memory."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from equate_srbench.backbone.network import Attention, FeedForward, padding_bias
-from equate_srbench.runtime.memory import Part
+from equate_srbench.runtime.memory import RowDraws
 
 
 class EquationEncoder(nn.Module):
@@ -66,7 +66,7 @@ class Fusion(nn.Module):
         Width of the formula's states.
     heads : int, default=8
     dropout : float, default=0.1
-        Only in calls with draws; its complement is rounded to 1 / 256.
+        Only in calls with draws; the keep probability is rounded to 1 / 256.
     gate : float, default=0.1
         Initial value of the learned gate ``g`` (one per channel).
     """
@@ -94,7 +94,7 @@ class Fusion(nn.Module):
         mask: Tensor,
         equation: Tensor,
         equation_mask: Tensor,
-        draws: Part | None = None,
+        draws: RowDraws | None = None,
     ) -> Tensor:
         """Fuse a bag's memory with a formula's states.
 
@@ -102,11 +102,11 @@ class Fusion(nn.Module):
         ----------
         memory : Tensor of shape (batch, rows, width)
         mask : Tensor of shape (batch, rows), bool
-            True for valid rows; the others stay what they are.
+            True for valid rows; the others are not changed.
         equation : Tensor of shape (batch, length, equation_width)
         equation_mask : Tensor of shape (batch, length), bool
-        draws : Part, optional
-            The dropout's draws; no dropout without.
+        draws : RowDraws, optional
+            Random numbers of the dropout; no dropout without.
 
         Returns
         -------
@@ -119,26 +119,26 @@ class Fusion(nn.Module):
         return memory + self.gate * fused * mask[..., None]
 
     def embedding_mask(self, mask: Tensor) -> Tensor:
-        """Which rows of a joint embedding are valid: those of the memory."""
+        """Mask of the valid rows of a joint embedding: that of the memory."""
         return mask
 
     def decodable(self, embedding: Tensor, memory: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """What the decoder reads, and its valid rows: the embedding itself."""
+        """Decoder input and its mask: the embedding itself."""
         return embedding, mask
 
-    def _drop(self, x: Tensor, draws: Part | None) -> Tensor:
-        """Dropout from the batch's own draws: torch's module would use the global generator."""
+    def _drop(self, x: Tensor, draws: RowDraws | None) -> Tensor:
+        """Dropout with the batch's own draws; torch's module would use the global generator."""
         if draws is None or self.dropout == 0.0:
             return x
         return x * draws.keep(1.0 - self.dropout, x)
 
 
 class Shift(nn.Module):
-    """Joint embedding as one vector ``z``; the decoder reads ``M + g * U(z)`` and rows made of z.
+    """Joint embedding as one vector ``z``; the decoder reads ``M + g * U(z)`` and soft rows of z.
 
-    The literal reading of "embedding vector", to compare ``Fusion`` with: one and the same shift
-    of all rows leaves the decoder's attention patterns as they are, so a few soft rows are added
-    that they can turn to. The interface is that of ``Fusion``.
+    The literal reading of "embedding vector", as an ablation of ``Fusion``: one shift of all rows
+    leaves the decoder's attention patterns unchanged, so a few soft rows are added for it to
+    attend to. Same interface as ``Fusion``.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ class Shift(nn.Module):
     equation_width : int
         Width of the formula's states.
     rows : int, default=8
-        Soft rows.
+        Number of soft rows.
     gate : float, default=0.1
         Initial value of the learned gate ``g`` (one per channel).
     """
@@ -168,26 +168,27 @@ class Shift(nn.Module):
         mask: Tensor,
         equation: Tensor,
         equation_mask: Tensor,
-        draws: Part | None = None,
+        draws: RowDraws | None = None,
     ) -> Tensor:
-        """One vector per bag and formula, (batch, 1, width), from the means of both."""
+        """One vector per bag and formula, (batch, 1, width), from their means."""
         both = torch.cat([masked_mean(memory, mask), masked_mean(equation, equation_mask)], -1)
         z: Tensor = self.norm(self.join(both))
         return z[:, None]
 
     def embedding_mask(self, mask: Tensor) -> Tensor:
-        """The one row is valid."""
+        """All valid: there is one row."""
         return torch.ones_like(mask[:, :1])
 
     def decodable(self, embedding: Tensor, memory: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Shifted memory and soft rows, (batch, rows + soft, width), and their mask."""
+        """Decoder input (batch, rows + soft, width), shifted memory and soft rows, and its mask."""
         shifted = memory + self.gate * self.shift(embedding) * mask[..., None]
-        soft = self.soft(embedding[:, 0]).unflatten(-1, (-1, memory.shape[-1]))
+        soft: Tensor = self.soft(embedding[:, 0])
+        soft = soft.view(len(soft), -1, memory.shape[-1])
         valid = torch.ones_like(mask[:, :1]).expand(-1, soft.shape[1])
         return torch.cat([shifted, soft], 1), torch.cat([mask, valid], 1)
 
 
 def masked_mean(rows: Tensor, mask: Tensor) -> Tensor:
-    """Mean of the valid rows, (batch, rows, width) to (batch, width)."""
+    """Mean over the valid rows, (batch, rows, width) to (batch, width)."""
     weight = mask[..., None].to(rows.dtype)
     return (rows * weight).sum(1) / weight.sum(1).clamp_min(1.0)

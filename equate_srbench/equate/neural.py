@@ -1,4 +1,4 @@
-"""The neural part of a fit, phase after phase."""
+"""The published method: quadruples, alignment and latent search in sequence."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import torch
 
 from equate_srbench.backbone.network import Backbone
 from equate_srbench.equate.alignment import Aligned, Alignment, align
-from equate_srbench.equate.finetune import restarted
-from equate_srbench.equate.proposals import Search, backbone_rows
+from equate_srbench.equate.finetune import reinitialised
+from equate_srbench.equate.proposals import LatentSearch, backbone_rows
 from equate_srbench.equate.quadruples import collect, draw_subsets, encode_bags
 from equate_srbench.equate.settings import EquateSettings
 from equate_srbench.equate.trajectory import Diagnostics, TrajectoryRow, diagnose
 from equate_srbench.problem.archive import Archive
 from equate_srbench.runtime.clock import Deadline
-from equate_srbench.runtime.memory import Room
+from equate_srbench.runtime.memory import OomSafe
 
 
 @dataclass(slots=True, eq=False)
 class NeuralResult:
-    """What the neural part leaves behind besides the archive's candidates.
+    """Results of the neural part besides the archive's candidates.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class NeuralResult:
         Processor time of ``quadruples``, ``alignment`` and ``search``.
     n_quadruples : int
     aligned : Aligned or None
-        None if there was nothing to align, or no need to: the archive's best was good enough.
+        None if there were no quadruples, or the archive's best already was good enough.
     """
 
     rows: list[TrajectoryRow] = field(default_factory=list)
@@ -57,33 +57,33 @@ def propose(
     result: NeuralResult | None = None,
     tick: Callable[[str], object] = lambda phase: None,
     before_scoring: Callable[[], object] = lambda: None,
-    room: Room | None = None,
+    oom: OomSafe | None = None,
 ) -> NeuralResult:
-    """Quadruples, alignment, ascent: all proposals go to the archive.
+    """Run quadruples, alignment and latent search; all proposals go to the archive.
 
-    Ends at the deadline, after ``settings.seconds``, or when the archive's best formula
-    fits better than ``settings.stop_r2``.
+    Stops at the deadline, after ``settings.seconds``, or when the archive's best formula exceeds
+    ``settings.stop_r2``.
 
     Parameters
     ----------
     backbone : Backbone
         Shared by the process; never changed.
     archive : Archive
-        With the fit rows.
+        Holds the fit rows.
     settings : EquateSettings
     initial : Alignment, optional
         Pretrained modules for this backbone; used if ``settings.uses_pretrained``.
     rng : numpy.random.Generator
-        All draws, those of torch included, follow from it.
+        Determines all random numbers, those of torch included.
     deadline : Deadline
     result : NeuralResult, optional
-        Filled as the phases go on, so that an interrupted fit keeps what there is.
+        Filled phase by phase, so that an interrupted fit keeps partial results.
     tick : callable, optional
-        ``tick(phase)`` is called often; phases are ``propose``, ``align`` and ``ascend``.
+        ``tick(phase)`` is called often, with ``propose``, ``align`` or ``ascend``.
     before_scoring : callable, optional
-        Called once between the backbone's formulas and their scores; see ``collect``.
-    room : Room, optional
-        Of the fit: how large batches on the backbone's device may be.
+        Called once, before the backbone's formulas are scored; see ``collect``.
+    oom : OomSafe, optional
+        Of the fit; recovers from out-of-memory errors on the backbone's device.
 
     Returns
     -------
@@ -92,23 +92,23 @@ def propose(
     config = backbone.config
     longest = min(settings.max_length * config.token_factor, config.max_length)
     settings = replace(settings, max_length=longest)
-    # processor time: a busy machine must not change what a seed finds
+    # processor time, so that the load of the machine does not change the result of a seed
     deadline = deadline.within(settings.seconds, time.thread_time)
     total = deadline.left()
-    room = Room() if room is None else room
-    # on the CPU, so that a seed draws the same on every device
+    oom = OomSafe() if oom is None else oom
+    # on the CPU, so that a seed gives the same numbers on every device
     generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
     result = NeuralResult() if result is None else result
     if settings.finetune == "random":
-        backbone = restarted(backbone, generator)
+        backbone = reinitialised(backbone, generator)
 
     subsets = draw_subsets(len(archive.y), settings, rng)
     soon = _until(deadline, total, 0.4 * settings.shares[0])
-    bags = encode_bags(backbone, archive.X, archive.y, subsets, soon, room)
+    bags = encode_bags(backbone, archive.X, archive.y, subsets, soon, oom)
     quadruples = collect(
         backbone, bags, archive, settings,
         rng=rng, generator=generator, deadline=_until(deadline, total, settings.shares[0]),
-        tick=lambda: tick("propose"), before_scoring=before_scoring, room=room,
+        tick=lambda: tick("propose"), before_scoring=before_scoring, oom=oom,
     )  # fmt: skip
     result.n_quadruples = len(quadruples)
     result.rows += backbone_rows(quadruples)
@@ -121,18 +121,18 @@ def propose(
         backbone, bags, quadruples, settings,
         initial=initial if settings.uses_pretrained else None, generator=generator,
         deadline=_until(deadline, total, sum(settings.shares[:2])), tick=lambda: tick("align"),
-        room=room,
+        oom=oom,
     )  # fmt: skip
     result.seconds["alignment"] = deadline.elapsed() - result.seconds["quadruples"]
 
-    Search(
+    LatentSearch(
         result.aligned, archive, settings, generator, deadline, result.rows,
-        tick=lambda: tick("ascend"), room=room,
+        tick=lambda: tick("ascend"), oom=oom,
     ).run(quadruples)  # fmt: skip
     result.seconds["search"] = deadline.elapsed() - sum(result.seconds.values())
     return result
 
 
 def _until(deadline: Deadline, total: float, share: float) -> Deadline:
-    """The moment when ``share`` of ``total`` seconds is used up since ``deadline`` began."""
+    """The deadline at which ``share`` of ``total`` seconds is used."""
     return deadline.within(max(0.0, share * total - deadline.elapsed()))

@@ -1,4 +1,4 @@
-"""Alignment modules on disk: one safetensors file that names the backbone it belongs to."""
+"""Pretrained alignment modules on disk: a safetensors file bound to one backbone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from equate_srbench.backbone import checkpoint
 from equate_srbench.backbone.config import BackboneConfig
 from equate_srbench.equate.alignment import Alignment
 
-#: The modules that come with the package, by the name of their backbone.
+#: Shipped modules by the name of their backbone.
 SHIPPED = {"compact": checkpoint.SHIPPED["compact"].with_name("alignment.safetensors")}
 
 _FORMAT = "equate-srbench alignment 1"
@@ -25,16 +25,16 @@ _PREFIX = "alignment."
 
 
 def save(path: Path, modules: Alignment, backbone_sha256: str, card: Mapping[str, Any]) -> None:
-    """Write modules in half precision; a file at ``path`` is replaced in one step or not at all.
+    """Write modules in half precision, atomically.
 
     Parameters
     ----------
     path : Path
     modules : Alignment
     backbone_sha256 : str
-        Of the backbone whose memories they were trained on (``checkpoint.describe``).
+        Of the backbone they were trained with (``checkpoint.describe``).
     card : mapping
-        How they were trained, JSON-ready.
+        Training facts, JSON-serialisable.
     """
     tensors = {
         _PREFIX + name: t.detach().to("cpu", torch.float16).contiguous()
@@ -50,22 +50,22 @@ def save(path: Path, modules: Alignment, backbone_sha256: str, card: Mapping[str
 
 
 def load(backbone: str | os.PathLike[str], path: Path | None = None) -> Alignment | None:
-    """The modules trained for a backbone, in float32 on the CPU.
+    """Load the modules trained for a backbone, in float32 on the CPU.
 
-    All callers share the one object; ``align`` copies it.
+    All callers share one object; ``align`` copies it.
 
     Parameters
     ----------
     backbone : path-like
         Name or file of the backbone, as for ``checkpoint.load``.
     path : Path, optional
-        By default the shipped file for that name.
+        Default: the shipped file for that name.
 
     Returns
     -------
     Alignment or None
-        None if there is no such file, or it belongs to another backbone: memories of other
-        weights mean nothing to these modules, so a fit then starts from fresh ones.
+        None if there is no such file, or it belongs to another backbone, whose memories these
+        modules cannot read; a fit then starts from fresh modules.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def load(backbone: str | os.PathLike[str], path: Path | None = None) -> Alignmen
 
 @lru_cache(maxsize=4)
 def _load(path: Path, changed: int, sha256: str, config: BackboneConfig) -> Alignment | None:
-    """Read a file; ``changed`` is here for the cache's key."""
+    """Read a file; ``changed`` is only a cache key."""
     modules = Alignment(config)
     try:
         with safe_open(path, framework="pt") as file:

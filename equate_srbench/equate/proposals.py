@@ -1,4 +1,4 @@
-"""Phases 3 and 4: climb from the best joint embeddings, decode, refine, accept by true score."""
+"""Phases 3 and 4: gradient ascent on joint embeddings, decoding, refinement, acceptance."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from equate_srbench.backbone.views import View
 from equate_srbench.equate.alignment import Aligned, Formulas
 from equate_srbench.equate.ascent import AscentStep, ascend
-from equate_srbench.equate.evaluator import cautious
+from equate_srbench.equate.evaluator import pessimistic
 from equate_srbench.equate.quadruples import Quadruple, decode_trees, retokenise
 from equate_srbench.equate.settings import EquateSettings
 from equate_srbench.equate.trajectory import TrajectoryRow
@@ -23,27 +23,27 @@ from equate_srbench.expr.tree import Tree
 from equate_srbench.problem import scaling
 from equate_srbench.problem.archive import Archive, Candidate
 from equate_srbench.runtime.clock import Deadline
-from equate_srbench.runtime.memory import Room
+from equate_srbench.runtime.memory import OomSafe, joined, placed
 
 
 @dataclass(slots=True, eq=False)
-class Search:
-    """Everything the search needs, and the rows it writes.
+class LatentSearch:
+    """Searches the latent space of joint embeddings and records every proposal.
 
     Attributes
     ----------
     aligned : Aligned
     archive : Archive
-        Judges every proposal on the fit rows; whatever the evaluator thinks, its best formula
-        never gets worse.
+        Scores every proposal on the fit rows; its best formula never gets worse, whatever the
+        evaluator predicts.
     settings : EquateSettings
     generator : torch.Generator
     deadline : Deadline
     rows : list of TrajectoryRow
-        Proposals are appended as they are judged.
+        Proposals are appended as they are scored.
     tick : callable
         Called after every step.
-    room : Room
+    oom : OomSafe
         Of the fit.
     """
 
@@ -54,16 +54,15 @@ class Search:
     deadline: Deadline
     rows: list[TrajectoryRow] = field(default_factory=list)
     tick: Callable[[], object] = lambda: None
-    room: Room = field(default_factory=Room)
+    oom: OomSafe = field(default_factory=OomSafe)
     _found: list[Quadruple] = field(default_factory=list)
     _n_starts: int = 0
 
     def run(self, quadruples: Sequence[Quadruple]) -> list[TrajectoryRow]:
-        """Climb from the best quadruples; in later rounds from the best of everything found.
+        """Ascend from the best quadruples; in later rounds also from the formulas found.
 
-        A formula that the search found enters the next round with an embedding of its own
-        (re-anchoring), which the method's description does not mention: preset ``paper`` has one
-        round.
+        A formula found by the search enters the next round with its own embedding (re-anchoring),
+        which is not in the publication: preset ``paper`` has one round.
 
         Returns
         -------
@@ -87,90 +86,124 @@ class Search:
         return self.deadline.over or self.archive.best.r2 > self.settings.stop_r2
 
     def _climb(self, starts: Sequence[Quadruple]) -> None:
-        """All steps from all starts, side by side."""
-        s, modules, backbone = self.settings, self.aligned.modules, self.aligned.backbone
-        bags = self.aligned.bags
+        """All steps from all starts, in parallel."""
+        s, bags = self.settings, self.aligned.bags
         bag = torch.tensor([q.bag for q in starts], device=bags.memory.device)
-        memory, mask = bags.memory[bag], bags.mask[bag]
-        formulas = Formulas.pack([q.ids for q in starts], backbone.vocabulary, bag.device)
-        with torch.no_grad():
-            anchors = modules.embed(backbone, memory, mask, formulas)
-        mask = modules.fusion.embedding_mask(mask)
-        line = _Line(
+        anchors = self._embed(starts, bag)
+        mask = self.aligned.modules.fusion.embedding_mask(bags.mask[bag])
+        batch = _StartBatch(
             self._n_starts, anchors, mask, [q.bag for q in starts], [q.score for q in starts]
         )
         self._n_starts += len(starts)
         steps = ascend(
-            lambda embedding, valid: cautious(modules.evaluator(embedding, valid), s.pessimism),
+            self._objective,
             anchors,
             mask,
             steps=s.steps,
             step_size=s.step_size,
             trust=s.trust,
             ladder=s.ladder,
+            oom=self.oom,
         )
-        # the path does not depend on what is decoded, so that several steps share one decoding
+        # the path does not depend on what is decoded, so several steps share one decoder call
         while block := list(islice(steps, s.block)):
-            self._propose(block, line)
+            self._propose(block, batch)
             self.tick()
             if self._is_over():
                 return
 
-    def _propose(self, steps: Sequence[AscentStep], line: _Line) -> None:
-        """Decode all rungs greedily, then samples at the best rung of every start and step."""
-        places = []
+    @torch.no_grad()
+    def _embed(self, starts: Sequence[Quadruple], bag: Tensor) -> Tensor:
+        """Joint embeddings of the starts, (starts, rows, width)."""
+        bags = self.aligned.bags
+
+        def work(rows: slice, where: torch.device) -> Tensor:
+            backbone = placed(self.aligned.backbone, where)
+            ids = [q.ids for q in starts[rows]]
+            return (
+                placed(self.aligned.modules, where)
+                .embed(
+                    backbone,
+                    bags.memory[bag[rows]].to(where),
+                    bags.mask[bag[rows]].to(where),
+                    Formulas.pack(ids, backbone.vocabulary, where),
+                )
+                .to(bag.device)
+            )
+
+        return joined(self.oom.run("ascent", work, len(starts), bag.device))
+
+    def _objective(self, embedding: Tensor, mask: Tensor) -> Tensor:
+        """Pessimistic predicted score of embeddings, (batch,)."""
+        evaluator = placed(self.aligned.modules.evaluator, embedding.device)
+        return pessimistic(evaluator(embedding, mask), self.settings.pessimism)
+
+    @torch.no_grad()
+    def _decodable(self, embeddings: Tensor, bag: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Decoder input and its mask for embeddings of the given bags."""
+        bags, home = self.aligned.bags, embeddings.device
+
+        def work(rows: slice, where: torch.device) -> tuple[Tensor, Tensor]:
+            some = bag[rows]
+            read, mask = placed(self.aligned.modules.fusion, where).decodable(
+                embeddings[rows].to(where), bags.memory[some].to(where), bags.mask[some].to(where)
+            )
+            return read.to(home), mask.to(home)
+
+        read, mask = zip(*self.oom.run("ascent", work, len(bag), home), strict=True)
+        return joined(read), joined(mask)
+
+    def _propose(self, steps: Sequence[AscentStep], batch: _StartBatch) -> None:
+        """Decode all rungs greedily, then sample at the best rung of every start and step."""
+        origins = []
         for step in steps:
-            distances, means = line.measure(step.embeddings)
-            places += [
-                _Place(
+            distances, means = batch.measure(step.embeddings)
+            origins += [
+                _Origin(
                     step.index, step.rungs[k], start, float(step.predicted[start, k]),
                     float(distances[start, k]), means[start, k],
                 )
-                for start in range(len(line.bags))
+                for start in range(len(batch.bags))
                 for k in range(len(step.rungs))
             ]  # fmt: skip
         embeddings = torch.cat([step.embeddings.flatten(0, 1) for step in steps])
-        scores = self._decode(places, embeddings, line, ())
+        scores = self._decode(origins, embeddings, batch, ())
         if not self.settings.best_samples or self._is_over():
             return
         best: dict[tuple[int, int], int] = {}
-        for i, place in enumerate(places):
-            kept = best.setdefault((place.step, place.start), i)
+        for i, origin in enumerate(origins):
+            kept = best.setdefault((origin.step, origin.start), i)
             if scores[i] > scores[kept]:
-                best[place.step, place.start] = i
+                best[origin.step, origin.start] = i
         chosen = list(best.values())
         heat = (self.settings.best_temperature,) * self.settings.best_samples
-        self._decode([places[i] for i in chosen], embeddings[chosen], line, heat)
+        self._decode([origins[i] for i in chosen], embeddings[chosen], batch, heat)
 
     def _decode(
         self,
-        places: Sequence[_Place],
+        origins: Sequence[_Origin],
         embeddings: Tensor,
-        line: _Line,
+        batch: _StartBatch,
         temperatures: Sequence[float],
     ) -> list[float]:
-        """Decode, refine and record; ``places`` say where ``embeddings`` come from.
+        """Decode, refine and record; ``origins`` describe ``embeddings``.
 
         Returns
         -------
         list of float
-            Best true score of each place; -inf where nothing valid was decoded.
+            Best true score of each embedding; -inf if nothing valid was decoded.
         """
         bags = self.aligned.bags
-        bag = [line.bags[place.start] for place in places]
-        with torch.no_grad():
-            read = self.aligned.modules.fusion.decodable(
-                embeddings, bags.memory[bag], bags.mask[bag]
-            )
+        bag = [batch.bags[origin.start] for origin in origins]
         decoded = decode_trees(
             self.aligned.backbone,
-            *read,
+            *self._decodable(embeddings, bag),
             n_columns=self.archive.X.shape[1],
             temperatures=temperatures,
             max_length=self.settings.max_length,
             generator=self.generator,
             deadline=self.deadline,
-            room=self.room,
+            oom=self.oom,
         )
         flat = [(i, tree) for i, trees in enumerate(decoded) for tree in trees]
         views = [bags.views[bag[i]] for i, _ in flat]
@@ -181,32 +214,32 @@ class Search:
         valid = [user for user in users if user is not None]
         new = {user.skeleton for user in valid if not self.archive.has(user.skeleton)}
         refined = iter(self.archive.refine(valid, "ascent", max_steps=self.settings.refine_steps))
-        scores = [-math.inf] * len(places)
+        scores = [-math.inf] * len(origins)
         for (i, tree), user, view in zip(flat, users, views, strict=True):
             candidate = None if user is None else next(refined)
             is_new = user is not None and user.skeleton in new
             if user is not None:
                 new.discard(user.skeleton)  # a second copy in the same batch is not new
-            score = self._record(places[i], line, candidate, is_new)
+            score = self._record(origins[i], batch, candidate, is_new)
             scores[i] = max(scores[i], score)
             if is_new and candidate is not None and tree is not None:
                 self._remember(bag[i], tree, view, candidate, score)
         return scores
 
     def _record(
-        self, place: _Place, line: _Line, candidate: Candidate | None, is_new: bool
+        self, origin: _Origin, batch: _StartBatch, candidate: Candidate | None, is_new: bool
     ) -> float:
-        """Write one row; the proposal's score, -inf if it is undefined on the rows."""
+        """Append one row; returns the score, -inf if the formula is undefined on the rows."""
         score = -math.inf if candidate is None else self.archive.score(candidate)
-        accepted = score > line.best[place.start]
+        accepted = score > batch.best[origin.start]
         if accepted:
-            line.best[place.start] = score
+            batch.best[origin.start] = score
         self.rows.append(
             TrajectoryRow(
-                start=line.first + place.start,
-                step=place.step,
-                rung=place.rung,
-                predicted_score=place.predicted,
+                start=batch.first + origin.start,
+                step=origin.step,
+                rung=origin.rung,
+                predicted_score=origin.predicted,
                 score=math.nan if candidate is None else score,
                 r2=math.nan if candidate is None else candidate.r2,
                 tree=None if candidate is None else candidate.tree,
@@ -214,8 +247,8 @@ class Search:
                 accepted=accepted,
                 seconds=self.archive.deadline.elapsed(),
                 source="ascent",
-                distance=place.distance,
-                embedding=place.embedding,
+                distance=origin.distance,
+                embedding=origin.embedding,
             )
         )
         return score
@@ -223,7 +256,7 @@ class Search:
     def _remember(
         self, bag: int, tree: Tree, view: View, candidate: Candidate, score: float
     ) -> None:
-        """Keep a found formula as a start of later rounds."""
+        """Keep a formula as a possible start of later rounds."""
         if self.settings.rounds > 1:
             vocabulary = self.aligned.backbone.vocabulary
             ids = retokenise(vocabulary, candidate, view, tree, self.settings.max_length)
@@ -231,8 +264,8 @@ class Search:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a decoded embedding stands, and the score expected there."""
+class _Origin:
+    """Provenance of an embedding, and its predicted score."""
 
     step: int
     rung: float
@@ -243,8 +276,8 @@ class _Place:
 
 
 @dataclass(slots=True, eq=False)
-class _Line:
-    """The starts of one round: number of the first, embeddings, bags, and best scores so far."""
+class _StartBatch:
+    """Starts of one round: index of the first, embeddings, bags, and best scores so far."""
 
     first: int
     anchors: Tensor
@@ -266,7 +299,7 @@ class _Line:
 
 
 def backbone_rows(quadruples: Sequence[Quadruple]) -> list[TrajectoryRow]:
-    """The backbone's candidates as rows of the trajectory, in the order they were found."""
+    """The backbone's candidates as trajectory rows, in order of discovery."""
     rows: list[TrajectoryRow] = []
     best = -math.inf
     seen: set[int] = set()

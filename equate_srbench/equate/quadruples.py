@@ -1,4 +1,4 @@
-"""Phase 1: subsets of the one dataset, candidate formulas for them, and scores."""
+"""Phase 1: row subsets, candidate formulas decoded from them, and their scores."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from equate_srbench.expr.tree import Tree
 from equate_srbench.problem import scaling
 from equate_srbench.problem.archive import Archive, Candidate
 from equate_srbench.runtime.clock import Deadline
-from equate_srbench.runtime.memory import Room, placed
+from equate_srbench.runtime.memory import OomSafe, joined, placed
 
 Floats = NDArray[np.float64]
 
-_BAGS_PER_CALL = 8  # decoded together: large enough to be cheap, small enough to keep a deadline
-_SUBSETS_PER_CALL = 4  # the same for the encoder
-_COLD = 1e-4  # a sample at this temperature is the greedy formula
+_DECODE_BATCH = 8  # bags per decoder call: large for throughput, small to meet the deadline
+_ENCODE_BATCH = 4  # subsets per encoder call, likewise
+_GREEDY = 1e-4  # sampling at this temperature is greedy decoding
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bags:
-    """Subsets of rows as the frozen encoder sees them.
+    """Encoded subsets of rows, one per bag and view.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Bags:
         Zero where ``mask`` is False.
     mask : bool Tensor of shape (bags, rows)
     points : Tensor of shape (bags, rows, features)
-        What the encoder read.
+        Input of the encoder.
     """
 
     views: tuple[View, ...]
@@ -58,17 +58,17 @@ class Bags:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Quadruple:
-    """(rows, target, formula, score); rows and target are the bag's.
+    """(rows, target, formula, score), with rows and target given by the bag.
 
     Attributes
     ----------
     bag : int
     ids : tuple of int
-        Tokens of the refined formula over the bag's view columns, without end token.
+        Tokens of the refined formula in the bag's view, without end token.
     score : float
-        On all fit rows after refinement.
+        On all fit rows, after refinement.
     candidate : Candidate or None
-        None for damaged formulas, which may not become answers.
+        None for perturbed formulas, which must not become answers.
     """
 
     bag: int
@@ -80,10 +80,10 @@ class Quadruple:
 def draw_subsets(
     n_rows: int, settings: EquateSettings, rng: np.random.Generator
 ) -> list[NDArray[np.intp]]:
-    """Row numbers of each subset, drawn without replacement.
+    """Row indices of random subsets, sampled without replacement.
 
-    Sizes are uniform in ``[min(n, max(min_points, n/2)), min(n, max_points)]``; when that leaves
-    only the whole table, there is one subset.
+    Sizes are uniform in ``[min(n, max(min_points, n/2)), min(n, max_points)]``; if that admits only
+    the whole table, there is one subset.
     """
     most = min(n_rows, settings.max_points)
     least = min(most, max(settings.min_points, n_rows // 2))
@@ -99,12 +99,12 @@ def encode_bags(
     y: Floats,
     subsets: Sequence[NDArray[np.intp]],
     deadline: Deadline | None = None,
-    room: Room | None = None,
+    oom: OomSafe | None = None,
 ) -> Bags:
-    """Memories of the subsets under every view the backbone knows.
+    """Encode the subsets under every view of the backbone.
 
-    The compact backbone sees a subset in two views fitted on the subset; E2E's sees it in one,
-    standardised by all rows, and reads the target as it is.
+    The compact backbone gets each subset in two views fitted to the subset; E2E gets it
+    standardised by all rows, with the raw target.
 
     Parameters
     ----------
@@ -114,36 +114,35 @@ def encode_bags(
     subsets : sequence of ndarray of int
         At least one.
     deadline : Deadline, optional
-        Subsets not reached by then are left out, the first ones excepted.
-    room : Room, optional
+        Subsets not encoded by then are skipped, except the first batch.
+    oom : OomSafe, optional
         Of the fit.
     """
     device = next(backbone.parameters()).device
     longest = max(map(len, subsets))
     views: list[View] = []
     memories, masks, inputs = [], [], []
-    for first in range(0, len(subsets), _SUBSETS_PER_CALL):
+    for first in range(0, len(subsets), _ENCODE_BATCH):
         if first and deadline is not None and deadline.over:
             break
         found, points, mask = _points(
-            backbone, X, y, subsets[first : first + _SUBSETS_PER_CALL], longest
+            backbone, X, y, subsets[first : first + _ENCODE_BATCH], longest
         )
         views += found
         masks.append(mask.to(device))
         inputs.append(points.to(device))
-        memories.append(encode(backbone, inputs[-1], masks[-1], room or Room()))
+        memories.append(encode(backbone, inputs[-1], masks[-1], oom or OomSafe()))
     return Bags(tuple(views), torch.cat(memories), torch.cat(masks), torch.cat(inputs))
 
 
-def encode(backbone: Backbone, points: Tensor, mask: Tensor, room: Room) -> Tensor:
-    """``backbone.encode``, in pieces where the device's memory is short."""
+def encode(backbone: Backbone, points: Tensor, mask: Tensor, oom: OomSafe) -> Tensor:
+    """``backbone.encode``, recovering from out-of-memory errors."""
 
     def work(rows: slice, where: torch.device) -> Tensor:
         network = placed(backbone, where)
         return network.encode(points[rows].to(where), mask[rows].to(where)).to(points.device)
 
-    parts = room.run("encoding", work, len(points), points.device)
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
+    return joined(oom.run("encoding", work, len(points), points.device))
 
 
 def _points(
@@ -179,15 +178,15 @@ def decode_trees(
     max_length: int,
     generator: torch.Generator,
     deadline: Deadline,
-    room: Room | None = None,
+    oom: OomSafe | None = None,
 ) -> list[list[Tree | None]]:
-    """Formulas decoded from each memory: one sample per temperature, or the greedy one without.
+    """Decode formulas from each memory: one sample per temperature, or greedily without any.
 
     Returns
     -------
     list of list of Tree or None
-        Over view columns; None for a sequence that is not one complete formula. Sequences cut by
-        the deadline are missing.
+        Over view columns; None for sequences that are not a valid formula. Sequences truncated by
+        the deadline are omitted.
     """
     found = generate(
         backbone,
@@ -200,7 +199,7 @@ def decode_trees(
         generator=generator,
         max_length=min(max_length, backbone.config.max_length),
         deadline=deadline,
-        room=room,
+        oom=oom,
     )
     return [[_tree(backbone.vocabulary, h.ids) for h in bag] for bag in found]
 
@@ -215,10 +214,10 @@ def _tree(vocabulary: Vocabulary, ids: Sequence[int]) -> Tree | None:
 def retokenise(
     vocabulary: Vocabulary, candidate: Candidate, view: View, fallback: Tree, max_length: int
 ) -> tuple[int, ...]:
-    """Tokens of the refined formula over the view's columns.
+    """Tokens of the refined formula in the view.
 
-    The refined constants are carried into the view's units and normal form. Where the
-    vocabulary cannot say that (constants out of range, too long), the decoded tree is kept.
+    The refined constants are converted to the view's units and normal form. If the vocabulary
+    cannot express the result (constant out of range, too long), the decoded tree is used.
     """
     tree = scaling.to_view(candidate.inner, view)
     ids = None if tree is None else _ids(vocabulary, tree, max_length)
@@ -226,7 +225,7 @@ def retokenise(
 
 
 def _ids(vocabulary: Vocabulary, tree: Tree, max_length: int) -> tuple[int, ...] | None:
-    """Tokens of ``tree``; None if it has no such form or more than ``max_length`` of them."""
+    """Tokens of ``tree``; None if it has no such form or exceeds ``max_length``."""
     try:
         ids = tuple(vocabulary.encode(tree))
     except FormulaError:
@@ -245,37 +244,37 @@ def collect(
     deadline: Deadline,
     tick: Callable[[], object] = lambda: None,
     before_scoring: Callable[[], object] = lambda: None,
-    room: Room | None = None,
+    oom: OomSafe | None = None,
 ) -> list[Quadruple]:
-    """Candidates of every bag, refined and scored on all fit rows, plus damaged ones.
+    """Decode, refine and score candidates of every bag, and add perturbed formulas.
 
     Parameters
     ----------
     backbone : Backbone
     bags : Bags
     archive : Archive
-        Receives every decoded formula with source ``backbone``.
+        Receives every decoded formula, with source ``backbone``.
     settings : EquateSettings
     rng : numpy.random.Generator
     generator : torch.Generator
     deadline : Deadline
-        Ends decoding between batches of bags; what was decoded until then is used.
+        Ends decoding between batches of bags.
     tick : callable, optional
-        Called with every candidate.
+        Called for every candidate.
     before_scoring : callable, optional
-        Called when all candidates are in the archive and before any is scored: the moment to
-        calibrate the archive's ``parsimony``.
-    room : Room, optional
+        Called when all candidates are in the archive and none is scored yet; may calibrate
+        the archive's ``parsimony``.
+    oom : OomSafe, optional
         Of the fit.
 
     Returns
     -------
     list of Quadruple
-        Distinct by skeleton and view kind, at most ``settings.cap``, best scores first.
+        Distinct by skeleton and view, at most ``settings.cap``, best scores first.
     """
     found: dict[tuple[object, ...], tuple[int, tuple[int, ...], Candidate]] = {}
     for bag, tree, candidate in _candidates(
-        backbone, bags, archive, settings, generator=generator, deadline=deadline, room=room
+        backbone, bags, archive, settings, generator=generator, deadline=deadline, oom=oom
     ):
         tick()
         view = bags.views[bag]
@@ -287,7 +286,7 @@ def collect(
     scored = [Quadruple(bag, ids, archive.score(c), c) for bag, ids, c in found.values()]
     ranked = sorted(scored, key=lambda q: -q.score)[: settings.cap]
     count = min(round(settings.negatives * len(ranked)), settings.cap - len(ranked))
-    return ranked + damaged(backbone.vocabulary, bags, ranked, archive, settings, count, rng)
+    return ranked + perturbed(backbone.vocabulary, bags, ranked, archive, settings, count, rng)
 
 
 def _candidates(
@@ -298,12 +297,12 @@ def _candidates(
     *,
     generator: torch.Generator,
     deadline: Deadline,
-    room: Room | None,
+    oom: OomSafe | None,
 ) -> Iterator[tuple[int, Tree, Candidate]]:
-    """Bag, decoded tree over view columns, and refined candidate."""
-    temperatures = (_COLD, *(t for t in settings.temperatures for _ in range(settings.samples)))
-    for first in range(0, len(bags), _BAGS_PER_CALL):
-        part = slice(first, first + _BAGS_PER_CALL)
+    """Yield bag, decoded tree over view columns, and refined candidate."""
+    temperatures = (_GREEDY, *(t for t in settings.temperatures for _ in range(settings.samples)))
+    for first in range(0, len(bags), _DECODE_BATCH):
+        part = slice(first, first + _DECODE_BATCH)
         per_bag = decode_trees(
             backbone,
             bags.memory[part],
@@ -313,7 +312,7 @@ def _candidates(
             max_length=settings.max_length,
             generator=generator,
             deadline=deadline,
-            room=room,
+            oom=oom,
         )
         decoded = [
             (first + i, tree)
@@ -333,7 +332,7 @@ def _candidates(
             return
 
 
-def damaged(
+def perturbed(
     vocabulary: Vocabulary,
     bags: Bags,
     quadruples: Sequence[Quadruple],
@@ -344,9 +343,9 @@ def damaged(
 ) -> list[Quadruple]:
     """``count`` formulas with a subtree replaced or a constant times ten, with their scores.
 
-    They calibrate the evaluator off the good ground. They are scored by the archive's refiner
-    without entering the archive: an answer never comes from here. A changed constant is scored as
-    it stands, since refining would only undo it.
+    They calibrate the evaluator away from good formulas. They are scored by the archive's refiner
+    without being added to the archive, so they are never answers. A changed constant is not
+    refined, since that would undo the change.
     """
     if not quadruples or count <= 0:
         return []
@@ -373,6 +372,6 @@ def damaged(
             loss, ids = float(fitted.loss[i]), _ids(vocabulary, tree, settings.max_length)
             if ids is not None and np.isfinite(loss):
                 r2 = 1.0 - loss / archive.variance
-                stand_in = Candidate(users[i], users[i], loss, r2, "damaged", 0.0)
+                stand_in = Candidate(users[i], users[i], loss, r2, "perturbed", 0.0)
                 out.append(Quadruple(bag, ids, archive.score(stand_in), None))
     return out

@@ -1,4 +1,4 @@
-"""Every number of the neural part, and what the three presets choose."""
+"""Hyperparameters of the neural part, and the three presets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PRESETS = ("paper", "default", "fast")
 #: Default seconds of a fit by preset.
 MAX_TIME = {"paper": 60.0, "default": 60.0, "fast": 2.0}
 
-#: What the fields that hold words may be.
+#: Allowed values of the categorical fields.
 CHOICES: dict[str, tuple[str, ...]] = {
     "finetune": ("frozen", "full", "lora", "random"),
     "joint": ("memory", "shift"),
@@ -24,77 +24,78 @@ CHOICES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class EquateSettings:
-    """Sizes, rates and time limits of the four phases; the field defaults are preset ``paper``.
+    """Hyperparameters of the four phases; the defaults are preset ``paper``.
 
     Attributes
     ----------
     seconds : float
-        Processor time of the whole neural part (the fit's own deadline ends it too).
+        Processor time of the whole neural part (also limited by the fit's deadline).
     shares : tuple of 3 floats
-        Parts of that time for quadruples, alignment and search; what one phase leaves over goes
-        to the next.
+        Fractions of that time for quadruples, alignment and search; unused time goes to the next
+        phase.
     n_subsets : int
-        Row subsets of the dataset; views alternate over them.
+        Number of row subsets; each is encoded under every view.
     min_points, max_points : int
         A subset has a uniform size in ``[min(n, max(min_points, n/2)), min(n, max_points)]``
-        (with the lower bound cut at the upper one).
+        (with the lower bound clipped to the upper one).
     samples : int
-        Samples per subset and temperature, besides the greedy formula.
+        Samples per subset, view and temperature, besides the greedy formula.
     temperatures : tuple of float
-        Spread of the samples; the hot ones give the evaluator bad examples too.
+        Sampling temperatures; high ones also give the evaluator poor formulas.
     negatives : float
-        Damaged formulas (a subtree replaced, a constant times ten) per sampled one.
+        Perturbed formulas (a subtree replaced, a constant times ten) per decoded one.
     cap : int
-        Most quadruples kept.
+        Largest number of quadruples.
     max_length : int
-        Most tokens of a decoded formula in the compact vocabulary; E2E's takes five times as many.
+        Largest number of decoded tokens in the compact vocabulary; five times as many for E2E's.
     sources : tuple of {"backbone", "ascent", "edits"}
-        Where formulas come from. Without ``backbone`` there is nothing to ascend from.
+        Sources of formulas; ``ascent`` needs ``backbone``.
     finetune : {"frozen", "full", "lora", "random"}
-        Which weights are trained besides the new modules; see ``finetune.prepare``.
+        Weights trained besides the new modules; see ``finetune.prepare``.
     rank : int
-        Of the adapters of ``lora``.
+        Rank of the ``lora`` adapters.
     joint : {"memory", "shift"}
-        What the ascent moves: a joint embedding of the memory's shape, or one vector that shifts
-        the memory's rows and adds a few (see ``fusion``).
+        Joint embedding: of the memory's shape, or one vector that shifts the memory's rows and
+        adds a few (see ``fusion``).
     pooling : {"attention", "mean"}
-        How the evaluator reads the rows of a joint embedding.
+        How the evaluator pools the rows of a joint embedding.
     amortised : bool
-        Whether the new modules start from the shipped weights (pretrained on synthetic data),
-        where those fit: for joint ``memory``, pooling ``attention``, pretrained backbones.
+        Whether to initialise the new modules from the shipped weights (pretrained on synthetic
+        data) where these apply: joint ``memory``, pooling ``attention``, pretrained backbones.
     epochs, batch, patience : int
-        Passes over the quadruples, examples per step, epochs without gain before stopping.
+        Epochs over the quadruples, batch size, epochs without improvement before stopping.
     held_out : float
-        Share of quadruples that only decides when to stop.
+        Fraction of quadruples held out for early stopping.
     lr, lr_decoder, weight_decay, clip : float
-        AdamW's rates for new modules and last decoder layer; largest gradient norm.
+        AdamW's learning rates for new modules and last decoder layer, weight decay, and largest
+        gradient norm.
     evaluator_weight : float
-        Weight of the score loss beside the reconstruction loss.
+        Weight of the score loss relative to the reconstruction loss.
     row_keep : tuple of 2 floats
-        Share of memory rows kept in a training step, drawn uniformly (row dropout).
+        Range of the fraction of memory rows kept in a training step (row dropout).
     max_rows : int
-        Most memory rows in a training step.
+        Largest number of memory rows in a training step.
     sharpness, floor : float
         Reconstruction weight of a quadruple: softmax of score / sharpness over the set (largest
         is 1), at least ``floor``.
     starts, steps, rounds : int
-        Best quadruples that the search starts from, gradient steps from each, and how often the
-        search starts anew from what it found.
+        Best quadruples to start the search from, gradient steps from each, and restarts of the
+        search from its own findings.
     block : int
-        Steps decoded together: a larger batch costs little more than a small one, but the stop
-        rules are looked at once per block.
+        Steps decoded together: a larger batch costs little more than a small one, but the
+        stopping rules are checked once per block.
     step_size, trust : float
-        Step and largest distance from the start, as shares of the start's Frobenius norm.
+        Step length and trust radius, relative to the start's Frobenius norm.
     ladder : tuple of float
-        Multiples of the step that are decoded in every step.
+        Step multipliers decoded in every step.
     pessimism : float
-        The ascent climbs mean - pessimism * standard deviation of the evaluator's heads.
+        The ascent maximises mean - pessimism * standard deviation over the evaluator's heads.
     best_samples, best_temperature
-        Samples decoded at the best rung of a step, and how warm.
+        Samples decoded at the best rung of a step, and their temperature.
     stop_r2 : float
-        The search ends when the archive's best formula fits better than this.
+        The search stops when the archive's best formula exceeds this R2.
     refine_steps, negative_steps : int
-        Gauss-Newton steps for decoded formulas, and for damaged ones (which only need a score).
+        Gauss-Newton steps for decoded formulas, and for perturbed ones (which only need a score).
 
     References
     ----------
@@ -153,17 +154,17 @@ class EquateSettings:
 
     @property
     def uses_pretrained(self) -> bool:
-        """Whether the shipped modules can be the start of the alignment."""
+        """Whether the alignment can start from the shipped modules."""
         usual = self.joint == "memory" and self.pooling == "attention"
         return self.amortised and usual and self.finetune != "random"
 
     def changed(self, changes: Mapping[str, Any]) -> EquateSettings:
-        """These settings with other values for some fields; lists stand for tuples.
+        """A copy with some fields changed; lists are converted to tuples.
 
         Raises
         ------
         ValueError
-            For unknown fields and words, and for values of another type.
+            For unknown fields or values, and for values of the wrong type.
         """
         known = [field.name for field in fields(self)]
         new: dict[str, Any] = {}
@@ -182,14 +183,14 @@ class EquateSettings:
 
 
 def _is_like(value: Any, usual: Any) -> bool:
-    """Whether a value could stand for the usual one: same type, or a whole number for a float."""
+    """Whether a value has the type of the default, or is an integer for a float."""
     if isinstance(usual, float):
         return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
     return type(value) is type(usual) and (type(value) is not int or value >= 0)
 
 
 def parse_lam(text: str) -> float | str:
-    """The weight of simplicity that a word of a command line stands for.
+    """Parse the parsimony weight of a command line.
 
     Parameters
     ----------
@@ -214,7 +215,7 @@ def parse_lam(text: str) -> float | str:
 
 
 def preset(name: str) -> EquateSettings:
-    """Settings of one preset.
+    """Settings of a preset.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""One row per step and proposal of the search, and what the rows say about it."""
+"""The trajectory of the search, one row per proposal, and diagnostics computed from it."""
 
 from __future__ import annotations
 
@@ -22,33 +22,32 @@ class TrajectoryRow:
     Attributes
     ----------
     start : int
-        Which start it descends from; -1 for formulas of the training set.
+        Index of the start it descends from; -1 for formulas of the training set.
     step : int
         Gradient step, 0 for the start's own embedding.
     rung : float
         Multiple of the step size.
     predicted_score, score : float
-        What the evaluator expected and what the refined formula reached; NaN where there is none
+        Score predicted by the evaluator, and score of the refined formula; NaN where undefined
         (no embedding, or the formula is undefined on the rows).
     r2 : float
-        Fit on the rows of the fit; NaN if undefined there.
+        On the fit rows; NaN if undefined there.
     tree : Tree or None
         The refined formula over canonical columns; None if undefined. Its text is made when the
         table is read (``to_frame``).
     new_skeleton : bool
-        Whether the search had not seen this skeleton before.
+        Whether the skeleton was new to the search.
     accepted : bool
-        Whether it beat the best score of its start's line so far.
+        Whether it improved the best score from its start.
     seconds : float
-        Since the beginning of the fit.
+        Since the start of the fit.
     source : str
         ``backbone``, ``ascent`` or ``edit``.
     distance : float, default=NaN
-        How far the joint embedding stands from that of its start (Frobenius norm); NaN where
-        there is no embedding.
+        Frobenius distance of the joint embedding from that of its start; NaN without embedding.
     embedding : ndarray of shape (width,), float16, or None
-        Mean of the joint embedding over its rows; no column of the table. All decodings of one
-        place share one array.
+        Mean of the joint embedding over its rows; not a column of the table. All decodings of one
+        embedding share one array.
     """
 
     start: int
@@ -75,20 +74,20 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Diagnostics:
-    """Whether the search searched.
+    """Diagnostics of the gradient ascent.
 
     Attributes
     ----------
     flip_rate : float
-        Share of gradient steps (start and step, step 0 left out) with at least one skeleton that
-        had not been seen before; NaN without steps.
+        Fraction of gradient steps (start and step, without step 0) with at least one new
+        skeleton; NaN without steps.
     validity_rate : float
-        Share of the ascent's decoded proposals that are defined on the rows; NaN without any.
+        Fraction of the ascent's proposals that are defined on the rows; NaN without any.
     rank_correlation : float
-        Spearman's correlation of predicted and true score over the ascent's proposals; NaN with
-        fewer than three or when either is constant.
+        Spearman correlation of predicted and true score over the ascent's proposals; NaN with
+        fewer than three or if either is constant.
     n_proposals : int
-        Proposals of the ascent.
+        Number of proposals of the ascent.
     """
 
     flip_rate: float
@@ -119,23 +118,24 @@ def _share(flags: list[bool]) -> float:
     return sum(flags) / len(flags) if flags else float("nan")
 
 
-def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Spearman's correlation with ties at their mean rank; NaN where it is not defined."""
+def rank_correlation(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
+    """Spearman correlation with mean ranks for ties; NaN if undefined."""
     if len(a) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
         return float("nan")
     return float(np.corrcoef(_ranks(a), _ranks(b))[0, 1])
 
 
-def _ranks(values: np.ndarray) -> np.ndarray:
+def _ranks(values: NDArray[np.floating]) -> NDArray[np.float64]:
     """Ranks, ties at their mean (``scipy.stats`` takes a second to import)."""
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - 0.5 * (counts - 1))[place]
+    ranks: NDArray[np.float64] = np.cumsum(counts) - 0.5 * (counts - 1)
+    return ranks[place]
 
 
 def to_frame(
     rows: Iterable[TrajectoryRow], describe: Callable[[Tree], tuple[str, int]]
 ) -> pd.DataFrame:
-    """Rows as a table with ``COLUMNS``, typed even when empty.
+    """Rows as a DataFrame with ``COLUMNS``, typed even if empty.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ def to_frame(
 
 
 def embeddings(rows: Iterable[TrajectoryRow]) -> NDArray[np.float32]:
-    """Embeddings of the rows.
+    """Embeddings of the rows as one array.
 
     Returns
     -------
@@ -179,7 +179,7 @@ def embeddings(rows: Iterable[TrajectoryRow]) -> NDArray[np.float32]:
 def edit_row(
     tree: Tree, r2: float, score: float, seconds: float, *, accepted: bool
 ) -> TrajectoryRow:
-    """A formula of the edits as a row of the trajectory: no start, no prediction."""
+    """A formula of the edit search as a trajectory row, without start and prediction."""
     return TrajectoryRow(
         start=-1,
         step=0,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from equate_srbench.expr.operators import BINARY, BY_NAME, CONSTANT, UNARY, VARIABLE, arity
 from equate_srbench.expr.tree import Tree
 
-#: How often an operator is drawn, relative to the others of its arity.
+#: Relative frequencies of the operators, per arity.
 WEIGHTS: dict[str, float] = {
     "add": 4.0, "sub": 3.0, "mul": 5.0, "div": 4.0, "pow": 0.2,
     "square": 1.6, "sqrt": 1.2, "inv": 0.8, "exp": 1.0, "log": 0.8, "sin": 0.7, "cos": 0.7,
@@ -36,9 +36,9 @@ class Mutator:
     columns : sequence of int
         Columns that may appear.
     rng : random.Random
-        Python's generator: single draws are 20 times cheaper than NumPy's.
+        Not NumPy's, whose single draws are 20 times slower.
     max_size : int, default=30
-        Edits that give a larger tree are drawn again.
+        Larger results are rejected and drawn again.
     """
 
     columns: Sequence[int]
@@ -57,14 +57,14 @@ class Mutator:
         return self.rng.choices(table[0], cum_weights=table[1])[0]
 
     def leaf(self) -> Tree:
-        """A column, or (one in eight) a constant of moderate size."""
+        """A column or, one time in eight, a constant of moderate size."""
         rng = self.rng
         if rng.random() < 0.875:
             return Tree((VARIABLE + rng.choice(self.columns),))
         return Tree((CONSTANT,), (self.value(),))
 
     def value(self) -> float:
-        """A constant: a small whole number or log-uniform in 0.1 .. 10, either sign."""
+        """A constant of either sign: a small integer, or log-uniform in 0.1 .. 10."""
         rng = self.rng
         size = (
             rng.choice((1.0, 2.0, 3.0)) if rng.random() < 0.5 else math.exp(rng.uniform(-2.3, 2.3))
@@ -87,7 +87,7 @@ class Mutator:
     # -- editing ----------------------------------------------------------------------------
 
     def edit(self, tree: Tree, other: Tree) -> Tree:
-        """A neighbour of ``tree``: one to three random edits; ``other`` donates subtrees."""
+        """``tree`` after one to three random edits; ``other`` donates subtrees."""
         rng = self.rng
         for _ in range(6):
             out = tree
@@ -123,7 +123,7 @@ class Mutator:
         return tree.replace(at, new)
 
     def _swap(self, tree: Tree, at: int, symbol: int) -> Tree:
-        """The same shape with one symbol drawn again."""
+        """The same shape with one symbol redrawn."""
         n = arity(symbol)
         if n == 0:
             return tree.replace(at, self.leaf())

@@ -23,7 +23,7 @@ from equate_srbench.pretrain.card_figures import draw_loss, draw_scores
 from equate_srbench.pretrain.corpus import examples as corpus
 from equate_srbench.pretrain.corpus import generators
 from equate_srbench.pretrain.corpus.decontaminate import FILE, MAX_COMMON_NODES
-from equate_srbench.pretrain.log import LOG
+from equate_srbench.pretrain.log import LOG, TrainingProgress
 from equate_srbench.pretrain.scores import (
     SYNTHETIC,
     Interval,
@@ -37,7 +37,7 @@ from equate_srbench.pretrain.scores import (
     solved,
     table,
 )
-from equate_srbench.pretrain.train import SIZES, Progress, TrainConfig
+from equate_srbench.pretrain.train import SIZES, TrainConfig
 
 #: A comparison over more seeds is also told for so many: the others may have been added later.
 FIRST_SEEDS = 5
@@ -59,7 +59,7 @@ class Subject:
     sha256 : str
     n_parameters : int
     config : TrainConfig
-    progress : Progress
+    progress : TrainingProgress
     averaged : bool
         Whether the weights are a running average (``train.write_export``).
     scores : list of Score
@@ -69,7 +69,7 @@ class Subject:
     sha256: str
     n_parameters: int
     config: TrainConfig
-    progress: Progress
+    progress: TrainingProgress
     averaged: bool
     scores: list[Score]
 
@@ -85,7 +85,7 @@ class Subject:
             header["sha256"],
             sum(p.numel() for p in checkpoint.load(path).parameters()),
             TrainConfig.from_dict(card["config"]),
-            Progress.from_dict(card["training"]),
+            TrainingProgress.from_dict(card["training"]),
             card.get("averaged", False),
             [s for s in scores if s.sha256 == header["sha256"]],
         )
@@ -196,7 +196,7 @@ def _corpus(config: TrainConfig) -> str:
     )
 
 
-def _decontamination(p: Progress, n_forbidden: int) -> str:
+def _decontamination(p: TrainingProgress, n_forbidden: int) -> str:
     n = p.counts
     drawn = n.kept + n.contaminated + n.too_long + n.undefined
     return (

@@ -1,9 +1,8 @@
-"""More layers for a run that is under way, without a step back.
+"""Adds layers to a run without changing what its network computes.
 
 ``python -m equate_srbench.pretrain.deepen FROM TO --encoder-layers 2 --decoder-layers 6`` writes a
-state whose network computes what the old one did: new layers stand on top, the last linear map of
-each of their branches is zero, and the scale and shift of the norm that closed the stack move to
-the norm that closes it now.
+state with more layers: the new ones are added on top, the last linear map of each of their residual
+branches is zero, and the scale and shift of the stack's final norm move to the new final norm.
 """
 
 from __future__ import annotations
@@ -25,19 +24,19 @@ _WEIGHT = "weight/"
 
 
 def deepen(weights: dict[str, Tensor], old: BackboneConfig, new: BackboneConfig) -> Backbone:
-    """A backbone of shape ``new`` that equals the one of shape ``old`` with ``weights``.
+    """A deeper backbone that computes the same function.
 
     Parameters
     ----------
     weights : dict of str to Tensor
         By the names of ``Backbone.named_parameters``.
     old, new : BackboneConfig
-        Different in their layers only.
+        They may differ in the numbers of layers only.
 
     Raises
     ------
     ValueError
-        If ``new`` has fewer layers, or differs in more than layers.
+        If ``new`` has fewer layers, or differs in anything else.
     """
     wanted = replace(old, encoder_layers=new.encoder_layers, decoder_layers=new.decoder_layers)
     if new != wanted:
@@ -75,7 +74,7 @@ def deepen(weights: dict[str, Tensor], old: BackboneConfig, new: BackboneConfig)
 
 
 def deepen_run(source: Path, target: Path, encoder_layers: int, decoder_layers: int) -> TrainConfig:
-    """Write the state of a deeper run into ``target``; its counters go on.
+    """Write the state of a deeper run into ``target``; its counters continue.
 
     Raises
     ------
@@ -91,7 +90,7 @@ def deepen_run(source: Path, target: Path, encoder_layers: int, decoder_layers: 
     weights = {k.removeprefix(_WEIGHT): v for k, v in tensors.items() if k.startswith(_WEIGHT)}
     shape = replace(config.backbone, encoder_layers=encoder_layers, decoder_layers=decoder_layers)
     backbone = deepen(weights, config.backbone, shape)
-    # averages over what the run had are of no use to the layers that it gets: they begin anew
+    # there are no averages for the new layers: all restart from the weights
     tensors = {k: v for k, v in tensors.items() if not k.startswith("ema/")}
     tensors |= {_WEIGHT + name: p.detach() for name, p in backbone.named_parameters()}
     config = replace(config, backbone=shape)
@@ -105,12 +104,12 @@ def deepen_run(source: Path, target: Path, encoder_layers: int, decoder_layers: 
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Deepen a run from the command line."""
+    """Add layers to a run from the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m equate_srbench.pretrain.deepen", description="More layers for a run."
+        prog="python -m equate_srbench.pretrain.deepen", description="Add layers to a run."
     )
-    parser.add_argument("source", type=Path, help="folder of the run")
-    parser.add_argument("target", type=Path, help="folder of the deeper run")
+    parser.add_argument("source", type=Path, help="run directory")
+    parser.add_argument("target", type=Path, help="directory of the deeper run")
     parser.add_argument("--encoder-layers", type=int, required=True)
     parser.add_argument("--decoder-layers", type=int, required=True)
     args = parser.parse_args(argv)

@@ -1,4 +1,4 @@
-"""The lines that a training writes every few seconds, to ``log.csv`` and to the terminal."""
+"""Counters of a training run, and the lines it writes to ``log.csv`` and to the terminal."""
 
 from __future__ import annotations
 
@@ -6,40 +6,77 @@ import csv
 import os
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from equate_srbench.pretrain.train import Run
+from equate_srbench.pretrain.corpus.examples import Counts
 
 LOG = "log.csv"
 
 
+@dataclass
+class TrainingProgress:
+    """Counters of a run: everything that a model card says about the training effort.
+
+    ``pool`` and ``batch`` are the position in the corpus: index of the first pool of the next
+    step's group, and of the batch in each of them. ``began`` is the step at which the optimiser
+    started: not 0 if the run was initialised from a checkpoint. ``deepened`` lists when layers
+    were added, and how many encoder and decoder layers there are since (``deepen``).
+    """
+
+    step: int = 0
+    began: int = 0
+    examples: int = 0
+    tokens: int = 0
+    pool: int = 0
+    batch: int = 0
+    wall_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    loss: float = float("nan")
+    counts: Counts = field(default_factory=Counts)
+    devices: list[str] = field(default_factory=list)
+    deepened: list[dict[str, Any]] = field(default_factory=list)
+
+    @classmethod
+    def from_dict(cls, d: dict[str, Any]) -> TrainingProgress:
+        """Inverse of ``dataclasses.asdict``."""
+        return cls(**{**d, "counts": Counts(**d["counts"])})
+
+
 class Log:
-    """Lines of ``log.csv`` and of the terminal; also keeps the run's clocks."""
+    """Appends lines to ``log.csv`` and reports them; measures the wall clock and the mean loss.
+
+    Parameters
+    ----------
+    path : Path
+        The CSV; lines beyond the step of ``progress`` are removed, because a killed run takes
+        those steps again.
+    progress : TrainingProgress
+        ``wall_seconds`` and ``loss`` (running mean) are updated by ``write``.
+    report : callable
+        Receives each line as text.
+    """
 
     COLUMNS = (
         "step", "examples", "tokens", "loss", "loss_smooth", "lr", "examples_per_s",
         "tokens_per_s", "wall_seconds", "cpu_seconds",
     )  # fmt: skip
 
-    def __init__(self, run: Run, report: Callable[[str], None]) -> None:
-        self.run, self.report, self.path = run, report, run.directory / LOG
+    def __init__(
+        self, path: Path, progress: TrainingProgress, report: Callable[[str], None]
+    ) -> None:
+        self.path, self.progress, self.report = path, progress, report
         self.losses: list[Tensor] = []
-        if run.world.rank == 0:
-            self._cut_back()
-        self.mark = (time.monotonic(), run.progress.examples, run.progress.tokens)
-        name = run.device.type
-        if name == "cuda":
-            name = torch.cuda.get_device_name(run.device)
-        if name not in run.progress.devices:
-            run.progress.devices.append(name)
+        self._truncate()
+        self.mark = (time.monotonic(), progress.examples, progress.tokens)
 
-    def _cut_back(self) -> None:
-        """Leave out lines later than the state: a killed run takes those steps again."""
+    def _truncate(self) -> None:
+        """Remove lines later than the progress."""
         if not self.path.exists():
             return
         with self.path.open(newline="") as file:
@@ -48,7 +85,7 @@ class Log:
             self.path.unlink()
             return
         # a line that was being written when the process was killed has no end
-        kept = [r for r in rows if len(r) == len(head) and int(r[0]) <= self.run.progress.step]
+        kept = [r for r in rows if len(r) == len(head) and int(r[0]) <= self.progress.step]
         if len(kept) < len(rows):
             partial = self.path.with_suffix(".partial")
             with partial.open("w", newline="") as file:
@@ -56,24 +93,33 @@ class Log:
             os.replace(partial, self.path)
 
     def add(self, loss: Tensor) -> None:
-        """Note the loss of one step."""
+        """Record the loss of one step; does not wait for the device."""
         self.losses.append(loss)
 
-    def write(self) -> None:
-        """One line since the last one."""
+    def write(self, lr: float) -> bool:
+        """Write one line for the steps since the last; nothing if there were none.
+
+        Parameters
+        ----------
+        lr : float
+            Current learning rate.
+
+        Returns
+        -------
+        bool
+            Whether the losses of these steps are finite.
+        """
         if not self.losses:
-            return
-        p = self.run.progress
+            return True
+        p = self.progress
         now = (time.monotonic(), p.examples, p.tokens)
         seconds, examples, tokens = (a - b for a, b in zip(now, self.mark, strict=True))
         p.wall_seconds += seconds
         losses = torch.stack(self.losses).tolist()
         for loss in losses:
             p.loss = loss if p.loss != p.loss else 0.98 * p.loss + 0.02 * loss
-        warm = min(1.0, (p.step - p.began) / self.run.config.warm_up)
         values = (
-            p.step, p.examples, p.tokens, float(np.mean(losses)), p.loss,
-            self.run.config.lr * self.run.fall * warm,
+            p.step, p.examples, p.tokens, float(np.mean(losses)), p.loss, lr,
             examples / seconds, tokens / seconds, p.wall_seconds, p.cpu_seconds,
         )  # fmt: skip
         new = not self.path.exists()
@@ -88,4 +134,4 @@ class Log:
             f"cpu {p.cpu_seconds / 3600:.2f} h"
         )
         self.losses, self.mark = [], now
-        self.run.check(bool(np.isfinite(losses).all()))
+        return bool(np.isfinite(losses).all())

@@ -1,6 +1,7 @@
-"""AdamW on float32 masters, with a bfloat16 work copy on CPUs that multiply that faster.
+"""Weights, their running average and AdamW, in mixed precision.
 
-A running average of the masters is kept beside them.
+AdamW updates float32 master weights; forward and backward passes run in bfloat16 where that is
+faster.
 """
 
 from __future__ import annotations
@@ -17,30 +18,31 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from equate_srbench.backbone.network import Backbone
 from equate_srbench.pretrain.world import World
 
-#: The average of the weights is over the last 1 % of the steps, but at least over this many.
+#: The weights are averaged over the last 1 % of the steps, but at least over this many.
 AVERAGED_STEPS = 200
 
 
 def is_bf16_fast() -> bool:
     """Whether this CPU multiplies bfloat16 matrices in hardware."""
-    # no public question exists; older releases of torch do not answer this one either
+    # torch has no public API for this, and older releases lack the private one too
     return bool(getattr(torch.cpu, "_is_amx_tile_supported", bool)())
 
 
-class Trainee:
-    """A backbone with its optimiser and, on such CPUs, its bfloat16 copy.
+class TrainState:
+    """Everything that a training step changes: master weights, their average, optimiser moments.
 
     Parameters
     ----------
     backbone : Backbone
-        Float32 masters, updated in place.
+        Float32 master weights, updated in place.
     lr : float
-        Peak learning rate; ``step`` takes its share of it.
+        Peak learning rate.
     weight_decay : float
+        Not applied to vectors (biases, norms).
     clip : float
-        Largest norm of the gradient.
+        Largest gradient norm.
     bf16 : bool
-        Work in bfloat16: a copy of encoder and decoder on CPUs, autocast on CUDA.
+        Compute in bfloat16: with a copy of encoder and decoder on CPUs, by autocast on CUDA.
     """
 
     def __init__(
@@ -66,7 +68,7 @@ class Trainee:
         self.device = next(backbone.parameters()).device
         if bf16 and self.device.type == "cpu":
             self.work = copy.deepcopy(backbone)
-            # the embedder stays float32: points differ in digits that bfloat16 does not have
+            # the embedder stays float32: bfloat16 lacks the digits in which points differ
             self.work.encoder.bfloat16()
             self.work.decoder.bfloat16()
 
@@ -93,20 +95,20 @@ class Trainee:
             logits = net.decoder.logits(hidden).flatten(0, 1)  # (B * (L - 1), V)
         return F.cross_entropy(logits.float(), target.flatten(), ignore_index=pad, reduction="sum")
 
-    def _autocast(self) -> AbstractContextManager:
+    def _autocast(self) -> AbstractContextManager[object]:
         if self.bf16 and self.device.type == "cuda":
             return torch.autocast("cuda", dtype=torch.bfloat16)
         return nullcontext()
 
-    def step(self, share: float, world: World | None = None) -> None:
-        """One update by the gradients collected since the last; never waits for a GPU.
+    def step(self, lr_scale: float, world: World | None = None) -> None:
+        """One optimiser step with the accumulated gradients; never synchronises with a GPU.
 
         Parameters
         ----------
-        share : float
-            Of the peak learning rate.
+        lr_scale : float
+            Multiplies the peak learning rate.
         world : World, optional
-            Processes whose gradients are added up.
+            Processes whose gradients are summed.
         """
         if self.work is not self.backbone:
             for master, p in self._pairs():
@@ -116,27 +118,27 @@ class Trainee:
             world.sum_gradients(self.names.values())
         nn.utils.clip_grad_norm_(self.names.values(), self.clip)
         for group in self.optimiser.param_groups:
-            group["lr"] = share * self.lr
+            group["lr"] = lr_scale * self.lr
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         self.refresh()
 
     @torch.no_grad()
     def average(self, step: int) -> None:
-        """Move the averages towards the weights after the run's ``step``-th update (1, 2, ...)."""
+        """Update the running averages after step ``step`` (1, 2, ...)."""
         window = min(step, max(AVERAGED_STEPS, step // 100))
         update = get_ema_multi_avg_fn(1.0 - 1.0 / window)
         update(list(self.averages.values()), list(self.names.values()), step)
 
     def averaged(self) -> Backbone:
-        """A network with the averages as its weights."""
+        """A copy of the network with the averaged weights."""
         out = copy.deepcopy(self.backbone)
         out.load_state_dict(self.averages, strict=False)
         return out
 
     @torch.no_grad()
     def refresh(self) -> None:
-        """Bring the work copy up to date with the masters."""
+        """Copy the master weights to the bfloat16 copy."""
         if self.work is not self.backbone:
             for master, p in self._pairs():
                 p.copy_(master)
@@ -144,17 +146,17 @@ class Trainee:
     def _pairs(self) -> Iterator[tuple[nn.Parameter, nn.Parameter]]:
         return zip(self.backbone.parameters(), self.work.parameters(), strict=True)
 
-    # -- state --------------------------------------------------------------------------------
+    # -- saving -------------------------------------------------------------------------------
 
-    def state(self, *, slim: bool = False) -> dict[str, Tensor]:
-        """Weights, their averages and the optimiser's moments as flat tensors, by name.
+    def to_tensors(self, *, slim: bool = False) -> dict[str, Tensor]:
+        """Weights, their averages and the optimiser's moments by name.
 
         Parameters
         ----------
         slim : bool, default=False
-            Half the size: moments in bfloat16, no averages, which begin anew from the weights.
+            Half the size: moments in bfloat16, and no averages, which restart from the weights.
         """
-        name_of = {p: name for name, p in self.names.items()}
+        name_of: dict[Tensor, str] = {p: name for name, p in self.names.items()}
         out = {f"weight/{name}": p.detach().cpu() for name, p in self.names.items()}
         if not slim:
             out |= {f"ema/{name}": average.cpu() for name, average in self.averages.items()}
@@ -165,8 +167,8 @@ class Trainee:
         return out
 
     @torch.no_grad()
-    def restore(self, state: dict[str, Tensor]) -> None:
-        """Undo ``state``; averages that are not in it are the weights."""
+    def load_tensors(self, state: dict[str, Tensor]) -> None:
+        """Inverse of ``to_tensors``; missing averages restart from the weights."""
         for key, value in state.items():
             slot, name = key.split("/", 1)
             p = self.names[name]

@@ -1,4 +1,4 @@
-"""The state of a run on disk: tensors in shards, and one small file that makes them count."""
+"""The state of a run on disk: sharded tensors, and an index file that commits them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from torch import Tensor
 
 from equate_srbench.backbone.registry import digest
 
-#: Names the shards and holds everything that is no tensor; replaced last.
+#: Lists the shards and holds everything that is not a tensor; replaced last.
 INDEX = "state.json"
 _MIB = 2**20
-_WAY_OUT = "copy the state here again, or begin in another folder"
+_REMEDY = "copy the state here again, or start in another directory"
 
 
 class StateError(ValueError):
-    """A state that is damaged or incomplete, cannot be written as asked, or is somebody else's."""
+    """A state that is damaged, incomplete, locked by another process, or cannot be written."""
 
 
 def save_state(
@@ -32,24 +32,24 @@ def save_state(
     step: int,
     shard_mib: float = float("inf"),
 ) -> None:
-    """Write a state, all or nothing: whatever ends the process, the last whole state is read.
+    """Write a state atomically: a killed process leaves the previous complete state.
 
     Parameters
     ----------
     directory : Path
-        Holds one state, this one from now on.
+        Holds one state, which is replaced.
     tensors : mapping of str to Tensor
     header : mapping
-        What else belongs to the state; JSON.
+        Everything else in the state, JSON-serialisable.
     step : int
-        Part of the shards' names, so that the former state's stay until this one is whole.
+        Part of the shards' names, so that the previous shards remain until this state is complete.
     shard_mib : float, default=inf
-        Largest file in MiB, for machines that take files of limited size.
+        Largest file in MiB.
 
     Raises
     ------
     StateError
-        If a single tensor is larger than a shard may be; nothing is written then.
+        If a single tensor exceeds the shard size; nothing is written then.
     """
     hashes = {}
     for i, shard in enumerate(in_shards(tensors, shard_mib)):
@@ -70,31 +70,32 @@ def save_state(
 
 
 def in_shards(tensors: Mapping[str, Tensor], shard_mib: float) -> list[dict[str, Tensor]]:
-    """Tensors in order, as many in a shard as fit.
+    """Group tensors, in order, into shards of limited size.
 
     Raises
     ------
     StateError
-        If a single tensor is larger than a shard may be.
+        If a single tensor exceeds the shard size.
     """
     return list(_shards(tensors, int(min(shard_mib * _MIB, 2**62))))
 
 
 def _shards(tensors: Mapping[str, Tensor], limit: int) -> Iterator[dict[str, Tensor]]:
     shard: dict[str, Tensor] = {}
-    room = limit
+    free = limit
     for name, tensor in tensors.items():
         # names and shapes are written too
         size = tensor.numel() * tensor.element_size() + 2 * len(name) + 128
         if size > limit:
             raise StateError(
-                f"{name} has {size / _MIB:.3g} MiB, a shard at most {limit / _MIB:.3g}: allow more"
+                f"{name} has {size / _MIB:.3g} MiB, above the limit of {limit / _MIB:.3g} MiB per "
+                "shard: raise the limit"
             )
-        if size > room:
+        if size > free:
             yield shard
-            shard, room = {}, limit
+            shard, free = {}, limit
         shard[name] = tensor
-        room -= size
+        free -= size
     yield shard
 
 
@@ -115,7 +116,7 @@ def load_state(directory: Path) -> tuple[dict[str, Any], dict[str, Tensor]] | No
         header = json.loads(path.read_text())
         names, hashes = header.pop("shards"), header.pop("sha256", {})  # older states have none
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise StateError(f"{path} is damaged: {_WAY_OUT}") from None
+        raise StateError(f"{path} is damaged: {_REMEDY}") from None
     tensors: dict[str, Tensor] = {}
     for name in names:
         if not (directory / name).is_file():
@@ -126,5 +127,5 @@ def load_state(directory: Path) -> tuple[dict[str, Any], dict[str, Tensor]] | No
             with safe_open(directory / name, framework="pt") as file:
                 tensors |= {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         except (SafetensorError, StateError):
-            raise StateError(f"{directory / name} is damaged: {_WAY_OUT}") from None
+            raise StateError(f"{directory / name} is damaged: {_REMEDY}") from None
     return header, tensors

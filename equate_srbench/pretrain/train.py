@@ -1,19 +1,19 @@
-"""The trainer: as long as there is time, resumable at any minute.
+"""Trains a backbone on the corpus for a given time; a run can be resumed at any minute.
 
-A run lives in one directory: its state (weights, optimiser state, counters), ``log.csv``, and a
-current export ``compact.safetensors``. The learning rate rises,
-stays, and falls to zero over the last part of the time that a call is given, so a run can be
-taken up again from before the fall. Under ``torchrun`` the processes share every step; the first
-one writes the files.
+A run is a directory with its state (weights, optimiser state, counters), ``log.csv``, and the
+current export ``compact.safetensors``. The learning rate warms up, stays constant, and decays to
+zero over the last part of the time of a call. Under ``torchrun`` the processes share every step and
+rank 0 writes the files.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, astuple, dataclass, field, fields
 from itertools import islice
@@ -24,28 +24,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
-try:
-    import fcntl
-except ImportError:  # Windows knows no such locks
-    fcntl = None  # type: ignore[assignment]
-
 from equate_srbench.backbone import checkpoint
 from equate_srbench.backbone.config import BackboneConfig
 from equate_srbench.backbone.network import Backbone
 from equate_srbench.pretrain.corpus.examples import Batch, CorpusConfig, Counts
 from equate_srbench.pretrain.corpus.feed import Feed, Order
-from equate_srbench.pretrain.log import Log
-from equate_srbench.pretrain.optimise import Trainee, is_bf16_fast
+from equate_srbench.pretrain.log import LOG, Log, TrainingProgress
+from equate_srbench.pretrain.optimise import TrainState, is_bf16_fast
 from equate_srbench.pretrain.state import INDEX, StateError, in_shards, load_state, save_state
 from equate_srbench.pretrain.world import World, own_device
 from equate_srbench.runtime.clock import Deadline
 
+if sys.platform != "win32":
+    import fcntl
+
 EXPORT = "compact.safetensors"
-#: Share of the peak rate below which the weights themselves are exported, not their average.
+#: Fraction of the peak learning rate below which the weights are exported, not their average.
 SETTLED = 0.1
 
-#: Networks by size, 7.1 M and 27.1 M parameters; narrower encoders than decoders: points are most
-#: of the cost.
+#: Network sizes, 7.1 M and 27.1 M parameters. Encoders are narrower than decoders because the
+#: points dominate the cost.
 SIZES = {
     "compact": BackboneConfig(encoder_dim=192, encoder_heads=6, decoder_layers=6),
     "base": BackboneConfig(
@@ -56,7 +54,7 @@ SIZES = {
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How to train.
+    """Network, corpus and optimiser of a run.
 
     Attributes
     ----------
@@ -66,11 +64,11 @@ class TrainConfig:
     lr : float, default=6e-4
         Peak learning rate.
     warm_up : int, default=400
-        Steps of its rise.
+        Steps of linear warm-up.
     weight_decay : float, default=0.01
     clip : float, default=1.0
     seed : int, default=0
-        Of the initial weights; the corpus has its own.
+        Of the initial weights; the corpus has a seed of its own.
     """
 
     backbone: BackboneConfig = SIZES["compact"]
@@ -83,82 +81,53 @@ class TrainConfig:
 
     @classmethod
     def from_dict(cls, d: dict[str, Any]) -> TrainConfig:
-        """The way back from ``dataclasses.asdict``."""
+        """Inverse of ``dataclasses.asdict``."""
         backbone = BackboneConfig(**d["backbone"])
         corpus = CorpusConfig(**({"dropped": 0.0} | d["corpus"]))  # older runs kept all points
         return cls(**{**d, "backbone": backbone, "corpus": corpus})
 
 
-@dataclass
-class Progress:
-    """Where a run stands; everything that a model card says about its effort.
-
-    ``pool`` and ``batch`` are where the next step begins: index of the first pool of its group,
-    and of the batch in each of them. ``began`` is the step at which the optimiser began: not 0
-    where a run started from a checkpoint. ``deepened`` names when a run got more layers, and how
-    many of encoder and decoder it has since (``deepen``).
-    """
-
-    step: int = 0
-    began: int = 0
-    examples: int = 0
-    tokens: int = 0
-    pool: int = 0
-    batch: int = 0
-    wall_seconds: float = 0.0
-    cpu_seconds: float = 0.0
-    loss: float = float("nan")
-    counts: Counts = field(default_factory=Counts)
-    devices: list[str] = field(default_factory=list)
-    deepened: list[dict[str, Any]] = field(default_factory=list)
-
-    @classmethod
-    def from_dict(cls, d: dict[str, Any]) -> Progress:
-        """The way back from ``dataclasses.asdict``."""
-        return cls(**{**d, "counts": Counts(**d["counts"])})
-
-
 class SizeError(ValueError):
-    """A run or checkpoint of another size than asked for."""
+    """The run or checkpoint does not have the requested network size."""
 
 
 class DivergedError(ValueError):
-    """A training whose loss or weights are not finite any more; nothing of it is written."""
+    """The loss or a weight is not finite; the last good state is kept."""
 
 
-class Run:
-    """A training run in a directory.
+class TrainingRun:
+    """A resumable training run in a directory.
 
     Parameters
     ----------
     directory : Path
-        Created if missing; a state in it is taken up again when ``resume``.
+        Created if missing; a saved state in it is resumed if ``resume``.
     config : TrainConfig, optional
-        Of a new run; a resumed one brings its own.
+        For a new run; a resumed one uses its saved configuration.
     resume : bool, default=True
     device : str, default="auto"
-        "auto" takes CUDA where there is any.
+        "auto" is CUDA if available, else the CPU.
     start : str or Path, optional
-        Checkpoint that a new run starts from, with its configuration and counters; only the
-        optimiser begins anew. For when a checkpoint is all that is left of a run.
+        Checkpoint to initialise a new run from, with its configuration and counters; the
+        optimiser state starts fresh. For when only a checkpoint is left of a run.
     accumulate : int, default=1
-        Batches of a step in each process.
+        Gradient accumulation: batches per step and process.
     shard_mib : float, default=inf
-        Largest file of the state in MiB. With a limit the state is written slim as well
-        (``Trainee.state``): 54 MiB instead of 109 for the compact network.
+        Largest file of the state in MiB. With a limit the state is also written slim
+        (``TrainState.to_tensors``): 54 MiB instead of 109 for the compact network.
     size : str, optional
-        Key of ``SIZES`` that the network must have, whatever the run or ``start`` says.
+        Required network size, a key of ``SIZES``.
 
     Raises
     ------
     FileExistsError
-        With ``resume=False``, or a ``start``, in a directory that holds a state.
+        If the directory holds a state but ``resume=False`` or ``start`` is given.
     SizeError
-        If the run in the directory, or ``start``, has another size.
+        If the run in the directory, or ``start``, does not have size ``size``.
     StateError
         If the state in the directory is damaged, or a tensor is larger than ``shard_mib``.
     DeviceError
-        If there is no such device.
+        If the requested device is not available.
     """
 
     def __init__(
@@ -173,12 +142,12 @@ class Run:
         shard_mib: float = float("inf"),
         size: str | None = None,
     ) -> None:
-        self.shard_mib, self.fall = shard_mib, 1.0
+        self.shard_mib, self.lr_scale = shard_mib, 1.0
         self.device = own_device(device)
         self.world, self.accumulate = World(self.device), accumulate
         self.directory = Path(directory)
         if self.directory.exists() and not self.directory.is_dir():
-            raise NotADirectoryError(f"{self.directory} is a file: choose a folder for the run")
+            raise NotADirectoryError(f"{self.directory} is a file: choose a directory for the run")
         self.directory.mkdir(parents=True, exist_ok=True)
         saved = read_state(self.directory)
         if saved is not None and (start is not None or not resume):
@@ -186,25 +155,26 @@ class Run:
                 f"{self.directory} holds a run: resume it or choose another directory"
             )
         self.config = saved[0] if saved else config or TrainConfig()
-        self.progress = saved[1] if saved else Progress()
+        self.progress = saved[1] if saved else TrainingProgress()
         if start is not None:
             card = checkpoint.describe(start)["card"]
             self.config = TrainConfig.from_dict(card["config"])
-            self.progress = Progress.from_dict(card["training"])
+            self.progress = TrainingProgress.from_dict(card["training"])
             self.progress.began, self.progress.batch = self.progress.step, 0
-            self.progress.pool += 1  # the rest of the pool it was in is left out
+            self.progress.pool += 1  # the rest of the current pool is skipped
         if size is not None and self.config.backbone != SIZES[size]:
             b = self.config.backbone
             raise SizeError(
-                f"the network here is {b.encoder_layers} x {b.encoder_dim} + {b.decoder_layers} x "
-                f"{b.dim}, not {size}: leave out the size, or choose another directory"
+                f"the network has {b.encoder_layers} x {b.encoder_dim} encoder and "
+                f"{b.decoder_layers} x {b.dim} decoder layers, which is not size {size}: omit the "
+                "size, or choose another directory"
             )
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(self.config.seed)
             backbone = Backbone(self.config.backbone).to(self.device)
         if start is not None:
             backbone.load_state_dict(checkpoint.load(start).state_dict())
-        self.trainee = Trainee(
+        self.state = TrainState(
             backbone,
             lr=self.config.lr,
             weight_decay=self.config.weight_decay,
@@ -212,45 +182,59 @@ class Run:
             bf16=self.device.type == "cuda" or is_bf16_fast(),
         )
         if saved:
-            self.trainee.restore(saved[2])
-        in_shards(self.trainee.state(), shard_mib)  # raises now, not after the first minutes
+            self.state.load_tensors(saved[2])
+        in_shards(self.state.to_tensors(), shard_mib)  # raises now, not after the first minutes
         self._cpu = time.process_time()
-        self._news = [0.0] * (1 + len(fields(Counts)))  # not yet added up over the processes
+        self._pending = [0.0] * (1 + len(fields(Counts)))  # not yet summed over the processes
 
     @property
     def backbone(self) -> Backbone:
         """The float32 network."""
-        return self.trainee.backbone
+        return self.state.backbone
+
+    @property
+    def lr(self) -> float:
+        """Learning rate of the last step."""
+        p = self.progress
+        return self.config.lr * self.lr_scale * min(1.0, (p.step - p.began) / self.config.warm_up)
+
+    def record_device(self) -> None:
+        """Add the device to the list of those that the run was trained on."""
+        name = self.device.type
+        if name == "cuda":
+            name = torch.cuda.get_device_name(self.device)
+        if name not in self.progress.devices:
+            self.progress.devices.append(name)
 
     def save(self) -> None:
-        """Write weights, optimiser state and counters, all or nothing.
+        """Write weights, optimiser state and counters atomically.
 
         Raises
         ------
         DivergedError
-            If weights are not finite; the state before stays.
+            If a weight is not finite; the previous state is kept.
         """
         self.check(all(bool(p.isfinite().all()) for p in self.backbone.parameters()))
         header = {"config": asdict(self.config), "progress": asdict(self.progress)}
         save_state(
             self.directory,
-            self.trainee.state(slim=self.shard_mib < float("inf")),
+            self.state.to_tensors(slim=self.shard_mib < float("inf")),
             header,
             step=self.progress.step,
             shard_mib=self.shard_mib,
         )
 
     def check(self, is_finite: bool) -> None:
-        """Raise ``DivergedError`` with a way out unless what was looked at is finite."""
+        """Raise ``DivergedError`` unless ``is_finite``."""
         if not is_finite:
             raise DivergedError(
-                f"the training diverged before step {self.progress.step} with a peak rate of "
-                f"{self.config.lr:g}: begin again with a lower one (default {TrainConfig.lr:g}), "
-                "or go on from the state before, if there is one, which was kept"
+                f"the training diverged before step {self.progress.step} with a peak learning rate "
+                f"of {self.config.lr:g}: restart with a lower one (default {TrainConfig.lr:g}), "
+                "or resume from the last saved state, which was kept if there is one"
             )
 
-    def batches(self, workers: int) -> Iterator[list[Batch]]:
-        """Batches of each step that are for this process, from where the run stands."""
+    def batches(self, workers: int) -> Generator[list[Batch], None, None]:
+        """Batches of each step for this process, from the current position in the corpus."""
         p, world = self.progress, self.world
         order = Order(p.pool, self.accumulate, world.rank, world.size)
         feed = Feed(self.config.corpus, order, workers)
@@ -260,7 +244,7 @@ class Run:
             while True:
                 group = list(islice(pools, self.accumulate))
                 for pool in group:
-                    self._news[0] += pool.cpu_seconds - busy.get(pool.worker, 0.0)
+                    self._pending[0] += pool.cpu_seconds - busy.get(pool.worker, 0.0)
                     busy[pool.worker] = pool.cpu_seconds
                 drawn = [pool.batches(self.config.corpus, self.device) for pool in group]
                 for batches in list(zip(*drawn, strict=True))[p.batch :]:
@@ -269,12 +253,19 @@ class Run:
                 p.pool, p.batch = p.pool + self.accumulate * world.size, 0
                 for pool in group:
                     for i, n in enumerate(astuple(pool.counts), start=1):
-                        self._news[i] += n
+                        self._pending[i] += n
         finally:
             feed.close()
 
-    def update(self, batches: list[Batch], fall: float) -> Tensor:
-        """One step; ``fall`` 1 .. 0 is the share of the learning rate left.
+    def update(self, batches: list[Batch], lr_scale: float) -> Tensor:
+        """One optimiser step.
+
+        Parameters
+        ----------
+        batches : list of Batch
+            Of this process.
+        lr_scale : float, 0 to 1
+            Multiplies the warmed-up learning rate.
 
         Returns
         -------
@@ -285,22 +276,22 @@ class Run:
         pad = self.backbone.vocabulary.pad
         n_tokens = sum(int((batch.tokens[:, 1:] != pad).sum()) for batch in batches)
         now = time.process_time()
-        self._news[0] += now - self._cpu
+        self._pending[0] += now - self._cpu
         all_tokens, examples, cpu, *counts = self.world.sum(
-            [n_tokens, sum(len(batch.tokens) for batch in batches), *self._news]
+            [n_tokens, sum(len(batch.tokens) for batch in batches), *self._pending]
         )
-        self._cpu, self._news = now, [0.0] * len(self._news)
+        self._cpu, self._pending = now, [0.0] * len(self._pending)
         total = torch.zeros((), device=self.device)
         for batch in batches:
             points = torch.as_tensor(batch.points).to(self.device, torch.float32)
             tokens = torch.from_numpy(batch.tokens.astype(np.int64)).to(self.device)
-            loss = self.trainee.loss(points, tokens)
-            (loss / all_tokens).backward()
+            loss = self.state.loss(points, tokens)
+            torch.autograd.backward(loss / all_tokens)
             total += loss.detach()
-        self.trainee.step(fall * min(1.0, (p.step + 1 - p.began) / c.warm_up), self.world)
-        self.fall = fall
+        self.state.step(lr_scale * min(1.0, (p.step + 1 - p.began) / c.warm_up), self.world)
+        self.lr_scale = lr_scale
         p.step += 1
-        self.trainee.average(p.step - p.began)
+        self.state.average(p.step - p.began)
         p.examples += int(examples)
         p.tokens += int(all_tokens)
         p.cpu_seconds += cpu
@@ -311,7 +302,7 @@ class Run:
 
 def read_state(
     directory: Path,
-) -> tuple[TrainConfig, Progress, dict[str, Tensor]] | None:
+) -> tuple[TrainConfig, TrainingProgress, dict[str, Tensor]] | None:
     """Configuration, counters and tensors of the run in ``directory``; None if there is none."""
     found = load_state(directory)
     if found is None:
@@ -319,21 +310,21 @@ def read_state(
     header, tensors = found
     try:
         config = TrainConfig.from_dict(header["config"])
-        return config, Progress.from_dict(header["progress"]), tensors
+        return config, TrainingProgress.from_dict(header["progress"]), tensors
     except (KeyError, TypeError, ValueError) as error:
-        raise StateError(f"{directory / INDEX} is not the state of a training: {error!r}") from None
+        raise StateError(f"{directory / INDEX} is not a training state: {error!r}") from None
 
 
 def default_directory() -> Path:
-    """The user's cache directory for runs."""
+    """Default run directory, in the user's cache."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "equate-srbench" / "pretrain"
 
 
 @contextmanager
-def _alone(run: Run) -> Iterator[None]:
-    """Nobody else trains in the run's folder meanwhile; given up however the process ends."""
-    if fcntl is None or run.world.rank > 0:
+def _locked(run: TrainingRun) -> Iterator[None]:
+    """Exclusive lock on the run's directory; the system releases it when the process ends."""
+    if sys.platform == "win32" or run.world.rank > 0:
         yield
         return
     folder = os.open(run.directory, os.O_RDONLY)
@@ -342,7 +333,8 @@ def _alone(run: Run) -> Iterator[None]:
             fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise StateError(
-                f"another process trains in {run.directory}: wait for it, or choose another folder"
+                f"another process is training in {run.directory}: wait for it, or choose another "
+                "directory"
             ) from None
         yield
     finally:
@@ -350,7 +342,7 @@ def _alone(run: Run) -> Iterator[None]:
 
 
 @contextmanager
-def _until_told(deadline: Deadline) -> Iterator[None]:
+def _graceful_stop(deadline: Deadline) -> Iterator[None]:
     """SIGTERM and Ctrl-C end the deadline instead of the process (in the main thread only)."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -384,42 +376,33 @@ def pretrain(
     size: str | None = None,
     every: tuple[float, float, float] = (10.0, 180.0, 600.0),
     report: Callable[[str], None] = print,
-) -> Run:
-    """Train for a time, and leave a state that can be taken up again.
+) -> TrainingRun:
+    """Train for a given time and leave a resumable state.
 
     Parameters
     ----------
     minutes : float
         Wall-clock time of this call.
     directory : Path, optional
-        The run's home; ``default_directory()`` by default.
-    config : TrainConfig, optional
-        Of a new run.
-    resume : bool, default=True
-    device : {"auto", "cpu", "cuda"}, default="auto"
-    start : str or Path, optional
-        Checkpoint that a new run starts from.
+        Run directory; ``default_directory()`` by default.
+    config, resume, device, start, accumulate, shard_mib, size
+        As for ``TrainingRun``.
     workers : int, default=1
-        Processes that make the corpus, for each process that trains; a GPU wants about 12.
-    accumulate : int, default=1
-        Batches of a step in each process that trains.
-    shard_mib : float, default=inf
-        Largest file of the state in MiB.
+        Corpus worker processes per training process; a GPU needs about 12.
     decay : float, default=0.15
-        Last share of the time (or steps) in which the learning rate falls to zero; 0 keeps it.
-        Above 1 the rate begins at ``1 / decay`` of its peak: the fall of an earlier call goes on.
+        Last fraction of the time (or steps) over which the learning rate decays to zero; 0 keeps
+        it constant. Above 1 the rate starts at ``1 / decay`` of its peak and continues the decay
+        of an earlier call.
     max_steps : int, optional
-        Step of the run at which to end.
+        Step of the run at which to stop.
     export : Path, optional
-        Where the checkpoint goes; ``compact.safetensors`` in the run's directory by default.
-    size : str, optional
-        As for ``Run``.
+        Checkpoint file; ``compact.safetensors`` in the run's directory by default.
     every : (float, float, float), default=(10, 180, 600)
         Seconds between log lines, states, and exports.
     report : callable, default=print
-        Takes each log line.
+        Receives each log line.
     """
-    run = Run(
+    run = TrainingRun(
         directory or default_directory(),
         config,
         resume=resume,
@@ -431,17 +414,24 @@ def pretrain(
     )
     deadline, due = Deadline(60.0 * minutes), list(every)
     first, batches = run.progress.step, run.batches(workers)
-    with _alone(run), _until_told(deadline):
-        log = Log(run, report)
-        jobs = (log.write, run.save, lambda: write_export(run, export or run.directory / EXPORT))
-        if run.world.rank > 0:
-            jobs = ()  # the first process writes
-        left = 1.0  # share of the call's time or steps, by the first process's clock
+    is_writer = run.world.rank == 0
+    jobs: list[Callable[[], None]] = []
+    with _locked(run), _graceful_stop(deadline):
+        run.record_device()
+        if is_writer:
+            log = Log(run.directory / LOG, run.progress, report)
+            target = export or run.directory / EXPORT
+            jobs = [
+                lambda: run.check(log.write(run.lr)),
+                run.save,
+                lambda: write_export(run, target),
+            ]
+        left = 1.0  # fraction of the call's time or steps, by the clock of rank 0
         try:
             while left > 0.0:
-                fall = min(1.0, left / decay) if decay > 0.0 else 1.0
-                loss = run.update(next(batches), fall)
-                if run.world.rank == 0:
+                lr_scale = min(1.0, left / decay) if decay > 0.0 else 1.0
+                loss = run.update(next(batches), lr_scale)
+                if is_writer:
                     log.add(loss)
                 for i, job in enumerate(jobs):
                     if deadline.elapsed() >= due[i]:
@@ -450,10 +440,10 @@ def pretrain(
                 left = deadline.left() / (60.0 * minutes)
                 if max_steps is not None:
                     left = min(left, (max_steps - run.progress.step) / max(1, max_steps - first))
-                told, left = run.world.sum([deadline.over, left if run.world.rank == 0 else 0.0])
-                if told:
+                stopped, left = run.world.sum([deadline.over, left if is_writer else 0.0])
+                if stopped:
                     break
-        finally:  # an error costs no step that was taken
+        finally:  # steps taken before an error are not lost
             for job in jobs:
                 job()
     batches.close()
@@ -461,18 +451,18 @@ def pretrain(
     return run
 
 
-def write_export(run: Run, path: Path) -> None:
-    """The half-precision checkpoint that the package ships; its header holds the card's facts.
+def write_export(run: TrainingRun, path: Path) -> None:
+    """Write a half-precision checkpoint whose header holds the facts of the model card.
 
-    As long as the learning rate is high the weights jitter around where they would settle, and
-    their running average is the better network, near what a fall of the rate would give. Once the
-    rate has fallen the average only lags behind, and the weights themselves are written.
+    While the learning rate is high the weights oscillate around an optimum, and their running
+    average is the better network, close to what decaying the rate would give. Once the rate has
+    decayed the average only lags behind, and the weights themselves are written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    averaged = run.fall > SETTLED
+    averaged = run.lr_scale > SETTLED
     metadata = {
         "training": asdict(run.progress),
         "config": asdict(run.config),
         "averaged": averaged,
     }
-    checkpoint.save(path, run.trainee.averaged() if averaged else run.backbone, metadata)
+    checkpoint.save(path, run.state.averaged() if averaged else run.backbone, metadata)

@@ -1,4 +1,4 @@
-"""Several processes that train one network, or one process alone."""
+"""Data-parallel training: gradient and counter sums over the processes of ``torchrun``."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from equate_srbench.runtime.device import pick_device
 
 
 class World:
-    """The processes that ``torchrun`` started, or this one alone.
+    """The process group started by ``torchrun``, or a single process.
 
     Parameters
     ----------
     device : torch.device
-        Of this process's network; decides how processes talk (NCCL or Gloo).
+        Of this process; NCCL is the backend on CUDA, else Gloo.
 
     Attributes
     ----------
     rank, size : int
-        Number of this process, and how many there are.
+        Rank of this process, and number of processes.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -33,7 +33,7 @@ class World:
             dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
 
     def sum(self, values: Iterable[float]) -> list[float]:
-        """Each value added up over the processes."""
+        """Each value summed over the processes."""
         values = list(values)
         if self.size == 1:
             return values
@@ -42,29 +42,29 @@ class World:
         return [float(v) for v in total.cpu()]
 
     def sum_gradients(self, parameters: Iterable[Tensor]) -> None:
-        """Add up the gradients over the processes, in one message."""
+        """Sum the gradients over the processes, in one all-reduce."""
         if self.size == 1:
             return
         gradients = [p.grad for p in parameters if p.grad is not None]
         flat = torch.cat([g.flatten() for g in gradients])
         dist.all_reduce(flat)
-        parts = flat.split([g.numel() for g in gradients])
+        parts = torch.split(flat, [g.numel() for g in gradients])
         for gradient, part in zip(gradients, parts, strict=True):
             gradient.copy_(part.view_as(gradient))
 
     def close(self) -> None:
-        """Leave the group; nobody waits for this process afterwards."""
+        """Leave the process group."""
         if self.size > 1 and dist.is_initialized():
             dist.destroy_process_group()
 
 
 def own_device(name: str) -> torch.device:
-    """The device of this name, or with "auto"; plain CUDA is this process's own one.
+    """The requested device; "cuda" and "auto" give each local process a GPU of its own.
 
     Raises
     ------
     DeviceError
-        If there is no such device here.
+        If the requested device is not available.
     """
     picked = pick_device(name)
     if picked != "cuda":

@@ -20,6 +20,8 @@ Array = NDArray[np.float64]
 PARSIMONY, MAX_PARSIMONY = 0.1, 1.0
 #: Nodes over which the simplicity of a formula falls to 1/e.
 LENGTH = 50.0
+#: Relative error below which a formula counts as exact: float64 leaves about 1e-30.
+EXACT = 1e-20
 
 
 @dataclass(slots=True, eq=False)

@@ -29,7 +29,8 @@ def to_canonical(tree: Tree, view: View) -> Tree:
     Returns
     -------
     Tree
-        In normal form where there is one; otherwise, and for extreme scales, by ``View.to_canonical``.
+        In normal form where there is one; otherwise, and for extreme scales, as
+        ``View.to_canonical`` makes it.
     """
     if not _is_moderate(tree, view):
         return view.to_canonical(tree)

@@ -21,7 +21,7 @@ from equate_srbench.refine import tolerances as limit
 from equate_srbench.refine.derivatives import RULES
 from equate_srbench.refine.programs import Floats, Ints, Programs
 from equate_srbench.runtime.clock import Deadline
-from equate_srbench.runtime.memory import Room
+from equate_srbench.runtime.memory import OomSafe
 
 _VALUES_PER_BATCH = 1 << 23  # nodes times rows at once: 64 MB for values and for derivatives
 _ARITY = np.array([*ARITY, 0], dtype=np.int64)  # the last stands for every variable
@@ -199,7 +199,7 @@ class Target:
 
 def fit(
     programs: Programs, X: Floats, target: Target, noise: Floats, max_steps: int,
-    abandon_above: float, out: NDArray[np.float64], deadline: Deadline | None, room: Room,
+    abandon_above: float, out: NDArray[np.float64], deadline: Deadline | None, oom: OomSafe,
     device: str,
 ) -> None:  # fmt: skip
     """As ``kernel.run`` with ``FIT``; ``noise`` (starts - 1, 2, constants).
@@ -222,7 +222,7 @@ def fit(
             best, kept = _best(schedule, there, starts, max_steps, abandon_above, deadline)
             return at, best.cpu().numpy(), kept.cpu().numpy()
 
-        parts = room.run("refinement", work, len(chosen), device)
+        parts = oom.run("refinement", work, len(chosen), device)
         at, best, kept = (np.concatenate(column) for column in zip(*parts, strict=True))
         out[chosen, :3] = best
         programs.constants[at] = kept

@@ -14,7 +14,7 @@ from equate_srbench.refine.programs import Floats, Programs
 from equate_srbench.runtime.clock import Deadline
 
 if TYPE_CHECKING:  # the compiled kernel needs no torch
-    from equate_srbench.runtime.memory import Room
+    from equate_srbench.runtime.memory import OomSafe
 
 # Seconds of one kernel call, more or less: in between Python sees signals and deadlines.
 _SECONDS_PER_CALL = 0.03
@@ -120,7 +120,7 @@ class Refiner:
         self._y = y[used]
         self._weights = w / w.sum()
         self._roots = np.sqrt(self._weights)
-        self._room: Room | None = None  # what fits into the device's memory is remembered
+        self._oom: OomSafe | None = None  # what fits into the device's memory is remembered
 
     def fit(
         self,
@@ -200,14 +200,14 @@ class Refiner:
         import torch
 
         from equate_srbench.refine import batched
-        from equate_srbench.runtime.memory import Room
+        from equate_srbench.runtime.memory import OomSafe
 
-        self._room = self._room or Room()
+        self._oom = self._oom or OomSafe()
         target = batched.Target(
             *map(torch.as_tensor, (y, self._weights, self._roots)), unit, affine
         )
         batched.fit(
-            programs, self._X, target, noise, max_steps, limit, out, deadline, self._room,
+            programs, self._X, target, noise, max_steps, limit, out, deadline, self._oom,
             self.device,
         )  # fmt: skip
 

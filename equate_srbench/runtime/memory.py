@@ -1,7 +1,7 @@
-"""Batches on a device whose memory may be short: halves, then the CPU, and the same result.
+"""Recovery from out-of-memory errors on a device, with results that do not depend on it.
 
-A fit has one ``Room``. What it runs is told which rows of a batch to do, and where; random numbers
-of a batch come from ``Draws``, so that they do not depend on how the batch is cut.
+A fit has one ``OomSafe``: it halves the batch on out-of-memory, then falls back to the CPU. Random
+numbers of a batch come from ``Draws``, so that they do not depend on how the batch is split.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import copy
 import itertools
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import torch
@@ -23,19 +23,19 @@ CPU = torch.device("cpu")
 
 
 class MemoryWarning(RuntimeWarning):
-    """A device's memory did not suffice for a batch; the result is what it would have been."""
+    """A device ran out of memory; the work was split or moved to the CPU, with the same result."""
 
 
-class Room:
-    """Runs work on batches in pieces that fit into a device's memory.
+class OomSafe:
+    """Halves the batch on out-of-memory, then falls back to the CPU.
 
-    What is too large is halved, again and again. Once a single item does not fit, work of its kind
-    is done on the CPU. Both hold for all later batches of the kind, and the first time is warned
-    of. On a CPU this is one plain call.
+    The batch is halved until it fits; if a single item does not fit, work of its kind runs on the
+    CPU. The limit is remembered for later batches of the same kind, and the first one is reported
+    by a ``MemoryWarning``. On a CPU a batch is one plain call.
     """
 
     def __init__(self) -> None:
-        self._most: dict[tuple[str, str], int] = {}  # items that fit, by kind of work and device
+        self._limits: dict[tuple[str, str], int] = {}  # items that fit, by kind of work and device
         self._warned = False
 
     def run(
@@ -45,24 +45,24 @@ class Room:
         n: int,
         device: torch.device | str,
     ) -> list[T]:
-        """Do a batch.
+        """Process a batch, in pieces if needed.
 
         Parameters
         ----------
         kind : str
-            What the work is, for the warning; kinds have limits of their own.
+            Kind of work, named in the warning; each kind has its own limit.
         work : callable
-            ``work(rows, device)`` does items ``rows`` of the batch on ``device``: the one given
-            below, or the CPU. It is called anew with fewer rows if it raised
-            ``torch.OutOfMemoryError``, so it must not have changed anything by then.
+            ``work(rows, device)`` processes items ``rows`` of the batch on ``device``: the one
+            given below, or the CPU. It is repeated with fewer rows if it raised
+            ``torch.OutOfMemoryError``, so it must be free of side effects until then.
         n : int
-            Items of the batch.
+            Items in the batch.
         device : torch.device or str
 
         Returns
         -------
         list
-            What the calls returned, in the order of the rows; of one call if all fits.
+            Results of the calls in the order of the rows; one result if the batch fits.
 
         Raises
         ------
@@ -73,7 +73,7 @@ class Room:
         found: list[T] = []
         begin = 0
         while begin < n or not found:
-            most = self._most.get((kind, device.type), max(n, 1))
+            most = self._limits.get((kind, device.type), max(n, 1))
             end = min(n, begin + most) if most else n
             try:
                 found.append(work(slice(begin, end), device if most else CPU))
@@ -84,7 +84,7 @@ class Room:
                 begin = end
                 continue
             # outside of the handler: the error holds on to the memory of what failed
-            self._most[kind, device.type] = (end - begin) // 2
+            self._limits[kind, device.type] = (end - begin) // 2
             self._warn(kind, device)
             torch.cuda.empty_cache()
         return found
@@ -93,18 +93,23 @@ class Room:
         if not self._warned:
             self._warned = True
             warnings.warn(
-                f"{device}: out of memory in {kind}. Batches are halved from here on, and done on "
-                "the CPU if a single item does not fit: slower, with the same result. Free the "
-                "device's memory, run fewer fits on it at once, or use device='cpu'",
+                f"{device}: out of memory in {kind}. Batches are halved from now on, and processed "
+                "on the CPU if a single item does not fit: slower, with the same result. Free "
+                "memory on the device, run fewer fits on it at once, or use device='cpu'",
                 MemoryWarning,
                 stacklevel=2,
             )
 
 
-def placed(module: Module, device: torch.device) -> Module:
-    """A module on a device: itself if it is there, else a copy.
+def joined(parts: Sequence[Tensor]) -> Tensor:
+    """The tensors concatenated; the tensor itself if there is only one."""
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
 
-    The copy's tensors are made from the module's own, so gradients go through to those.
+
+def placed(module: Module, device: torch.device) -> Module:
+    """The module itself if it is on the device, else a copy there.
+
+    The copy is differentiable: gradients flow back to the module's own tensors.
     """
     if next(module.parameters()).device.type == device.type:
         return module
@@ -112,50 +117,50 @@ def placed(module: Module, device: torch.device) -> Module:
 
 
 def with_tensors(module: Module, change: Callable[[Tensor], Tensor]) -> Module:
-    """A copy of a module whose parameters and buffers are what ``change`` makes of them."""
+    """A copy of a module with ``change`` applied to its parameters and buffers."""
     tensors = itertools.chain(module.parameters(), module.buffers())
     return copy.deepcopy(module, {id(tensor): change(tensor) for tensor in tensors})
 
 
 class Draws:
-    """Random numbers for a batch, the same however the batch is cut.
+    """Random numbers for a batch that do not depend on how the batch is split.
 
     Parameters
     ----------
     generator : torch.Generator
-        Numbers are drawn where it lives and moved to where they are used: with a generator on the
-        CPU, a seed means the same numbers on every device.
+        Numbers are drawn on its device and moved to where they are used: with a generator on the
+        CPU, a seed gives the same numbers on every device.
     n : int
-        Items of the batch.
+        Items in the batch.
     """
 
     def __init__(self, generator: torch.Generator, n: int) -> None:
         self._generator, self._n = generator, n
         self._drawn: list[Tensor] = []
 
-    def part(self, rows: slice) -> Part:
-        """The numbers of some items; every part must ask for the same ones, in the same order."""
-        return Part(self, rows)
+    def part(self, rows: slice) -> RowDraws:
+        """The numbers of some items; all parts must request the same draws in the same order."""
+        return RowDraws(self, rows)
 
     def number(self, i: int, draw: Callable[[torch.Generator, int], Tensor]) -> Tensor:
-        """Draw ``i`` of the whole batch, made by the first part that gets so far.
+        """The ``i``-th draw of the whole batch, made when the first part requests it.
 
-        ``draw(generator, n)`` makes it for ``n`` items.
+        ``draw(generator, n)`` draws for ``n`` items.
         """
         if i == len(self._drawn):
             self._drawn.append(draw(self._generator, self._n))
         return self._drawn[i]
 
 
-class Part:
-    """The random numbers of some items of a batch, in the order they are asked for.
+class RowDraws:
+    """The random numbers of some rows of a batch, in the order of the requests.
 
     Parameters
     ----------
     draws : Draws
         Of the whole batch.
     rows : slice
-        The items.
+        The rows.
     """
 
     def __init__(self, draws: Draws, rows: slice) -> None:
@@ -163,7 +168,7 @@ class Part:
         self._next = 0
 
     def uniform(self, like: Tensor) -> Tensor:
-        """Uniform numbers in ``[0, 1)`` with type, shape and device of ``like``."""
+        """Uniform numbers in ``[0, 1)`` with dtype, shape and device of ``like``."""
         shape, dtype = like.shape[1:], like.dtype
 
         def draw(generator: torch.Generator, n: int) -> Tensor:
@@ -173,15 +178,15 @@ class Part:
         return self._take(draw).to(like.device)
 
     def keep(self, share: float, like: Tensor) -> Tensor:
-        """Dropout's factors for ``like``: 0, or 1 over the share that is kept.
+        """Dropout factors: 0, or the inverse of the keep probability.
 
         Parameters
         ----------
         share : float
-            Of what is kept, to a precision of 1 / 256: a byte decides, since these are millions
-            of numbers and whole words of them cost more than the network around.
+            Keep probability, rounded to 1 / 256: one random byte per number, because whole words
+            would cost more than the network itself.
         like : Tensor
-            Gives type, shape and device.
+            Gives dtype, shape and device.
         """
         shape, most = like.shape[1:], round(256 * share)
 

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from equate_srbench.backbone import checkpoint
 from equate_srbench.edits.edit_search import EditSearch, EditSettings
-from equate_srbench.edits.island import EXACT
 from equate_srbench.equate import pretrained
 from equate_srbench.equate.neural import NeuralResult, propose
 from equate_srbench.equate.settings import EquateSettings
@@ -21,7 +20,7 @@ from equate_srbench.expr.algebra.rewrite import rewrite
 from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.expr.sympy.simplify import simplify, warm_up
 from equate_srbench.expr.tree import Tree
-from equate_srbench.problem.archive import Archive, Candidate
+from equate_srbench.problem.archive import EXACT, Archive, Candidate
 from equate_srbench.problem.selection import price_of_node
 from equate_srbench.refine.snap import snap
 from equate_srbench.runtime.clock import Deadline

@@ -24,7 +24,7 @@ MIN_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class StudentTrial:
     """One student of one teacher, judged on rows that neither of them was fitted to.
 
     Attributes
@@ -52,7 +52,7 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
+class HoldOut:
     """Rows to learn from and rows to judge by, all of them given to ``fit``."""
 
     X: Any
@@ -64,11 +64,11 @@ class Split:
 def choose(
     teachers: Sequence[Any],
     student: Any,
-    rows: Split,
+    rows: HoldOut,
     seconds: float,
     *,
     clock: Callable[[], float] = time.monotonic,
-) -> tuple[int, list[Trial]]:
+) -> tuple[int, list[StudentTrial]]:
     """The teacher whose student predicts the true target best on the held rows.
 
     A student with a parameter ``max_time`` is fitted in rounds. The rounds have equal shares of
@@ -83,7 +83,7 @@ def choose(
         Trained on the rows to learn from; those to try first come first.
     student : object with ``fit`` and ``predict``
         Cloned for every trial. One that raises an error has lost it, with a warning.
-    rows : Split
+    rows : HoldOut
     seconds : float
         For all students together.
     clock : callable, default=time.monotonic
@@ -92,7 +92,7 @@ def choose(
     -------
     best : int
         Place in ``teachers``.
-    trials : list of Trial
+    trials : list of StudentTrial
         In their order.
     """
     if len(teachers) == 1:
@@ -105,7 +105,7 @@ def choose(
         left = left[: max(2, int(seconds / _rounds(len(left)) / MIN_SECONDS))]
         n_rounds = _rounds(len(left))
     share = seconds / n_rounds
-    trials: list[Trial] = []
+    trials: list[StudentTrial] = []
     for number in range(n_rounds):
         for place in left:
             if clock() >= end and any(t.round == number for t in trials):
@@ -134,9 +134,9 @@ def _trial(
     number: int,
     pupil: Any,
     labels: tuple[Array, Array],
-    rows: Split,
+    rows: HoldOut,
     clock: Callable[[], float],
-) -> Trial:
+) -> StudentTrial:
     begin = clock()
     try:
         pupil.fit(rows.X, labels[0])
@@ -145,7 +145,7 @@ def _trial(
         warnings.warn(f"a student failed and counts as lost: {error!r}", stacklevel=5)
         answer = np.full(len(rows.y_held), np.nan)
     seconds = clock() - begin
-    return Trial(
+    return StudentTrial(
         teacher=place,
         round=number,
         student_r2=r2(rows.y_held, answer),
@@ -179,7 +179,7 @@ def r2(wanted: Array, answer: Array) -> float:
     return float(r2_score(wanted, answer))
 
 
-def table(teachers: Sequence[Any], trials: Sequence[Trial]) -> pd.DataFrame:
+def table(teachers: Sequence[Any], trials: Sequence[StudentTrial]) -> pd.DataFrame:
     """Trials with the strengths of their teachers."""
     rows = [
         (t.round, teachers[t.teacher].jacobian, teachers[t.teacher].lipschitz, t.student_r2,

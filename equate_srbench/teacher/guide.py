@@ -15,7 +15,7 @@ from equate_srbench.runtime.clock import Deadline
 from equate_srbench.search.base import Search
 from equate_srbench.teacher.choosing import r2
 from equate_srbench.teacher.labels import between
-from equate_srbench.teacher.smooth import DivergedError, SmoothTeacher, train_grid
+from equate_srbench.teacher.smooth import SmoothTeacher, TeacherDivergedError, train_grid
 
 Array = NDArray[np.float64]
 MakeSearch = Callable[[Archive, np.random.Generator, Array | None], Search]
@@ -101,7 +101,7 @@ def guide(
         return Verdict(False, "the target is constant")
     try:
         return _Trials(teacher, run, make_search, lambda _: tick("teach"), rng).verdict()
-    except DivergedError as error:
+    except TeacherDivergedError as error:
         return Verdict(False, str(error))
 
 

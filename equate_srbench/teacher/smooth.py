@@ -32,7 +32,7 @@ CHECK_EVERY = 25
 _CHUNK = 8192
 
 
-class DivergedError(ValueError):
+class TeacherDivergedError(ValueError):
     """No teacher came out of a training with finite weights."""
 
 
@@ -161,7 +161,7 @@ class SmoothTeacher(RegressorMixin, BaseEstimator):
         ------
         ValueError
             For parameters out of range, for tables that scikit-learn refuses, and
-            (``DivergedError``) if the training diverges.
+            (``TeacherDivergedError``) if the training diverges.
         """
         fit_together([self], X, y)
         return self
@@ -270,7 +270,7 @@ def fit_together(
 
     Raises
     ------
-    DivergedError
+    TeacherDivergedError
         If no teacher's weights are finite in the end. If some are not, their values are NaN.
     """
     for teacher in teachers:
@@ -301,7 +301,7 @@ def fit_together(
         teacher._y_mean, teacher._y_scale = float(y_mean[0]), float(y_scale[0])
         teacher._take(trained)
     if all(teacher.diverged for teacher in teachers):
-        raise DivergedError(
+        raise TeacherDivergedError(
             f"the training of the teacher diverged with learning_rate={recipe.learning_rate:g} and "
             f"jacobian={members[0].jacobian:g}: lower the learning rate (default 0.01), or the "
             "strengths of the penalties (1 is a strong one)"

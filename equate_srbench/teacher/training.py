@@ -65,7 +65,7 @@ class Trained:
     best_step: int
 
 
-class Rows:
+class TrainingRows:
     """Rows of one seed: a validation part, and batches of the others for ever."""
 
     def __init__(self, x: NDArray, y: NDArray, recipe: Recipe, seed: int) -> None:
@@ -91,7 +91,7 @@ class Rows:
         return x + np.float32(self._jitter) * noise
 
 
-class Batch:
+class NetworkBatch:
     """Weights of the networks that are still trained, and what goes with them.
 
     Every tensor has one slice per network, so leaving a network out is one indexing.
@@ -200,7 +200,7 @@ class Batch:
         return (total / x.shape[1]).cpu().numpy().astype(np.float64)
 
 
-class Best:
+class EarlyStopping:
     """The best weights of every network so far, and when it should stop."""
 
     def __init__(self, n_members: int, patience: int) -> None:
@@ -211,7 +211,7 @@ class Best:
         self.weights: list[NDArray | None] = [None] * n_members
         self.curves: list[list[tuple[int, float]]] = [[] for _ in range(n_members)]
 
-    def look(self, batch: Batch, errors: NDArray, step: int) -> list[int]:
+    def look(self, batch: NetworkBatch, errors: NDArray, step: int) -> list[int]:
         """Note what is better; the places in the batch of those that go on."""
         going = []
         for place, (member, error) in enumerate(zip(batch.members, errors, strict=True)):
@@ -264,8 +264,11 @@ def train(
         In the order of ``members``.
     """
     deadline = deadline or Deadline()
-    rows = {m.seed: Rows(x, y, recipe, m.seed) for m in members}
-    batch, best = Batch(members, x.shape[1], recipe), Best(len(members), recipe.patience)
+    rows = {m.seed: TrainingRows(x, y, recipe, m.seed) for m in members}
+    batch, best = (
+        NetworkBatch(members, x.shape[1], recipe),
+        EarlyStopping(len(members), recipe.patience),
+    )
     held = _Held(batch, members, rows)
     for step in range(recipe.max_steps + 1):
         last = step == recipe.max_steps or deadline.over
@@ -289,11 +292,13 @@ def train(
 class _Held:
     """Validation rows of every network, as one tensor that shrinks with the batch."""
 
-    def __init__(self, batch: Batch, members: Sequence[Member], rows: dict[int, Rows]) -> None:
+    def __init__(
+        self, batch: NetworkBatch, members: Sequence[Member], rows: dict[int, TrainingRows]
+    ) -> None:
         self.x = batch.tensor(np.stack([rows[m.seed].x_held for m in members]))
         self.y = batch.tensor(np.stack([rows[m.seed].y_held for m in members]))
 
-    def errors(self, batch: Batch) -> NDArray:
+    def errors(self, batch: NetworkBatch) -> NDArray:
         """Mean squared errors of the networks in the batch; NaN without rows."""
         if not self.x.shape[1]:
             return np.full(len(batch.members), np.nan)

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from equate_srbench.edits.edit_search import EditSearch, EditSettings
-from equate_srbench.edits.island import EXACT, Individual
+from equate_srbench.edits.island import Individual
 from equate_srbench.expr.algebra.rewrite import rewrite
 from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.expr.tree import Tree
-from equate_srbench.problem.archive import Archive
+from equate_srbench.problem.archive import EXACT, Archive
 from equate_srbench.problem.selection import description_length
 from equate_srbench.runtime.clock import Deadline
 from equate_srbench.search.base import UNDEFINED_COST, Search

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from equate_srbench.equate.ascent import ascend
-from equate_srbench.equate.evaluator import Evaluator, cautious
+from equate_srbench.equate.evaluator import Evaluator, pessimistic
 
 LADDER = (0.25, 1.0, 4.0)
 
@@ -53,7 +53,7 @@ def test__ascend__evaluator_with_attention_pools__predicted_score_rises(start):
     evaluator = Evaluator(8, hidden=(16, 8))
     with torch.no_grad():
         evaluator.queries.normal_(generator=torch.Generator().manual_seed(1))
-    steps = climb(lambda e, m: cautious(evaluator(e, m), 0.5), start, step_size=0.01)
+    steps = climb(lambda e, m: pessimistic(evaluator(e, m), 0.5), start, step_size=0.01)
     assert (steps[-1].predicted[:, 1] > steps[0].predicted[:, 0]).all()
 
 

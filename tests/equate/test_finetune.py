@@ -11,8 +11,8 @@ from equate_srbench.backbone import checkpoint
 from equate_srbench.backbone.network import Attention
 from equate_srbench.equate.alignment import Alignment, Formulas, align
 from equate_srbench.equate.ascent import ascend
-from equate_srbench.equate.evaluator import Evaluator, cautious
-from equate_srbench.equate.finetune import prepare, restarted
+from equate_srbench.equate.evaluator import Evaluator, pessimistic
+from equate_srbench.equate.finetune import prepare, reinitialised
 from equate_srbench.equate.fusion import Shift
 from equate_srbench.equate.neural import propose
 from equate_srbench.equate.quadruples import collect, draw_subsets, encode_bags
@@ -96,7 +96,7 @@ def test__prepare__mode__shares_what_it_does_not_train(backbone, mode):
 def test__restarted__every_weight__is_new(backbone):
     """No trained number is left, nothing is shared, and the global generator is left alone."""
     state = torch.get_rng_state()
-    fresh, again = restarted(backbone, seeded(7)), restarted(backbone, seeded(7))
+    fresh, again = reinitialised(backbone, seeded(7)), reinitialised(backbone, seeded(7))
     assert torch.equal(torch.get_rng_state(), state)
     old = {t.data_ptr() for t in backbone.state_dict().values()}
     for name, tensor in fresh.state_dict().items():
@@ -104,7 +104,7 @@ def test__restarted__every_weight__is_new(backbone):
         assert torch.equal(tensor, again.state_dict()[name])
         if "norm" not in name and "proj" not in name:
             assert not torch.equal(tensor, backbone.state_dict()[name])
-    other = restarted(backbone, seeded(1)).decoder.embeddings.weight
+    other = reinitialised(backbone, seeded(1)).decoder.embeddings.weight
     assert not torch.equal(other, fresh.decoder.embeddings.weight)
     assert not any(p.requires_grad for p in fresh.parameters())
 
@@ -138,7 +138,7 @@ def test__propose__random__formulas_come_from_new_weights(backbone, table, quick
 def slope(evaluator, embedding, mask):
     """Gradient of the ascent's objective at an embedding."""
     point = embedding.clone().requires_grad_()
-    value = cautious(evaluator(point, mask), 0.5).sum()
+    value = pessimistic(evaluator(point, mask), 0.5).sum()
     return torch.autograd.grad(value, point)[0]
 
 
@@ -245,7 +245,7 @@ def test__ascend__mean_pooling__moves_all_rows_alike(embedding):
     """What follows for the search: one direction for all rows."""
     rows, mask = embedding
     model = evaluator("mean")
-    objective = lambda e, m: cautious(model(e, m), 0.5)  # noqa: E731
+    objective = lambda e, m: pessimistic(model(e, m), 0.5)  # noqa: E731
     *_, last = ascend(objective, rows, mask, steps=3, step_size=0.05, trust=0.5, ladder=(1.0,))
     moved = (last.embeddings[0, 0] - rows[0])[mask[0]]
     torch.testing.assert_close(moved, moved[:1].expand_as(moved), atol=1e-5, rtol=1e-4)

@@ -15,24 +15,25 @@ from equate_srbench.equate.alignment import Alignment
 from equate_srbench.equate.finetune import prepare
 from equate_srbench.equate.fusion import EquationEncoder
 from equate_srbench.equate.neural import propose
+from equate_srbench.equate.proposals import LatentSearch
 from equate_srbench.equate.quadruples import collect, draw_subsets, encode_bags
 from equate_srbench.equate.settings import EquateSettings
 from equate_srbench.problem.archive import Archive
 from equate_srbench.regressor import EquateRegressor
 from equate_srbench.runtime.clock import Deadline
-from equate_srbench.runtime.memory import Draws, MemoryWarning, Room
+from equate_srbench.runtime.memory import Draws, MemoryWarning, OomSafe
 from equate_srbench.runtime.threads import full_precision
 from equate_srbench.search import pipeline
 
 
 class Memory:
-    """An allocator with room for ``most`` items; 0: none fits, until the CPU has to do it."""
+    """An allocator that holds ``most`` items; 0: none fits, until the CPU has to do it."""
 
     def __init__(self, most):
         self.most, self.largest, self.on_cpu = most, 0, False
 
     def take(self, n):
-        """Room for ``n`` items, or torch's error."""
+        """Memory for ``n`` items, or torch's error."""
         if not self.on_cpu and n > self.most:
             self.on_cpu = self.most == 0 and n == 1  # what comes next is told to go to the CPU
             raise torch.OutOfMemoryError("CUDA out of memory.")
@@ -55,6 +56,7 @@ ALLOCATORS = {
     "encoding": (Backbone, "encode", 1),
     "decoding": (decoding.CachedSteps, "__init__", 2),
     "training": (alignment, "keep_rows", 0),
+    "ascent": (LatentSearch, "_objective", 1),
 }
 
 
@@ -199,7 +201,7 @@ def test__losses__on_a_device_without_numbers__every_tensor_is_moved(
     settings = replace(quick, finetune=mode)
     bags, quadruples = examples(backbone, archive, settings)
     generator = torch.Generator().manual_seed(0)
-    trainer = alignment._Trainer(backbone, bags, quadruples, settings, None, generator, Room())
+    trainer = alignment._Trainer(backbone, bags, quadruples, settings, None, generator, OomSafe())
     part, meta = trainer.train[:6], torch.device("meta")
     # torch's own packing of sequences cannot do without numbers
     monkeypatch.setattr(EquationEncoder, "forward", lambda self, embedded, lengths: embedded)

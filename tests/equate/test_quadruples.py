@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from equate_srbench.backbone.views import View
 from equate_srbench.equate.quadruples import (
     collect,
-    damaged,
     decode_trees,
     draw_subsets,
     encode_bags,
+    perturbed,
     retokenise,
 )
 from equate_srbench.equate.settings import EquateSettings, preset
@@ -96,12 +96,12 @@ def test__collect__time_is_up__returns_at_once(backbone, archive, quick):
     assert gather(backbone, archive, quick, deadline=Deadline(0.0))[1] == []
 
 
-def test__damaged__never_enter_the_archive(backbone, archive, quick):
+def test__perturbed__never_enter_the_archive(backbone, archive, quick):
     """Damaged formulas calibrate the evaluator and cannot become answers."""
     bags, quadruples = gather(backbone, archive, replace(quick, negatives=0.0))
     before = len(archive), archive.best
     rng = np.random.default_rng(0)
-    found = damaged(backbone.vocabulary, bags, quadruples, archive, quick, 20, rng)
+    found = perturbed(backbone.vocabulary, bags, quadruples, archive, quick, 20, rng)
     assert len(found) >= 10
     assert all(q.candidate is None for q in found)
     assert (len(archive), archive.best) == before

@@ -11,7 +11,7 @@ import torch
 from equate_srbench.backbone.config import BackboneConfig
 from equate_srbench.backbone.network import Backbone
 from equate_srbench.pretrain import deepen, train
-from equate_srbench.pretrain.train import Run
+from equate_srbench.pretrain.train import TrainingRun
 from tests.pretrain.test_train import TINY, go
 
 
@@ -36,11 +36,11 @@ def test__deepen_run__more_layers__same_function_and_counters(
         [str(tmp_path / "old"), str(tmp_path / "new"),
          "--encoder-layers", str(layers[0]), "--decoder-layers", str(layers[1])]
     )  # fmt: skip
-    new = Run(tmp_path / "new", device="cpu")
+    new = TrainingRun(tmp_path / "new", device="cpu")
     assert (new.config.backbone.encoder_layers, new.config.backbone.decoder_layers) == layers
     torch.testing.assert_close(outputs(new.backbone), outputs(old.backbone), rtol=0, atol=1e-4)
     torch.testing.assert_close(
-        outputs(new.trainee.averaged()), outputs(new.backbone), rtol=0, atol=1e-6
+        outputs(new.state.averaged()), outputs(new.backbone), rtol=0, atol=1e-6
     )
     expected = replace(
         old.progress, deepened=[{"examples": old.progress.examples, "layers": list(layers)}]
@@ -50,7 +50,7 @@ def test__deepen_run__more_layers__same_function_and_counters(
     assert new.progress.step == 14
     assert new.progress.examples > old.progress.examples
     top = [f"decoder.ffns.{layers[1] - 1}.lin2.weight", f"encoder.ffns.{layers[0] - 1}.lin2.weight"]
-    assert all(new.trainee.names[name].abs().max() > 0 for name in top)
+    assert all(new.state.names[name].abs().max() > 0 for name in top)
 
 
 def test__deepen__fewer_layers_or_another_width__refused() -> None:

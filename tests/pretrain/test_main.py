@@ -20,7 +20,7 @@ from tests.pretrain.test_train import go
         (["--minutes", "0"], "--minutes 0: give more than 0"),
         (["--minutes", "1", "--shard-mib", "-1"], "--shard-mib -1: give more than 0"),
         (["--minutes", "1", "--decay", "-1"], "--decay -1: give 0 or more"),
-        (["--minutes", "1", "--dir", "a", "--resume", "b"], "give the folder once"),
+        (["--minutes", "1", "--dir", "a", "--resume", "b"], "give the directory only once"),
         (["--minutes", "1", "--start", "nowhere.safetensors"], "no checkpoint at"),
         (["--minutes", "1", "--size", "huge"], "invalid choice: 'huge'"),
         (["--minutes", "inf"], "--minutes inf: give a finite number"),
@@ -29,11 +29,11 @@ from tests.pretrain.test_train import go
             ["--minutes", "1", "--device", "tpu"],
             "device='tpu': fits run on 'cpu' and 'cuda' only, as does training",
         ),
-        (["--minutes", "1", "--dir", ""], "an empty name"),
-        (["--minutes", "1", "--resume", ""], "an empty name"),
-        (["--minutes", "1", "--dir", __file__], "is a file: choose a folder"),
-        (["--minutes", "1", "--export", "/"], "that is a folder, give a file"),
-        (["--minutes", "1", "--shard-mib", "0.5"], "a shard at most 0.5: allow more"),
+        (["--minutes", "1", "--dir", ""], "empty path"),
+        (["--minutes", "1", "--resume", ""], "empty path"),
+        (["--minutes", "1", "--dir", __file__], "is a file: choose a directory"),
+        (["--minutes", "1", "--export", "/"], "is a directory, give a file"),
+        (["--minutes", "1", "--shard-mib", "0.5"], "the limit of 0.5 MiB per shard"),
     ],
 )
 def test__main__what_cannot_work__usage_error(
@@ -55,7 +55,7 @@ def test__main__folder_with_a_run__asks_for_resume(tmp_path: Path, capsys) -> No
     assert "resume it" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["--minutes", "1", "--resume", str(tmp_path), "--device", "cpu", "--size", "base"])
-    assert "not base: leave out the size" in capsys.readouterr().err
+    assert "not size base: omit the size" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

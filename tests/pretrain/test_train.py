@@ -25,7 +25,7 @@ from equate_srbench.pretrain.corpus.examples import CorpusConfig
 from equate_srbench.pretrain.corpus.feed import Feed, Order
 from equate_srbench.pretrain.log import LOG
 from equate_srbench.pretrain.state import INDEX, load_state, save_state
-from equate_srbench.pretrain.train import Run, TrainConfig, pretrain
+from equate_srbench.pretrain.train import TrainConfig, TrainingRun, pretrain
 
 TINY = TrainConfig(
     backbone=BackboneConfig(
@@ -41,7 +41,7 @@ def quiet(_: str) -> None:
     """Take a log line and say nothing."""
 
 
-def go(directory: Path, max_steps: int, config: TrainConfig = TINY) -> Run:
+def go(directory: Path, max_steps: int, config: TrainConfig = TINY) -> TrainingRun:
     """Train in this process up to a step, learning rate constant."""
     return pretrain(
         5.0, directory, config=config, device="cpu", workers=0, decay=0.0, max_steps=max_steps,
@@ -68,22 +68,22 @@ def test__pretrain__stopped_and_resumed__weights_equal_uninterrupted(tmp_path: P
         whole.backbone.named_parameters(), parts.backbone.parameters(), strict=True
     ):
         assert torch.equal(a, b), name
-        assert torch.equal(whole.trainee.averages[name], parts.trainee.averages[name]), name
-        assert not torch.equal(whole.trainee.averages[name], a), name
+        assert torch.equal(whole.state.averages[name], parts.state.averages[name]), name
+        assert not torch.equal(whole.state.averages[name], a), name
 
 
 def test__trainee__average__mean_of_the_first_steps_then_exponential(tmp_path: Path) -> None:
     """Early averages are plain means of the weights after each step; later ones forget."""
-    trainee = Run(tmp_path, TINY, device="cpu").trainee
-    p = trainee.names["embedder.fc.bias"]
+    state = TrainingRun(tmp_path, TINY, device="cpu").state
+    p = state.names["embedder.fc.bias"]
     for step in range(1, 5):
         p.data.fill_(float(step))
-        trainee.average(step)
-    torch.testing.assert_close(trainee.averages["embedder.fc.bias"], torch.full_like(p, 2.5))
+        state.average(step)
+    torch.testing.assert_close(state.averages["embedder.fc.bias"], torch.full_like(p, 2.5))
     p.data.fill_(0.0)
     for step in range(1000, 1000 + 3 * optimise.AVERAGED_STEPS):
-        trainee.average(step)
-    assert 0.1 < float(trainee.averages["embedder.fc.bias"][0]) < 0.15  # 2.5 * exp(-3)
+        state.average(step)
+    assert 0.1 < float(state.averages["embedder.fc.bias"][0]) < 0.15  # 2.5 * exp(-3)
 
 
 @pytest.mark.usefixtures("float32")
@@ -94,10 +94,10 @@ def test__run__state_without_averages__begin_from_the_weights(tmp_path: Path) ->
     save_state(
         tmp_path, {k: v for k, v in tensors.items() if not k.startswith("ema/")}, header, step=3
     )
-    run = Run(tmp_path, device="cpu")
+    run = TrainingRun(tmp_path, device="cpu")
     assert run.progress.step == 3
     for name, p in run.backbone.named_parameters():
-        assert torch.equal(run.trainee.averages[name], p)
+        assert torch.equal(run.state.averages[name], p)
 
 
 @pytest.mark.usefixtures("float32")
@@ -109,9 +109,9 @@ def test__run__state_in_shards__half_the_size_and_nearly_the_same(tmp_path: Path
     run.save()
     tensors = load_state(tmp_path)[1]
     assert sum(t.numel() * t.element_size() for t in tensors.values()) < 0.55 * whole
-    again = Run(tmp_path, device="cpu").trainee
-    for name, p in run.trainee.names.items():
-        a = run.trainee.optimiser.state[p]["exp_avg_sq"]
+    again = TrainingRun(tmp_path, device="cpu").state
+    for name, p in run.state.names.items():
+        a = run.state.optimiser.state[p]["exp_avg_sq"]
         b = again.optimiser.state[again.names[name]]["exp_avg_sq"]
         assert b.dtype == torch.float32
         torch.testing.assert_close(a, b, rtol=0.01, atol=0.0)
@@ -134,8 +134,8 @@ def test__run__size__checked_against_the_state(tmp_path: Path) -> None:
     assert 7e6 < n["compact"] < 12e6
     assert 25e6 < n["base"] < 30e6
     go(tmp_path, 1)
-    with pytest.raises(train.SizeError, match="not base"):
-        Run(tmp_path, device="cpu", size="base")
+    with pytest.raises(train.SizeError, match="not size base"):
+        TrainingRun(tmp_path, device="cpu", size="base")
 
 
 def test__pretrain__toy__loss_falls(tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test__pretrain__done__leaves_state_log_and_loadable_export(tmp_path: Path) -
     assert card["config"]["lr"] == TINY.lr
     assert card["averaged"]
     loaded = dict(checkpoint.load(tmp_path / train.EXPORT).named_parameters())
-    for name, average in run.trainee.averages.items():
+    for name, average in run.state.averages.items():
         assert torch.allclose(loaded[name], average, atol=1e-3)
 
 
@@ -193,14 +193,14 @@ def test__pretrain__error__is_raised_and_the_steps_before_it_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What ends a run in the middle does not take its steps along."""
-    update = Run.update
+    update = TrainingRun.update
 
-    def fail_at_third(run: Run, *args: object) -> torch.Tensor:
+    def fail_at_third(run: TrainingRun, *args: object) -> torch.Tensor:
         if run.progress.step == 2:
             raise RuntimeError("a broken batch")
         return update(run, *args)
 
-    monkeypatch.setattr(Run, "update", fail_at_third)
+    monkeypatch.setattr(TrainingRun, "update", fail_at_third)
     with pytest.raises(RuntimeError, match="a broken batch"):
         go(tmp_path, 5)
     assert train.read_state(tmp_path)[1].step == 2
@@ -210,10 +210,10 @@ def test__pretrain__diverged__said_and_the_state_before_it_stays(tmp_path: Path)
     """Weights that are not finite are never written over a state that is good."""
     go(tmp_path, 2)
     before = (tmp_path / INDEX).read_bytes()
-    run = Run(tmp_path, device="cpu")
+    run = TrainingRun(tmp_path, device="cpu")
     with torch.no_grad():
         next(run.backbone.parameters()).fill_(float("nan"))
-    with pytest.raises(train.DivergedError, match="begin again with a lower one"):
+    with pytest.raises(train.DivergedError, match="restart with a lower one"):
         run.save()
     assert (tmp_path / INDEX).read_bytes() == before
     with pytest.raises(train.DivergedError):
@@ -223,8 +223,11 @@ def test__pretrain__diverged__said_and_the_state_before_it_stays(tmp_path: Path)
 
 def test__pretrain__another_process_in_the_folder__is_refused(tmp_path: Path) -> None:
     """Two trainers would delete each other's shards."""
-    run = Run(tmp_path, TINY, device="cpu")
-    with train._alone(run), pytest.raises(train.StateError, match="another process trains in"):
+    run = TrainingRun(tmp_path, TINY, device="cpu")
+    with (
+        train._locked(run),
+        pytest.raises(train.StateError, match="another process is training"),
+    ):
         go(tmp_path, 1)
     go(tmp_path, 1)
 
@@ -299,7 +302,7 @@ def test__run__resume_refused__error_names_the_state(tmp_path: Path) -> None:
     """A new run does not overwrite an old one."""
     go(tmp_path, 1)
     with pytest.raises(FileExistsError, match=re.escape(str(tmp_path))):
-        Run(tmp_path, TINY, resume=False)
+        TrainingRun(tmp_path, TINY, resume=False)
 
 
 def test__order__processes_with_one_pool__see_what_one_with_two_sees() -> None:
@@ -329,14 +332,14 @@ def test__feed__two_workers__same_pools_as_inline() -> None:
 
 def test__trainee__bf16_copy__loss_near_float32(tmp_path: Path) -> None:
     """The half-precision work copy computes the same loss to its precision."""
-    run = Run(tmp_path, TINY, device="cpu")
+    run = TrainingRun(tmp_path, TINY, device="cpu")
     rng = np.random.default_rng(0)
     points = torch.from_numpy(rng.normal(size=(4, 12, 88)).astype(np.float32))
     tokens = torch.tensor([[0, 4, 25, 26, 0], [0, 25, 0, 1, 1]] * 2)
     losses = []
     for bf16 in (False, True):
-        trainee = optimise.Trainee(run.backbone, lr=1e-3, weight_decay=0.0, clip=1.0, bf16=bf16)
-        losses.append(trainee.loss(points, tokens).detach().item())
+        state = optimise.TrainState(run.backbone, lr=1e-3, weight_decay=0.0, clip=1.0, bf16=bf16)
+        losses.append(state.loss(points, tokens).detach().item())
     assert losses[1] == pytest.approx(losses[0], rel=0.02)
 
 
@@ -345,20 +348,20 @@ def test__run__start_from_an_export__goes_on_from_its_weights_and_counters(tmp_p
     """Where only the checkpoint is left, examples seen and the corpus go on; Adam begins anew."""
     first = go(tmp_path / "first", 4)
     export = tmp_path / "first" / train.EXPORT
-    run = Run(tmp_path / "second", device="cpu", start=export)
+    run = TrainingRun(tmp_path / "second", device="cpu", start=export)
     assert run.progress.examples == first.progress.examples
     assert run.progress.began == run.progress.step == 4
     assert run.progress.pool == first.progress.pool + 1
     assert run.config == first.config
     for name, p in run.backbone.named_parameters():  # the file is in half precision
-        torch.testing.assert_close(first.trainee.averages[name], p, rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(first.state.averages[name], p, rtol=1e-3, atol=1e-3)
 
 
 def test__run__start_where_a_state_is__is_refused(tmp_path: Path) -> None:
     """A start never overwrites a run."""
     go(tmp_path, 2)
     with pytest.raises(FileExistsError, match="resume it"):
-        Run(tmp_path, device="cpu", start=tmp_path / train.EXPORT)
+        TrainingRun(tmp_path, device="cpu", start=tmp_path / train.EXPORT)
 
 
 TOGETHER = """
@@ -396,7 +399,7 @@ def test__pretrain__two_processes__equal_one_with_the_doubled_batch(tmp_path: Pa
         assert getattr(progress, name) == getattr(alone.progress, name), name
     for name, p in alone.backbone.named_parameters():
         torch.testing.assert_close(state[f"weight/{name}"], p.detach(), rtol=1e-4, atol=1e-5)
-        average = alone.trainee.averages[name]
+        average = alone.state.averages[name]
         torch.testing.assert_close(state[f"ema/{name}"], average, rtol=1e-4, atol=1e-5)
 
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from equate_srbench.backbone.config import BackboneConfig
 from equate_srbench.equate.alignment import Alignment
-from equate_srbench.runtime.memory import CPU, Draws, MemoryWarning, Room, placed, with_tensors
+from equate_srbench.runtime.memory import CPU, Draws, MemoryWarning, OomSafe, placed, with_tensors
 
 GPU = torch.device("cuda")  # a name; nothing is put there
 
@@ -29,53 +29,53 @@ class Device:
         return list(range(rows.start, rows.stop))
 
 
-def run(room, work, n, kind="decoding"):
+def run(oom, work, n, kind="decoding"):
     """All results in one list."""
-    return [i for part in room.run(kind, work, n, GPU) for i in part]
+    return [i for part in oom.run(kind, work, n, GPU) for i in part]
 
 
 def test__run__all_fits__one_call():
-    """No warning, no cut; an empty batch is a call as well, as it is without a room."""
+    """No warning, no cut; an empty batch is a call as well, as it is on a CPU."""
     work = Device(8)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert run(Room(), work, 8) == list(range(8))
-        assert run(Room(), work, 0) == []
+        assert run(OomSafe(), work, 8) == list(range(8))
+        assert run(OomSafe(), work, 0) == []
     assert work.calls == [(8, "cuda"), (0, "cuda")]
 
 
 @pytest.mark.parametrize("most", [1, 2, 3, 5, 12])
 def test__run__too_large__halved_until_it_fits(most):
     """Every item once and in order, on the device, with one warning for all kinds of work."""
-    room, work = Room(), Device(most)
+    oom, work = OomSafe(), Device(most)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        assert run(room, work, 13) == list(range(13))
-        assert run(room, Device(most), 13, "training") == list(range(13))
+        assert run(oom, work, 13) == list(range(13))
+        assert run(oom, Device(most), 13, "training") == list(range(13))
     assert ["cuda: out of memory in decoding" in str(w.message) for w in caught] == [True]
     assert {where for _, where in work.calls} == {"cuda"}
 
 
 def test__run__next_batch__starts_with_the_size_that_fitted():
     """What has failed is not tried again; other kinds of work have limits of their own."""
-    room, work, other = Room(), Device(3), Device(13)
+    oom, work, other = OomSafe(), Device(3), Device(13)
     with pytest.warns(MemoryWarning):
-        run(room, work, 13)
+        run(oom, work, 13)
     assert [n for n, _ in work.calls] == [13, 6, 3, 3, 3, 3, 1]
     work.calls.clear()
-    run(room, work, 7)
-    run(room, other, 13, "training")
+    run(oom, work, 7)
+    run(oom, other, 13, "training")
     assert [n for n, _ in work.calls] == [3, 3, 1]
     assert [n for n, _ in other.calls] == [13]
 
 
 def test__run__one_item_does_not_fit__goes_to_the_cpu():
     """The CPU takes the whole rest at once, and what comes after."""
-    room, work = Room(), Device(0)
+    oom, work = OomSafe(), Device(0)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        assert run(room, work, 4) == [0, 1, 2, 3]
-        assert run(room, work, 6) == list(range(6))
+        assert run(oom, work, 4) == [0, 1, 2, 3]
+        assert run(oom, work, 6) == list(range(6))
     assert [w.category for w in caught] == [MemoryWarning]
     assert work.calls == [(4, "cuda"), (2, "cuda"), (1, "cuda"), (4, "cpu"), (6, "cpu")]
 
@@ -87,7 +87,7 @@ def test__run__cpu_is_full_too__passes_through():
         raise torch.OutOfMemoryError("nothing left")
 
     with pytest.warns(MemoryWarning), pytest.raises(torch.OutOfMemoryError, match="nothing left"):
-        Room().run("decoding", work, 3, CPU)
+        OomSafe().run("decoding", work, 3, CPU)
 
 
 @pytest.mark.parametrize("error", [RuntimeError("CUDA error: device-side assert"), KeyError("x")])
@@ -100,7 +100,7 @@ def test__run__other_errors__pass_unchanged(error):
         raise error
 
     with pytest.raises(type(error)) as caught:
-        Room().run("decoding", work, 3, GPU)
+        OomSafe().run("decoding", work, 3, GPU)
     assert caught.value is error
     assert len(calls) == 1
 
@@ -118,7 +118,7 @@ def test__run__error_is_gone__before_the_next_try():
         return 0
 
     with pytest.warns(MemoryWarning):
-        assert Room().run("decoding", work, 4, GPU) == [0] * 4
+        assert OomSafe().run("decoding", work, 4, GPU) == [0] * 4
 
 
 def test__draws__parts__are_slices_of_the_whole():

@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.linear_model import LinearRegression
 
 from equate_srbench.teacher import choosing
-from equate_srbench.teacher.choosing import Split, choose
+from equate_srbench.teacher.choosing import HoldOut, choose
 
 
 class Clock:
@@ -57,10 +57,10 @@ class Timed(RegressorMixin, BaseEstimator):
 
 
 @pytest.fixture
-def rows(rng) -> Split:
+def rows(rng) -> HoldOut:
     """Ten rows to learn from, ten to judge by."""
     X, held = rng.standard_normal((2, 10, 1))
-    return Split(X, X[:, 0], held, held[:, 0])
+    return HoldOut(X, X[:, 0], held, held[:, 0])
 
 
 def test__choose__student_without_time_limit__the_best_of_all(rows):

@@ -13,7 +13,12 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from equate_srbench.runtime.clock import Deadline
 from equate_srbench.teacher import mlp, training
-from equate_srbench.teacher.smooth import DivergedError, SmoothTeacher, centre_and_scale, train_grid
+from equate_srbench.teacher.smooth import (
+    SmoothTeacher,
+    TeacherDivergedError,
+    centre_and_scale,
+    train_grid,
+)
 
 GRID = (0.0, 1e-3, 1e-2, 1e-1, 1.0)
 
@@ -77,7 +82,7 @@ def test__gradient__fitted_teacher__in_the_users_units(rng, widths):
 def test__penalty__training_and_jittered_points__equals_finite_differences(rng):
     """The Jacobian term of the loss is the mean squared slope at all points of the step."""
     recipe = quick(precision="double")._recipe()
-    batch = training.Batch([training.Member(1.0, 0.0, 5)], 2, recipe)
+    batch = training.NetworkBatch([training.Member(1.0, 0.0, 5)], 2, recipe)
     x, moved = rng.standard_normal((2, 1, 12, 2))
     points = torch.as_tensor(np.concatenate([x, moved], axis=1)[0])
     layers = mlp.unflatten(batch.weights[0], batch.sizes)
@@ -117,7 +122,7 @@ def plain_network(teacher: SmoothTeacher, X: np.ndarray, y: np.ndarray) -> np.nd
     recipe, seed = teacher._recipe(), int(np.random.RandomState(3).randint(2**31))
     (x_mean, x_scale), (y_mean, y_scale) = centre_and_scale(X), centre_and_scale(y[:, None])
     x, target = (X - x_mean) / x_scale, ((y[:, None] - y_mean) / y_scale)[:, 0]
-    rows = training.Rows(x, target, recipe, seed)
+    rows = training.TrainingRows(x, target, recipe, seed)
     sizes = mlp.layer_sizes(x.shape[1], recipe.hidden)
     start = mlp.initial_weights(sizes, np.random.default_rng([seed, 1]))
     parts: list[torch.nn.Module] = []
@@ -267,9 +272,9 @@ def test__fit__training_diverges__says_what_to_lower(rng):
     """No network of NaN comes out, neither alone nor as a grid of such."""
     X = rng.uniform(-1, 1, (60, 2))
     wild = SmoothTeacher(learning_rate=1e6, max_steps=50, random_state=0)
-    with pytest.raises(DivergedError, match="diverged with learning_rate=1e"):
+    with pytest.raises(TeacherDivergedError, match="diverged with learning_rate=1e"):
         wild.fit(X, X[:, 0])
-    with pytest.raises(DivergedError):
+    with pytest.raises(TeacherDivergedError):
         train_grid(wild, X, X[:, 0])
 
 

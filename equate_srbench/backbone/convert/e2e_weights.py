@@ -125,7 +125,7 @@ def convert(
         found = look(file)
         config = configure(source, found)
         state = _read(file, found, config, progress)
-    with torch.device("meta"), checkpoint.Uninitialised():
+    with torch.device("meta"), checkpoint.SkipInit():
         backbone = Backbone(config)
     backbone.load_state_dict(state, assign=True)
     n_parameters = sum(p.numel() for p in backbone.parameters())
@@ -241,7 +241,7 @@ def _check_shapes(
     path: Path, config: BackboneConfig, shapes: Mapping[str, tuple[int, ...]], found: Found
 ) -> None:
     """Names and shapes are those of the network, but for the tables' lengths and the tied one."""
-    with torch.device("meta"), checkpoint.Uninitialised():
+    with torch.device("meta"), checkpoint.SkipInit():
         expected = {k: tuple(t.shape) for k, t in Backbone(config).state_dict().items()}
     expected[_TIED] = expected[_TABLE]
     odd = sorted(set(expected) ^ set(shapes))
