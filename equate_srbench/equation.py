@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 from equate_srbench.expr.algebra.complexity import complexity
 from equate_srbench.expr.errors import FormulaError
 from equate_srbench.expr.evaluate import evaluate
-from equate_srbench.expr.fitting import fit_constants
 from equate_srbench.expr.text.columns_by_name import read_table
 from equate_srbench.expr.text.latex import to_latex
 from equate_srbench.expr.text.names import default_names, plain_names
@@ -20,11 +19,12 @@ from equate_srbench.expr.text.parser import parse
 from equate_srbench.expr.text.printing import number_text, to_c, to_numpy, to_text
 from equate_srbench.expr.text.serial import dump, load
 from equate_srbench.expr.tree import Tree
+from equate_srbench.refine.one_formula import fit_constants
 
 if TYPE_CHECKING:
     import sympy
 
-    from equate_srbench.expr.text.torch_module import FormulaModule
+    from equate_srbench.expr.torch_module import FormulaModule
 
 
 class Equation:
@@ -253,7 +253,7 @@ class Equation:
 
     def to_torch(self) -> FormulaModule:
         """Torch module with the constants as one trainable float64 parameter."""
-        from equate_srbench.expr.text.torch_module import FormulaModule
+        from equate_srbench.expr.torch_module import FormulaModule
 
         return FormulaModule(self._tree)
 
