@@ -352,8 +352,11 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         """A formula of the search in the user's names and units."""
         problem = self._problem
         if problem.extreme:  # powers of the units would leave the range of numbers
-            return Equation(problem.to_user(rewrite(tree)), self._names())
-        return Equation(rewrite(problem.to_user(tree)), self._names())
+            return self._over_columns(problem.to_user(rewrite(tree)))
+        return self._over_columns(rewrite(problem.to_user(tree)))
+
+    def _over_columns(self, tree: Tree) -> Equation:
+        return Equation(tree, self._names(), named=hasattr(self, "feature_names_in_"))
 
     def _describe(self, tree: Tree) -> tuple[str, int]:
         """Text and complexity of a formula of the search."""
@@ -374,7 +377,7 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
                 return equation
         except FormulaError:  # a constant left the range of numbers
             pass
-        return Equation(problem.to_user(tree), self._names())
+        return self._over_columns(problem.to_user(tree))
 
     # -- results ----------------------------------------------------------------------------
 
