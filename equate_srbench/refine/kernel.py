@@ -43,10 +43,10 @@ from equate_srbench.refine.numpy_loops import (
     VALUE,
     A,
     B,
-    build_table,
+    build_loop_table,
 )
 
-TABLE = build_table()
+TABLE = build_loop_table()
 
 _ARITY = np.array(ARITY, dtype=np.int64)
 # Rows of ``memory``: these, literals and temporaries (``steps``), columns of X, then the nodes'
