@@ -152,7 +152,8 @@ class _Problem:
         if sizes[-1] <= _RANK * sizes[0]:
             return None
         inverse: Floats = (right.T / sizes) @ left.T
-        return inverse * (self._unit / peaks / norms)[:, None]
+        inverse *= (self._unit / peaks / norms)[:, None]
+        return inverse
 
 
 def _held_as_columns(tree: Tree, X: Floats, held: Collection[int]) -> tuple[Tree, Floats]:
