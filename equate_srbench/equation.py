@@ -1,4 +1,4 @@
-"""``Equation``: one formula with its column names, for people and programs."""
+"""``Equation``: one formula with its column names, the form in which users get results."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 from equate_srbench.expr.algebra.complexity import complexity
 from equate_srbench.expr.errors import FormulaError
 from equate_srbench.expr.evaluate import evaluate
-from equate_srbench.expr.fitting import fit_constants
 from equate_srbench.expr.text.columns_by_name import read_table
 from equate_srbench.expr.text.latex import to_latex
 from equate_srbench.expr.text.names import default_names, plain_names
@@ -20,11 +19,12 @@ from equate_srbench.expr.text.parser import parse
 from equate_srbench.expr.text.printing import number_text, to_c, to_numpy, to_text
 from equate_srbench.expr.text.serial import dump, load
 from equate_srbench.expr.tree import Tree
+from equate_srbench.refine.one_formula import fit_constants
 
 if TYPE_CHECKING:
     import sympy
 
-    from equate_srbench.expr.text.torch_module import FormulaModule
+    from equate_srbench.expr.torch_module import FormulaModule
 
 
 class Equation:
@@ -35,17 +35,20 @@ class Equation:
     tree : Tree
         With finite constants.
     feature_names : sequence of str, optional
-        One name per column of the table, in order; any text. Default ``x_0, x_1, ...`` for the
-        columns that the formula uses.
+        One name per column of the table, in order; any text. Default: ``x_0, x_1, ...`` for the
+        columns that the formula uses; tables may then have further columns.
+    named : bool, default=True
+        Whether ``feature_names`` are the labels of the user's columns. If False they only number
+        the columns, and tables with other labels are read by position.
     covariance : array-like of shape (n_constants, n_constants), optional
         Covariance of the constants, in the tree's order.
     metrics : mapping of str to number, optional
-        Scores to keep with the formula (``r2``, ``loss``, ...).
+        Scores stored with the formula (``r2``, ``loss``, ...).
 
     Raises
     ------
     FormulaError
-        For an incomplete tree, a constant that is not finite, or a column without a name.
+        If the tree is incomplete, a constant is not finite, or a column has no name.
 
     Examples
     --------
@@ -58,13 +61,14 @@ class Equation:
     array([3.])
     """
 
-    __slots__ = ("_covariance", "_feature_names", "_metrics", "_named", "_tree")
+    __slots__ = ("_covariance", "_feature_names", "_metrics", "_named", "_tree", "_wider")
 
     def __init__(
         self,
         tree: Tree,
         feature_names: Sequence[str] | None = None,
         *,
+        named: bool = True,
         covariance: ArrayLike | None = None,
         metrics: Mapping[str, float] | None = None,
     ) -> None:
@@ -73,7 +77,8 @@ class Equation:
         for value in tree.constants:
             number_text(value)  # refuses NaN and infinities
         used = max(tree.columns, default=-1) + 1
-        self._named = feature_names is not None
+        self._named = named and feature_names is not None
+        self._wider = feature_names is None  # tables may have more columns than there are names
         names = default_names(used) if feature_names is None else tuple(map(str, feature_names))
         if used > len(names):
             raise FormulaError(f"the formula uses column {used - 1}, but {len(names)} have names")
@@ -82,18 +87,25 @@ class Equation:
         self._metrics = dict(metrics or {})
         self._covariance: NDArray[np.float64] | None = None
         if covariance is not None:
-            n = len(tree.constants)
-            self._covariance = np.array(covariance, dtype=np.float64)
-            if not n and not self._covariance.size:  # JSON has one empty list for all shapes
-                self._covariance = np.empty((0, 0))
-            if self._covariance.shape != (n, n):
-                raise ValueError(f"covariance of shape {self._covariance.shape}, expected {(n, n)}")
+            self._covariance = _square(covariance, len(tree.constants))
 
-    # -- reading ----------------------------------------------------------------------------
+    def with_tree(self, tree: Tree) -> Equation:
+        """Another formula over the same columns, without covariance and metrics."""
+        return self._with(tree, None, {})
+
+    def _with(
+        self, tree: Tree, covariance: NDArray[np.float64] | None, metrics: Mapping[str, float]
+    ) -> Equation:
+        names = self._feature_names
+        out = Equation(tree, names, named=self._named, covariance=covariance, metrics=metrics)
+        out._wider = self._wider
+        return out
+
+    # -- attributes -------------------------------------------------------------------------
 
     @property
     def tree(self) -> Tree:
-        """The formula over column numbers."""
+        """The expression tree, over column numbers."""
         return self._tree
 
     @property
@@ -102,8 +114,13 @@ class Equation:
         return self._feature_names
 
     @property
+    def named(self) -> bool:
+        """Whether the names are labels of the user's columns, not mere numbers of them."""
+        return self._named
+
+    @property
     def text_names(self) -> dict[str, str]:
-        """Identifier in the text -> column name, for every column; they differ for awkward ones."""
+        """Identifier in the formula text -> column name, for every column."""
         return dict(zip(plain_names(self._feature_names), self._feature_names, strict=True))
 
     @property
@@ -118,17 +135,17 @@ class Equation:
 
     @property
     def complexity(self) -> int:
-        """Nodes that SymPy makes of the text: SRBench's model size (see ``expr.complexity``)."""
+        """SRBench's model size: nodes of the expression that SymPy parses from the text."""
         return complexity(self._tree)
 
     @property
     def constants(self) -> tuple[float, ...]:
-        """Values of the constants in the tree's order."""
+        """Values of the constants in prefix order."""
         return self._tree.constants
 
     @property
     def standard_errors(self) -> tuple[float, ...] | None:
-        """Standard errors of the constants; None without a covariance, NaN if undetermined."""
+        """Standard errors of the constants; None if not fitted, NaN if undetermined."""
         if self._covariance is None:
             return None
         with np.errstate(invalid="ignore"):
@@ -136,44 +153,47 @@ class Equation:
 
     @property
     def covariance(self) -> NDArray[np.float64] | None:
-        """Copy of the covariance of the constants."""
+        """Covariance of the constants (a copy); None if not fitted."""
         return None if self._covariance is None else self._covariance.copy()
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Copy of the scores kept with the formula."""
+        """Scores stored with the formula (a copy)."""
         return dict(self._metrics)
 
     # -- computing --------------------------------------------------------------------------
 
     def predict(self, X: Any) -> NDArray[np.float64]:
-        """Values of the formula.
+        """Evaluate the formula.
 
         Parameters
         ----------
         X : DataFrame or array-like of shape (n_rows, n_columns)
-            A table with column names is read by name, whatever their order; anything else by
-            position.
+            Columns of a DataFrame are found by name, in any order. Arrays are read by position,
+            and so are DataFrames without these names if the formula's are only numbers (``x0``,
+            from a fit on an array or on columns whose labels are not strings).
 
         Returns
         -------
         ndarray of shape (n_rows,)
-            NaN or inf where the formula is not defined; nothing is patched.
+            NaN or inf where the formula is undefined.
 
         Raises
         ------
         ValueError
-            For missing columns or another number of columns.
+            If columns are missing or the number of columns is wrong.
         """
         return evaluate(self._tree, self._table(X))
 
     def _table(self, X: Any) -> NDArray[np.float64]:
-        return read_table(X, self._feature_names, self._tree.columns, named=self._named)
+        return read_table(
+            X, self._feature_names, self._tree.columns, named=self._named, wider=self._wider
+        )
 
     def fit_constants(
         self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> Equation:
-        """A copy with least-squares constants, their covariance, and ``loss`` and ``r2``.
+        """Refit the constants by least squares, starting from their current values.
 
         Parameters
         ----------
@@ -181,10 +201,16 @@ class Equation:
         y : array-like of shape (n_rows,)
         sample_weight : array-like of shape (n_rows,), optional
 
+        Returns
+        -------
+        Equation
+            With the covariance of the constants and the metrics ``loss`` (weighted mean squared
+            residual) and, unless ``y`` is constant, ``r2``.
+
         Raises
         ------
         ValueError
-            If the formula is not defined on every row, or lengths differ.
+            If the formula is undefined on some row, or lengths differ.
         """
         table = self._table(X)
         target = np.asarray(y, dtype=np.float64)
@@ -198,30 +224,34 @@ class Equation:
                 f"(first: row {int(np.argmax(undefined))}): start from other constants"
             )
         fit = fit_constants(self._tree, table, target, weights)
-        variance = float(np.average((target - np.average(target, weights=weights)) ** 2,
-                                    weights=weights))  # fmt: skip
         metrics = {"loss": fit.loss}
+        unit = float(np.max(np.abs(target), initial=0.0)) or 1.0  # squares may leave float64
+        centred = (target - np.average(target, weights=weights)) / unit
+        variance = float(np.average(centred**2, weights=weights))
         if variance > 0.0:
-            metrics["r2"] = 1.0 - fit.loss / variance
-        return Equation(fit.tree, self._feature_names, covariance=fit.covariance, metrics=metrics)
+            with np.errstate(all="ignore"):
+                residual = (target - evaluate(fit.tree, table)) / unit
+                unexplained = float(np.average(residual**2, weights=weights))
+            metrics["r2"] = 1.0 - unexplained / variance
+        return self._with(fit.tree, fit.covariance, metrics)
 
     def derivative(self, name: str) -> Equation:
-        """Partial derivative by column ``name``, simplified by SymPy's own rules.
+        """Partial derivative with respect to column ``name``, simplified.
 
         Raises
         ------
         ValueError
-            For an unknown column.
+            If there is no such column.
         """
         from equate_srbench.expr.algebra.rewrite import rewrite
         from equate_srbench.expr.sympy.bridge import from_sympy, to_sympy
 
         if name not in self._feature_names:
-            raise ValueError(f"no column '{name}'; known are {', '.join(self._feature_names)}")
+            raise ValueError(f"no column '{name}'; columns are {', '.join(self._feature_names)}")
         symbols = self._symbols()
         slope = to_sympy(self._tree, symbols).diff(symbols[self._feature_names.index(name)])
         tree = from_sympy(slope, {symbol: j for j, symbol in enumerate(symbols)})
-        return Equation(rewrite(tree), self._feature_names)
+        return self.with_tree(rewrite(tree))
 
     # -- other forms ------------------------------------------------------------------------
 
@@ -229,7 +259,7 @@ class Equation:
         return to_text(self._tree, plain_names(self._feature_names))
 
     def to_sympy(self) -> sympy.Expr:
-        """SymPy expression over real symbols that bear the column names."""
+        """SymPy expression over real symbols named like the columns."""
         from equate_srbench.expr.sympy.bridge import to_sympy
 
         return to_sympy(self._tree, self._symbols())
@@ -253,30 +283,33 @@ class Equation:
 
     def to_torch(self) -> FormulaModule:
         """Torch module with the constants as one trainable float64 parameter."""
-        from equate_srbench.expr.text.torch_module import FormulaModule
+        from equate_srbench.expr.torch_module import FormulaModule
 
         return FormulaModule(self._tree)
 
     # -- JSON -------------------------------------------------------------------------------
 
     def to_json(self) -> str:
-        """JSON text that ``from_json`` reads back bitwise."""
+        """JSON text from which ``from_json`` restores an equal equation, bit for bit."""
+        names = self._feature_names
+        default = self._wider and len(names) == max(self._tree.columns, default=-1) + 1
         return dump(
             self._tree,
             text=str(self),
-            feature_names=self._feature_names if self._named else None,
+            feature_names=None if default else names,
+            named=self._named,
             covariance=self._covariance,
             metrics=self._metrics,
         )
 
     @classmethod
     def from_json(cls, text: str) -> Equation:
-        """The equation written by ``to_json``.
+        """Read an equation written by ``to_json``.
 
         Raises
         ------
         FormulaError
-            For anything else, or a version that is newer than this package.
+            If the text is anything else, or of a version newer than this package.
         """
         tree, names, rest = load(text)
         try:
@@ -286,24 +319,36 @@ class Equation:
 
     @classmethod
     def from_string(cls, text: str, feature_names: Sequence[str] | None = None) -> Equation:
-        """The equation written in ``text`` (see ``parser.parse``).
+        """Parse formula text (see ``parser.parse``).
 
         Parameters
         ----------
         text : str
-            Columns by name; awkward names in backticks (`` `x 1` ``) or as ``str`` prints them.
+            Columns by name; names that are no identifiers in backticks (`` `x 1` ``) or as
+            ``str`` prints them.
         feature_names : sequence of str, optional
-            Columns of the table. Default: ``x_0, x_1, ...``.
+            Columns of the table. Default: numbered columns, which ``text`` may call
+            ``x_0, x_1, ...`` or, like fits of tables without names, ``x0, x1, ...``. Either way
+            the equation is printed with ``x_0, x_1, ...``.
+
+        Raises
+        ------
+        FormulaError
+            If ``text`` is not a formula over these columns, or uses both ways to number them.
+
+        Examples
+        --------
+        >>> print(Equation.from_string("x0*sin(x2)"))
+        x_0*sin(x_2)
         """
         if feature_names is None:
-            indices = [int(n) for n in re.findall(r"\bx_(\d{1,4})\b", text)]
-            return cls(parse(text, default_names(max(indices, default=-1) + 1)))
+            return cls(parse(text, _numbered(text)))
         names = tuple(map(str, feature_names))
         plain = plain_names(names)
 
         def unquoted(match: re.Match[str]) -> str:
             if match[1] not in names:
-                raise FormulaError(f"no column `{match[1]}`; known are {', '.join(names)}")
+                raise FormulaError(f"no column `{match[1]}`; columns are {', '.join(names)}")
             return plain[names.index(match[1])]
 
         return cls(parse(re.sub(r"`([^`]*)`", unquoted, text), plain), names)
@@ -317,7 +362,7 @@ class Equation:
         return f"$\\displaystyle {self.to_latex()}$"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        # never text/html: JupyterLab prefers it to LaTeX and would not typeset the formula
+        # no text/html: JupyterLab prefers it to LaTeX and would not typeset the formula
         return {"text/plain": str(self), "text/latex": self._repr_latex_()}
 
     def __eq__(self, other: object) -> bool:
@@ -327,3 +372,26 @@ class Equation:
 
     def __hash__(self) -> int:
         return hash((self._tree, self._feature_names))
+
+
+def _square(covariance: ArrayLike, n: int) -> NDArray[np.float64]:
+    """A copy of a covariance of ``n`` constants, its shape checked."""
+    out = np.array(covariance, dtype=np.float64)
+    if not n and not out.size:  # JSON has one empty list for all shapes
+        out = np.empty((0, 0))
+    if out.shape != (n, n):
+        raise ValueError(f"covariance of shape {out.shape}, expected {(n, n)}")
+    return out
+
+
+def _numbered(text: str) -> tuple[str, ...]:
+    """Names of the numbered columns in ``text``, which spells them all ``x_0`` or all ``x0``."""
+    found = re.findall(r"\bx(_?)(\d{1,4})\b", text) if isinstance(text, str) else []
+    marks = {mark for mark, _ in found}
+    if len(marks) > 1:
+        shown = (next(f"x{m}{n}" for m, n in found if m == mark) for mark in ("_", ""))
+        raise FormulaError(
+            f"columns are called {' and '.join(shown)}: write all of them like x_0 or all like x0"
+        )
+    n = max((int(number) for _, number in found), default=-1) + 1
+    return tuple(f"x{j}" for j in range(n)) if marks == {""} else default_names(n)

@@ -38,17 +38,23 @@ class RawEquations:
         Its scales and columns are used, not its rows.
     names : sequence of str
         One per raw column.
+    named : bool
+        Whether the names are the labels of the user's columns; see ``Equation``.
     """
 
     problem: Problem
     names: Sequence[str]
+    named: bool
 
     def __call__(self, tree: Tree) -> Equation:
         """The simplified equation."""
         problem = self.problem
         if problem.extreme:  # powers of the scales would leave the range of numbers
-            return Equation(problem.to_raw(rewrite(tree)), self.names)
-        return Equation(rewrite(problem.to_raw(tree)), self.names)
+            return self._over_columns(problem.to_raw(rewrite(tree)))
+        return self._over_columns(rewrite(problem.to_raw(tree)))
+
+    def _over_columns(self, tree: Tree) -> Equation:
+        return Equation(tree, self.names, named=self.named)
 
     def describe(self, tree: Tree) -> tuple[str, int]:
         """Text and complexity of the equation."""
@@ -71,7 +77,7 @@ class RawEquations:
                 return equation
         except FormulaError:  # a constant left the range of numbers
             pass
-        return Equation(problem.to_raw(tree), self.names)
+        return self._over_columns(problem.to_raw(tree))
 
 
 class Found(NamedTuple):

@@ -225,7 +225,8 @@ class _Fit:
             problem.X, problem.y, problem.weights, deadline=self._deadline, parsimony=parsimony
         )
         search = self._make_search(archive, self._rng, problem.rows)
-        equations = RawEquations(problem.without_rows(), self._est._names())
+        named = hasattr(self._est, "feature_names_in_")
+        equations = RawEquations(problem.without_rows(), self._est._names(), named)
         domain = problem.domain(self._est.n_features_in_)
         # one assignment, so that an interrupted fit keeps the old stage or has the new one
         self._stage = _Stage(search, domain, equations, LiveFront(archive, equations))

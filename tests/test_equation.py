@@ -1,5 +1,6 @@
 """One formula with its names, for people and programs."""
 
+import copy
 import json
 import pickle
 import subprocess
@@ -55,6 +56,72 @@ def test__from_string__no_names__x_0_and_so_on():
     equation = Equation.from_string("x_2 + 2*x_0")
     assert equation.feature_names == ("x_0", "x_1", "x_2")
     assert equation.predict([[1.0, 9.0, 5.0]]).tolist() == [7.0]
+
+
+def test__from_string__printed_by_a_fit_without_names__read_back():
+    """Fits of arrays number their columns x0, x1; that text needs no names to be read."""
+    fitted = Equation(Tree.apply("sub", Tree.variable(2), Tree.variable(0)), ["x0", "x1", "x2"])
+    again = Equation.from_string(str(fitted))
+    assert again.tree == fitted.tree
+    assert str(again) == "x_2 - x_0"
+    assert again.predict([[1.0, 9.0, 5.0, 7.0]]).tolist() == [4.0]
+
+
+@pytest.mark.parametrize("text", ["x0 + x_1", "x_10*x10", "sin(x_0)**2 + x2"])
+def test__from_string__both_ways_to_number__error_shows_both(text):
+    """One text numbers its columns in one way."""
+    with pytest.raises(FormulaError, match=r"called x_\d+ and x\d+: write all of them like"):
+        Equation.from_string(text)
+
+
+def test__from_string__given_names__win_over_numbers():
+    """Where names are given, both spellings are names like any other."""
+    equation = Equation.from_string("x0 - x_1", ["x_1", "x0"])
+    assert equation.predict([[1.0, 5.0]]).tolist() == [4.0]
+
+
+INTEGERS = pd.DataFrame([[1.0, 9.0, 5.0], [2.0, 9.0, 4.0]])
+LEVELS = INTEGERS.set_axis(pd.MultiIndex.from_product([["p"], list("abc")]), axis=1)
+
+
+@pytest.mark.parametrize("frame", [INTEGERS, LEVELS], ids=["integers", "MultiIndex"])
+def test__predict__numbered_columns__labels_that_are_no_strings(frame):
+    """A formula whose names only number its columns reads tables by position."""
+    tree = Tree.apply("mul", Tree.constant(2.0), Tree.variable(2))
+    equation = Equation(tree, ["x0", "x1", "x2"], named=False)
+    for one in (equation, equation.with_tree(tree), Equation.from_json(equation.to_json())):
+        assert not one.named
+        assert one.predict(frame).tolist() == [10.0, 8.0]
+        with pytest.raises(ValueError, match="2 columns, the formula expects 3"):
+            one.predict(frame.iloc[:, 1:])
+    fitted = equation.fit_constants(frame, 3.0 * frame.to_numpy()[:, 2])
+    assert fitted.constants == pytest.approx([3.0])
+    assert fitted.predict(frame).tolist() == pytest.approx([15.0, 12.0])
+    with pytest.raises(ValueError, match="missing from the table: x2"):
+        Equation(tree, ["x0", "x1", "x2"]).predict(frame)
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1.0, 1e200])
+def test__fit_constants__any_scale__r2(scale):
+    """R2 is known even where squares of the target leave the range of float64."""
+    X = np.linspace(1.0, 2.0, 30)[:, None]
+    start = Equation(Tree.apply("mul", Tree.constant(2.0 * scale), Tree.variable(0)))
+    fitted = start.fit_constants(X, scale * (3.0 * X[:, 0] + 1e-3 * X[:, 0] ** 2))
+    assert fitted.constants[0] == pytest.approx(3.0 * scale, rel=1e-2, abs=0.0)
+    assert 0.999 < fitted.metrics["r2"] < 1.0
+
+
+def test__without_names__fits_and_derivatives_too():
+    """What is made of a formula without names has none either: wider tables are still read."""
+    equation = Equation.from_string("2*x_0*x_1")
+    X = np.random.default_rng(0).uniform(1.0, 2.0, (20, 3))
+    fitted = equation.fit_constants(X, 3.0 * X[:, 0] * X[:, 1])
+    slope = equation.derivative("x_1")
+    for new in (fitted, slope, pickle.loads(pickle.dumps(slope)), copy.deepcopy(slope)):  # noqa: S301
+        assert not new.named
+        assert new.predict(X).shape == (20,)
+    assert slope.derivative("x_1").predict(X).tolist() == [0.0] * 20
+    assert Equation.from_json(slope.to_json()) == slope
 
 
 def test__predict__frame_in_any_order__by_name(equation):
@@ -129,7 +196,7 @@ def test__derivative__product_rule(equation):
     X = np.random.default_rng(1).normal(size=(20, 2))
     np.testing.assert_allclose(slope.predict(X), 2.5 * np.cos(X[:, 0]) + X[:, 1], rtol=1e-12)
     assert slope.feature_names == equation.feature_names
-    with pytest.raises(ValueError, match="no column 'q'; known are angle, x 1"):
+    with pytest.raises(ValueError, match="no column 'q'; columns are angle, x 1"):
         equation.derivative("q")
 
 
@@ -169,14 +236,15 @@ def test__json__any_equation__round_trip(seed, random_tree):
     n = len(tree.constants)
     covariance = rng.normal(size=(n, n)) if rng.random() < 0.5 else None
     names = None if rng.random() < 0.3 else ["a", "x 1", "lambda"]
-    equation = Equation(
-        tree, names, covariance=covariance, metrics={"r2": rng.random(), "bad": np.inf}
-    )
+    named = rng.random() < 0.5
+    metrics = {"r2": rng.random(), "bad": np.inf}
+    equation = Equation(tree, names, named=named, covariance=covariance, metrics=metrics)
     text = equation.to_json()
     again = Equation.from_json(text)
     assert again == equation
     assert hash(again) == hash(equation)
     assert again.feature_names == equation.feature_names
+    assert again.named == equation.named == (named and names is not None)
     assert again.metrics["r2"] == equation.metrics["r2"]
     assert np.isnan(again.metrics["bad"])
     np.testing.assert_equal(again.covariance, equation.covariance)
@@ -190,7 +258,8 @@ BROKEN = [
     {"prefix": ["__import__"]}, {"prefix": ["add"] * 600}, {"prefix": [10**12]}, {"prefix": [-1]},
     {"prefix": [True]}, {"constants": []}, {"constants": ["x"]}, {"constants": [None]},
     {"constants": 3}, {"feature_names": ["a"]}, {"feature_names": 5}, {"metrics": [1]},
-    {"metrics": {"r2": "q"}}, {"covariance": [[1.0, 2.0]]}, {"covariance": 7}, {"prefix": [[]]},
+    {"named": None}, {"named": 0}, {"metrics": {"r2": "q"}},
+    {"covariance": [[1.0, 2.0]]}, {"covariance": 7}, {"prefix": [[]]},
 ]  # fmt: skip
 
 

@@ -6,12 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from equate_srbench.backbone.features import n_features
-from equate_srbench.expr.tokens.vocabulary import (
-    CompactVocabulary,
-    E2EVocabulary,
-    Vocabulary,
-    float_tokens,
-)
+from equate_srbench.expr.tokens.e2e_vocabulary import E2EVocabulary, float_tokens
+from equate_srbench.expr.tokens.vocabulary import CompactVocabulary, Vocabulary
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equate_srbench.backbone.views import View
-from equate_srbench.expr.tokens.vocabulary import float_tokens
+from equate_srbench.expr.tokens.e2e_vocabulary import float_tokens
 
 _PER_POINT = 4  # presence, linear, asinh, log
 _PER_COLUMN = 4  # scale, centre, smallest, largest

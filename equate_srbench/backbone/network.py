@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from equate_srbench.backbone.config import BackboneConfig
-from equate_srbench.expr.tokens.vocabulary import float_tokens
+from equate_srbench.expr.tokens.e2e_vocabulary import float_tokens
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:

@@ -332,7 +332,11 @@ class ExternalRegressor(RegressorMixin, BaseEstimator):
         plain = [f"x{j}" for j in range(self.n_features_in_)]
         names = [str(name) for name in getattr(self, "feature_names_in_", plain)]
         try:
-            self.equation_ = Equation(Equation.from_string(formula, plain).tree, names)
+            self.equation_ = Equation(
+                Equation.from_string(formula, plain).tree,
+                names,
+                named=hasattr(self, "feature_names_in_"),
+            )
         except FormulaError as error:  # too deep, say: the last one that can be read stays
             warnings.warn(
                 f"a formula of {self.package} cannot be read: {error}", UserWarning, stacklevel=2

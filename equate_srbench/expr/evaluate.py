@@ -1,7 +1,8 @@
-"""Values of one tree on a table, with NumPy or torch; the reference for the compiled kernel."""
+"""Values of one tree on a table: the reference for the compiled kernel."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from equate_srbench.expr.tree import Tree
 
 
 def evaluate(tree: Tree, X: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Values of ``tree`` on the rows of ``X``.
+    """Evaluate ``tree`` on the rows of ``X``.
 
     Parameters
     ----------
@@ -25,22 +26,49 @@ def evaluate(tree: Tree, X: NDArray[np.float64]) -> NDArray[np.float64]:
         NaN or inf where the formula is not defined; no warning is raised.
     """
     X = np.asarray(X, dtype=np.float64)
+    constants = [np.float64(value) for value in tree.constants]
     with np.errstate(all="ignore"):
-        value = _run(tree, np, lambda column: X[:, column])
+        value = run_prefix(tree.symbols, constants, lambda column: X[:, column], np)
     return np.array(np.broadcast_to(value, (X.shape[0],)), dtype=np.float64)
 
 
-def _run(tree: Tree, m: Any, column: Any) -> Any:
-    """Prefix code run from right to left on a stack, with arrays of module ``m``."""
+def mean_square(
+    tree: Tree,
+    X: NDArray[np.float64],
+    y: NDArray[np.float64],
+    weights: NDArray[np.float64] | None = None,
+) -> float:
+    """Weighted mean squared residual of ``tree``; inf if it is undefined on some row."""
+    with np.errstate(all="ignore"):
+        loss = float(np.average((evaluate(tree, X) - y) ** 2, weights=weights))
+    return loss if np.isfinite(loss) else float("inf")
+
+
+def run_prefix(
+    symbols: Sequence[int], constants: Sequence[Any], column: Callable[[int], Any], m: Any
+) -> Any:
+    """Evaluate prefix symbols from right to left on a stack.
+
+    Parameters
+    ----------
+    symbols : sequence of int
+        Symbol codes of one tree in prefix order.
+    constants : sequence of scalars
+        Values of the constants, as scalars of ``m``.
+    column : callable
+        Column number to its values, an array of ``m``.
+    m : module
+        ``numpy`` or ``torch``.
+    """
     stack: list[Any] = []
-    values = list(tree.constants)
-    for symbol in reversed(tree.symbols):
+    place = len(constants)
+    for symbol in reversed(symbols):
         if symbol == CONSTANT:
-            stack.append(np.float64(values.pop()) if m is np else values.pop())
+            place -= 1
+            stack.append(constants[place])
         elif symbol >= VARIABLE:
             stack.append(column(symbol - VARIABLE))
         else:
             op = BY_CODE[symbol]
-            args = [stack.pop() for _ in range(op.arity)]
-            stack.append(op.array(m, *args))
+            stack.append(op.array(m, *(stack.pop() for _ in range(op.arity))))
     return stack[0]

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from equate_srbench.expr.evaluate import evaluate
-from equate_srbench.expr.fitting import mean_square
+from equate_srbench.expr.evaluate import evaluate, mean_square
 from equate_srbench.expr.tree import Tree
 
 Array = NDArray[np.float64]

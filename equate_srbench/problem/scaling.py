@@ -83,7 +83,7 @@ def _rewritten(tree: Tree, replaced: dict[int, normal.Expression]) -> Tree | Non
     """Normal form with columns replaced; None where a constant part is undefined or all is."""
     try:
         expression = normal.strip(normal.substitute(normal.from_tree(tree), replaced))
-    except (normal.NotAFormula, OverflowError):
+    except (normal.UndefinedConstantError, OverflowError):
         return None
     return None if expression[1] is None else normal.to_tree(expression)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -102,7 +102,8 @@ class Schedule:
                     nodes = g.begin + active
                     inputs = (values[other[active]] for other in g.args)
                     down[rows[active]] = rule(torch, down[nodes], *inputs, values[nodes])
-        return down[self.constants].unflatten(0, (len(self.roots), -1))
+        n_constants = len(self.constants) // len(self.roots)
+        return down[self.constants].reshape(len(self.roots), n_constants, down.shape[1])
 
 
 def _link(programs: Programs, chosen: Ints) -> tuple[Ints, Ints, Ints, Ints, Ints]:
@@ -147,8 +148,9 @@ class Target:
 
     def to(self, device: torch.device) -> Target:
         """The same on another device."""
-        arrays = (v.to(device) for v in (self.y, self.weights, self.roots))
-        return Target(*arrays, self.unit, self.affine)
+        return replace(
+            self, y=self.y.to(device), weights=self.weights.to(device), roots=self.roots.to(device)
+        )
 
     def centre(self, v: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Weighted (and centred) ``v``, its mean, squared norm and the scale taken out."""

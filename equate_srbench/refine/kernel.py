@@ -15,19 +15,17 @@ wait for the compiler. Importing this module compiles (or loads) the entry point
 it is first needed.
 """
 
-# ruff: noqa: ANN001, ANN202, ANN201 - numba infers types, or reads them in the signatures
 from __future__ import annotations
 
 import math
 import warnings
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
-from numpy.typing import NDArray
 
 from equate_srbench.expr.operators import ARITY, CONSTANT, VARIABLE
 from equate_srbench.refine import tolerances as limit
@@ -43,10 +41,14 @@ from equate_srbench.refine.numpy_loops import (
     VALUE,
     A,
     B,
-    build_table,
+    build_loop_table,
 )
+from equate_srbench.refine.programs import Floats, Ints, Programs
 
-TABLE = build_table()
+Function = TypeVar("Function", bound=Callable[..., object])
+Row = int | np.int64
+
+TABLE = build_loop_table()
 
 _ARITY = np.array(ARITY, dtype=np.int64)
 # Rows of ``memory``: these, literals and temporaries (``steps``), columns of X, then the nodes'
@@ -66,13 +68,13 @@ FIT, EVALUATE, DIFFERENTIATE = range(3)
 class Memory(NamedTuple):
     """What a kernel call reads and works in; ``Memory.of`` lays it out."""
 
-    rows: NDArray[np.float64]  # (_X + columns + 2 nodes + constants, rows)
-    small: NDArray[np.float64]  # (_NORMAL + 2 constants, constants)
-    nodes: NDArray[np.int64]  # (5, nodes): see _SECOND and the following
-    registers: NDArray[np.int64]  # rows, then a NumPy loop's addresses (3), length, strides (3)
+    rows: Floats  # (_X + columns + 2 nodes + constants, rows)
+    small: Floats  # (_NORMAL + 2 constants, constants)
+    nodes: Ints  # (5, nodes): see _SECOND and the following
+    registers: Ints  # rows, then a NumPy loop's addresses (3), length, strides (3)
 
     @classmethod
-    def of(cls, X: NDArray[np.float64], n_nodes: int, k: int) -> Memory:
+    def of(cls, X: Floats, n_nodes: int, k: int) -> Memory:
         """Memory for a table (rows, columns) and programs of so many nodes and constants."""
         n_rows, n_columns = X.shape
         rows = np.zeros((_X + n_columns + 2 * n_nodes + k, n_rows))
@@ -84,63 +86,69 @@ class Memory(NamedTuple):
         nodes[_OWN] = _X + n_columns + np.arange(n_nodes)
         return cls(rows, np.zeros((_NORMAL + 2 * k, k)), nodes, registers)
 
-    def target(
-        self, y: NDArray[np.float64], weights: NDArray[np.float64], roots: NDArray[np.float64]
-    ) -> None:
+    def target(self, y: Floats, weights: Floats, roots: Floats) -> None:
         """Set what to fit: ``y`` weighted, centred (if affine) and scaled; weights of sum 1."""
         self.rows[_Y], self.rows[_WEIGHTS], self.rows[_ROOTS] = y, weights, roots
 
-    def columns(self, k: int) -> NDArray[np.float64]:
+    def columns(self, k: int) -> Floats:
         """Derivatives by each constant, (constants, rows), of the last program differentiated."""
         first = len(self.rows) - self.small.shape[1]
         return self.rows[first : first + k].copy()
 
 
-def _compiled(*arguments: Any) -> Callable[[Callable], Callable]:
-    """``njit`` for entry points: with a disk cache, or without where nothing can be written."""
+class _Njit(Protocol):
+    """``numba.njit`` with options: a decorator that keeps the type of the function."""
 
-    def wrap(function: Callable) -> Callable:
+    def __call__(self, *signature: object, **options: object) -> Callable[[Function], Function]: ...
+
+
+def _compiled(*arguments: object) -> Callable[[Function], Function]:
+    """``njit`` for entry points: cached on disk, or in memory where nothing can be written."""
+
+    def wrap(function: Function) -> Function:
+        compiler = cast("_Njit", njit)
         signature = types.void(*arguments)
         options = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
         try:
-            return njit(signature, cache=True, **options)(function)
+            return compiler(signature, cache=True, **options)(function)
         except RuntimeError as error:
             if "cannot cache" not in str(error):
                 raise
             warnings.warn(
-                "compiled kernels cannot be kept on disk and are built anew in every process "
+                "compiled kernels cannot be cached on disk and are compiled anew in every process "
                 "(some seconds): set NUMBA_CACHE_DIR to a writable directory",
                 RuntimeWarning,
                 stacklevel=2,
             )
-            return njit(signature, **options)(function)
+            return compiler(signature, **options)(function)
 
     return wrap
 
 
-def _inner(*signature: Any, **options: Any) -> Callable[[Callable], Callable]:
-    """``njit`` for what the entry point calls: kept on disk as part of it only."""
-    return njit(
-        *signature, nogil=True, error_model="numpy", no_cpython_wrapper=True,
-        no_cfunc_wrapper=True, **options,
-    )  # fmt: skip
+def _inner(**options: object) -> Callable[[Function], Function]:
+    """``njit`` for functions that entry points call; they are cached as part of them."""
+    return cast("_Njit", njit)(
+        nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, **options
+    )
 
 
 # "reassoc" lets the sum use vector registers; NaN and inf keep their meaning.
 @_inner(fastmath={"reassoc", "contract"})
-def _dot(memory, i, j):
+def _dot(memory: Floats, i: Row, j: Row) -> float:
+    """Dot product of two rows."""
     total = 0.0
     for r in range(memory.shape[1]):
         total += memory[i, r] * memory[j, r]
     return total
 
 
-@intrinsic
-def _call_loop(typing_context, loop, data, args, length, strides):
-    """Call a NumPy loop ``void (char **args, npy_intp *n, npy_intp *strides, void *data)``."""
+def _loop_call(
+    typing_context: Any, loop: Any, data: Any, args: Any, length: Any, strides: Any
+) -> tuple[Any, Callable[..., Any]]:
+    """Code of a call ``void loop(char **args, npy_intp *n, npy_intp *strides, void *data)``."""
     signature = types.void(types.int64, types.int64, types.int64, types.int64, types.int64)
 
-    def generate(context, builder, signature, values):
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         pointer = ir.IntType(8).as_pointer()
         loop_type = ir.FunctionType(ir.VoidType(), [pointer] * 4)
         function = builder.inttoptr(values[0], loop_type.as_pointer())
@@ -151,8 +159,12 @@ def _call_loop(typing_context, loop, data, args, length, strides):
     return signature, generate
 
 
+# addresses of a NumPy loop, its data, its arguments, their length and their strides
+_call_loop = cast("Callable[[int, int, int, int, int], None]", intrinsic(_loop_call))
+
+
 @_inner()
-def _run(steps, begin, end, registers, memory):
+def _run(steps: Ints, begin: int, end: int, registers: Ints, memory: Floats) -> None:
     """Run the steps of one operator on the rows its registers name."""
     base, stride = memory.ctypes.data, 8 * memory.shape[1]
     frame = registers.ctypes.data + 8 * REGISTERS
@@ -164,7 +176,7 @@ def _run(steps, begin, end, registers, memory):
 
 
 @_inner()
-def _link(code, nodes):
+def _link(code: Ints, nodes: Ints) -> None:
     """Fill each node's second argument and the number of constants in its subtree."""
     end = nodes[_VALUE]  # free until values are computed
     for i in range(code.shape[0] - 1, -1, -1):
@@ -179,7 +191,10 @@ def _link(code, nodes):
 
 
 @_inner()
-def _values(steps, spans, code, constants, memory, nodes, registers):
+def _values(
+    steps: Ints, spans: Ints, code: Ints, constants: Floats, memory: Floats, nodes: Ints,
+    registers: Ints,
+) -> None:  # fmt: skip
     """Fill row ``_F`` with the program's values."""
     k = constants.shape[0]
     for i in range(code.shape[0] - 1, -1, -1):
@@ -202,7 +217,9 @@ def _values(steps, spans, code, constants, memory, nodes, registers):
 
 
 @_inner()
-def _derivatives(steps, spans, code, memory, nodes, registers):
+def _derivatives(
+    steps: Ints, spans: Ints, code: Ints, memory: Floats, nodes: Ints, registers: Ints
+) -> None:
     """Fill the constants' columns with derivatives, after ``_values``; return the first row."""
     nodes[_DERIVATIVE, 0] = FIRST_LITERAL  # ones
     column = nodes[_OWN, 0] + 2 * nodes.shape[1]
@@ -229,7 +246,7 @@ def _derivatives(steps, spans, code, memory, nodes, registers):
 
 
 @_inner()
-def _centre(memory, row, affine):
+def _centre(memory: Floats, row: Row, affine: bool) -> tuple[float, float, float]:
     """Weight (and centre) a row in place; return its mean, squared norm and the scale taken out.
 
     Values whose squares would leave the range of float64 are divided by their largest size.
@@ -252,7 +269,7 @@ def _centre(memory, row, affine):
 
 
 @_inner()
-def _project(memory, unit, affine):
+def _project(memory: Floats, unit: float, affine: bool) -> tuple[float, float, float, float]:
     """Residual of the best ``a f + b``: return loss, a, mean of f, and f's norm (once scaled)."""
     mean, norm, scale = _centre(memory, _F, affine)
     a = unit * scale
@@ -269,7 +286,9 @@ def _project(memory, unit, affine):
 
 
 @_inner()
-def _normal_equations(memory, first, k, norm_f, affine, small):
+def _normal_equations(
+    memory: Floats, first: int, k: int, norm_f: float, affine: bool, small: Floats
+) -> None:
     """Columns projected off scale and offset, normalised; their products and gradient.
 
     A column that is not free gets size inf, which makes its step 0.
@@ -301,7 +320,7 @@ def _normal_equations(memory, first, k, norm_f, affine, small):
 
 
 @_inner()
-def _solve(k, damping, small):
+def _solve(k: int, damping: float, small: Floats) -> float:
     """Damped step by Cholesky; return the loss it should save (0: no step)."""
     factor, step = small[_NORMAL + small.shape[1] :], small[_STEP]
     for j in range(k):
@@ -329,7 +348,7 @@ def _solve(k, damping, small):
 
 
 @_inner()
-def _adapt(damping, moved, saved, gain):
+def _adapt(damping: float, moved: bool, saved: float, gain: float) -> float:
     """Less damping when a step saved what the linear model promised, more when it did not."""
     if not moved:
         factor = limit.BAD
@@ -342,9 +361,10 @@ def _adapt(damping, moved, saved, gain):
 
 @_inner(inline="always")  # one function less to compile: a second of the first start
 def _descend(
-    steps, spans, code, memory, small, nodes, registers, unit, max_steps, affine, abandon_above,
-    damping,
-):  # fmt: skip
+    steps: Ints, spans: Ints, code: Ints, memory: Floats, small: Floats, nodes: Ints,
+    registers: Ints, unit: float, max_steps: int, affine: bool, abandon_above: float,
+    damping: float,
+) -> tuple[float, float, float, float]:  # fmt: skip
     """Improve ``small[_TRIAL]``; return loss, scale, mean of f, in units of ``_Y``, and damping."""
     k, first = nodes[_BELOW, 0], nodes[_OWN, 0] + 2 * nodes.shape[1]
     trial, current = small[_TRIAL, :k], small[_CURRENT]
@@ -387,10 +407,11 @@ _MEMORY = (_MATRIX, _MATRIX, types.int64[:, ::1], _INTS)
     *_TABLES, *_PROGRAMS, *_MEMORY, _INT, _FLOAT, types.float64[:, :, ::1], _INT,
     types.boolean, _FLOAT, _MATRIX,
 )  # fmt: skip
-def run(
-    steps, spans, codes, code_at, constants, constant_at, begin, end, memory, small, nodes,
-    registers, goal, unit, noise, max_steps, affine, abandon_above, out,
-):  # fmt: skip
+def _run_programs(
+    steps: Ints, spans: Ints, codes: Ints, code_at: Ints, constants: Floats, constant_at: Ints,
+    begin: int, end: int, memory: Floats, small: Floats, nodes: Ints, registers: Ints, goal: int,
+    unit: float, noise: Floats, max_steps: int, affine: bool, abandon_above: float, out: Floats,
+) -> None:  # fmt: skip
     """Fit, evaluate or differentiate programs ``begin .. end - 1``.
 
     ``FIT`` changes ``constants`` in place and fills ``out[i]`` with loss, scale, mean of f and
@@ -425,3 +446,28 @@ def run(
                 out[i, 0], out[i, 1], out[i, 2], out[i, 3] = loss, a, mean, damping
                 for j in range(k):
                     given[j] = small[_CURRENT, j]
+
+
+_NO_NOISE = np.empty((0, 2, 0))
+
+
+def run(
+    programs: Programs,
+    begin: int,
+    end: int,
+    memory: Memory,
+    goal: int,
+    out: Floats,
+    *,
+    unit: float = 1.0,
+    noise: Floats = _NO_NOISE,
+    max_steps: int = 0,
+    affine: bool = False,
+    abandon_above: float = math.inf,
+) -> None:
+    """Fit, evaluate or differentiate programs ``begin .. end - 1``; see ``_run_programs``."""
+    _run_programs(
+        TABLE.steps, TABLE.spans, programs.codes, programs.code_at, programs.constants,
+        programs.constant_at, begin, end, memory.rows, memory.small, memory.nodes,
+        memory.registers, goal, unit, noise, max_steps, affine, abandon_above, out,
+    )  # fmt: skip

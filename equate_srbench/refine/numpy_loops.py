@@ -10,6 +10,7 @@ nothing of it has to be compiled at a user's first fit.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,7 +31,7 @@ REGISTERS = FIRST_TEMPORARY + TEMPORARIES
 VALUE, FIRST, SECOND = range(3)  # what recorded steps compute: a value or a derivative
 
 
-class Table(NamedTuple):
+class LoopTable(NamedTuple):
     """All operators as arrays of int64.
 
     Attributes
@@ -85,7 +86,7 @@ class _Recorder:
     def __init__(self) -> None:
         self.steps: list[tuple[str, list[int], int]] = []
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> Callable[..., _Register]:
         def record(*args: Any) -> _Register:
             inputs = [
                 a.number if isinstance(a, _Register) else FIRST_LITERAL + LITERALS.index(a)
@@ -109,7 +110,7 @@ class _Recorder:
         return [*self.steps[:-1], (name, inputs, RESULT)]
 
 
-def build_table() -> Table:
+def build_loop_table() -> LoopTable:
     """Record all operators and their derivatives."""
     steps: list[tuple[int, ...]] = []
     spans = np.zeros((VARIABLE, 4), dtype=np.int64)
@@ -124,7 +125,7 @@ def build_table() -> Table:
             for name, ins, out in recorder.recorded(result):
                 steps.append((*_double_loop(getattr(np, name)), ins[0], ins[-1], out))
             spans[op.code, kind + 1 :] = len(steps)
-    return Table(np.array(steps, dtype=np.int64), spans)
+    return LoopTable(np.array(steps, dtype=np.int64), spans)
 
 
 class _UfuncHead(ctypes.Structure):

@@ -53,16 +53,11 @@ class Programs:
         return len(self.sizes)
 
     @property
-    def arrays(self) -> tuple[Ints, Ints, Floats, Ints]:
-        """Codes, where they begin, constants, where they begin."""
-        return self.codes, self.code_at, self.constants, self.constant_at
-
-    @property
     def largest(self) -> tuple[int, int]:
         """Most nodes and most constants of any program."""
         return int(self.sizes.max(initial=1)), int(self.counts.max(initial=0))
 
-    def chunks(self, costs: NDArray[np.float64], limit: float) -> list[tuple[int, int]]:
+    def chunks(self, costs: NDArray[np.floating], limit: float) -> list[tuple[int, int]]:
         """Ranges of consecutive programs whose ``costs`` sum to at most ``limit``, if they can."""
         edges: list[int] = []
         total = float("inf")

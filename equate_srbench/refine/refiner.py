@@ -20,7 +20,6 @@ if TYPE_CHECKING:  # the compiled kernel needs no torch
 _SECONDS_PER_CALL = 0.03
 _SECONDS_PER_VALUE = 1e-8  # per node, row and sweep; on the safe side
 _ROWS_PER_CALL = 4096  # rows evaluated at once: the workspace stays in the processor's cache
-_NO_NOISE = np.empty((0, 2, 0))
 
 
 class Refined:
@@ -185,9 +184,10 @@ class Refiner:
                     return
                 before = out[begin].tolist()
                 kernel.run(
-                    *kernel.TABLE, *programs.arrays, begin, end, *memory, kernel.FIT, unit,
-                    noise if done == 0 else _NO_NOISE,  # goes on from the best start
-                    min(max(3, at_once), max_steps - done), affine, limit, out,
+                    programs, begin, end, memory, kernel.FIT, out, unit=unit,
+                    noise=noise if done == 0 else noise[:0],  # goes on from the best start
+                    max_steps=min(max(3, at_once), max_steps - done), affine=affine,
+                    abandon_above=limit,
                 )  # fmt: skip
                 if out[begin].tolist() == before:
                     break
@@ -203,9 +203,8 @@ class Refiner:
         from equate_srbench.runtime.memory import OomSafe
 
         self._oom = self._oom or OomSafe()
-        target = batched.Target(
-            *map(torch.as_tensor, (y, self._weights, self._roots)), unit, affine
-        )
+        weights, roots = torch.as_tensor(self._weights), torch.as_tensor(self._roots)
+        target = batched.Target(torch.as_tensor(y), weights, roots, unit, affine)
         batched.fit(
             programs, self._X, target, noise, max_steps, limit, out, deadline, self._oom,
             self.device,
@@ -267,10 +266,7 @@ def evaluate_many(trees: Sequence[Tree], X: ArrayLike) -> Floats:
         memory = kernel.Memory.of(block, *programs.largest)
         costs = programs.sizes * (len(block) * _SECONDS_PER_VALUE)
         for begin, end in programs.chunks(costs, _SECONDS_PER_CALL):
-            kernel.run(
-                *kernel.TABLE, *programs.arrays, begin, end, *memory, kernel.EVALUATE, 1.0,
-                _NO_NOISE, 0, False, np.inf, values,
-            )  # fmt: skip
+            kernel.run(programs, begin, end, memory, kernel.EVALUATE, values)
         out[:, first : first + len(block)] = values
     return out
 
@@ -292,10 +288,7 @@ def jacobian(tree: Tree, X: ArrayLike) -> Floats:
     X = np.asarray(X, dtype=np.float64)
     programs = Programs([tree])
     memory = kernel.Memory.of(X, *programs.largest)
-    kernel.run(
-        *kernel.TABLE, *programs.arrays, 0, 1, *memory, kernel.DIFFERENTIATE, 1.0, _NO_NOISE, 0,
-        False, np.inf, np.empty((1, len(X))),
-    )  # fmt: skip
+    kernel.run(programs, 0, 1, memory, kernel.DIFFERENTIATE, np.empty((1, len(X))))
     return memory.columns(len(tree.constants)).T
 
 

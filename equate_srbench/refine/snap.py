@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equate_srbench.expr.algebra.rewrite import rewrite
-from equate_srbench.expr.fitting import fit_constants, mean_square
+from equate_srbench.expr.evaluate import mean_square
 from equate_srbench.expr.tree import Tree
+from equate_srbench.refine.one_formula import fit_constants
 from equate_srbench.runtime.clock import Deadline
 
 Array = NDArray[np.float64]
@@ -76,7 +77,7 @@ def snap(
     if refit is None:
 
         def refit(new: Tree, held: Set[int]) -> Tree:
-            return fit_constants(new, X, y, weights, held=held, max_steps=10).tree
+            return fit_constants(new, X, y, weights, held=held, deadline=deadline).tree
 
     def loss(new: Tree) -> float:
         return mean_square(new, X, y, weights)

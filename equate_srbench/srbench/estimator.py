@@ -116,7 +116,11 @@ class SRBenchRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         deadline = Deadline(min(SHARE * self.max_time, self.longest))
         _, target = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
         # the answer until there is a better one: loading torch takes seconds
-        self.equation_ = Equation(Tree.constant(float(np.mean(target))), self._names())
+        self.equation_ = Equation(
+            Tree.constant(float(np.mean(target))),
+            self._names(),
+            named=hasattr(self, "feature_names_in_"),
+        )
         search = self._load()
         if deadline.left() < SHORTEST:
             return self

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from equate_srbench.backbone.features import n_features, point_features, point_tokens
 from equate_srbench.backbone.views import View
-from equate_srbench.expr.tokens.vocabulary import float_tokens
+from equate_srbench.expr.tokens.e2e_vocabulary import float_tokens
 
 KINDS = ["scale", "standard"]
 sizes = st.floats(-1e150, 1e150) | st.floats(-10, 10) | st.sampled_from([0.0, 5e-324, -1e150])

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from equate_srbench.backbone.grammar import Grammar
-from equate_srbench.expr.tokens.vocabulary import CompactVocabulary, E2EVocabulary
+from equate_srbench.expr.tokens.e2e_vocabulary import E2EVocabulary
+from equate_srbench.expr.tokens.vocabulary import CompactVocabulary
 
 VOCABULARY = CompactVocabulary()
 CPU = torch.device("cpu")

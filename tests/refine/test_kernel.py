@@ -8,7 +8,7 @@ from equate_srbench.expr.operators import OPERATORS
 from equate_srbench.expr.tree import Tree
 from equate_srbench.refine import evaluate_many, jacobian
 from equate_srbench.refine.derivatives import RULES
-from equate_srbench.refine.numpy_loops import build_table
+from equate_srbench.refine.numpy_loops import build_loop_table
 
 # where both the operator and its derivatives are defined
 DOMAINS = {
@@ -74,9 +74,9 @@ def test__evaluate_many__no_trees_or_many_rows__right_shape():
     )
 
 
-def test__build_table__every_operator__has_rules_and_loops():
+def test__build_loop_table__every_operator__has_rules_and_loops():
     """No operator without derivative, no loop without address."""
-    table = build_table()
+    table = build_loop_table()
     assert set(RULES) == {op.name for op in OPERATORS}
     assert (table.steps[:, 0] != 0).all()
     assert all(len(RULES[op.name]) == op.arity for op in OPERATORS)

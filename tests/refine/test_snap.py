@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from equate_srbench.expr.algebra.rewrite import rewrite
-from equate_srbench.expr.evaluate import evaluate
-from equate_srbench.expr.fitting import fit_constants, mean_square
+from equate_srbench.expr.evaluate import evaluate, mean_square
 from equate_srbench.expr.text.parser import parse
 from equate_srbench.expr.text.printing import to_text
+from equate_srbench.refine.one_formula import fit_constants
 from equate_srbench.refine.snap import snap
 from equate_srbench.runtime.clock import Deadline
 

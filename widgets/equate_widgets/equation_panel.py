@@ -67,7 +67,7 @@ class EquationPanel(View):
     ) -> None:
         first: Equation = getattr(equation, "equation_", equation)
         names = first.feature_names
-        self._X = read_table(X, names, range(len(names)), named=hasattr(X, "columns"))
+        self._X = read_table(X, names, range(len(names)), named=first.named, wider=True)
         self._y = np.asarray(y, dtype=np.float64)
         if self._y.shape != (len(self._X),) or not len(self._y):
             raise ValueError(f"y of shape {self._y.shape} for {len(self._X)} rows")
@@ -110,8 +110,7 @@ class EquationPanel(View):
             If what is left is not defined on every row.
         """
         tree = pruned(self.equation.tree, node, self._X)
-        left = Equation(tree, self.equation.feature_names)
-        self.show(left.fit_constants(self._X, self._y))
+        self.show(self.equation.with_tree(tree).fit_constants(self._X, self._y))
 
     def refit(self) -> None:
         """Least-squares constants, from where the sliders stand.
@@ -140,7 +139,8 @@ class EquationPanel(View):
         if change["new"] == str(self.equation):
             return
         try:
-            self.show(Equation.from_string(change["new"], self._first.feature_names))
+            new = Equation.from_string(change["new"], self._first.feature_names)
+            self.show(self._first.with_tree(new.tree))
         except FormulaError as error:
             self.message = f"{change['new']!r}: {error}"
 
@@ -150,7 +150,7 @@ class EquationPanel(View):
         if values == list(tree.constants):
             return
         try:
-            self.equation = Equation(tree.with_constants(values), self._first.feature_names)
+            self.equation = self._first.with_tree(tree.with_constants(values))
         except ValueError as error:  # a wrong number of constants, or one that is not finite
             self.message = str(error)
             return

@@ -23,7 +23,7 @@ from equate_srbench.backbone.config import BackboneConfig
 from equate_srbench.backbone.convert.pickle_reader import TensorRef, Thing
 from equate_srbench.backbone.convert.torch_archive import TorchFile
 from equate_srbench.backbone.network import Backbone
-from equate_srbench.expr.tokens.vocabulary import E2EVocabulary, float_tokens
+from equate_srbench.expr.tokens.e2e_vocabulary import E2EVocabulary, float_tokens
 
 PARTS = ("embedder", "encoder", "decoder")
 #: What cannot be seen in a file that holds nothing but weights.

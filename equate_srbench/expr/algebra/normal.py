@@ -35,7 +35,7 @@ _FOLD: dict[str, Callable[[float], float]] = {
 }  # fmt: skip
 
 
-class NotAFormula(ValueError):
+class UndefinedConstantError(ValueError):
     """A constant subexpression has no finite real value (``log(-1)``, ``1/0``)."""
 
 
@@ -110,7 +110,7 @@ def power(expression: Expression, exponent: float) -> Expression:
 
     Raises
     ------
-    NotAFormula
+    UndefinedConstantError
         For a constant without a finite real power.
     """
     c, node = expression
@@ -124,9 +124,9 @@ def power(expression: Expression, exponent: float) -> Expression:
     try:
         value = float(c**exponent)
     except (ZeroDivisionError, OverflowError, TypeError) as error:
-        raise NotAFormula(f"{c} ** {exponent}") from error
+        raise UndefinedConstantError(f"{c} ** {exponent}") from error
     if isinstance(c**exponent, complex) or not math.isfinite(value):
-        raise NotAFormula(f"{c} ** {exponent}")
+        raise UndefinedConstantError(f"{c} ** {exponent}")
     if node is None:
         return value, None
     factors = node[1] if node[0] == "p" else ((node, 1.0),)
@@ -138,7 +138,7 @@ def apply(name: str, argument: Expression) -> Expression:
 
     Raises
     ------
-    NotAFormula
+    UndefinedConstantError
         For a constant outside the function's domain.
     """
     c, node = argument
@@ -146,7 +146,7 @@ def apply(name: str, argument: Expression) -> Expression:
         try:
             return constant(_FOLD[name](c))
         except (ValueError, OverflowError) as error:
-            raise NotAFormula(f"{name}({c})") from error
+            raise UndefinedConstantError(f"{name}({c})") from error
     sign = 1.0
     if c < 0.0 and name in _ODD:
         sign, c = -1.0, -c
@@ -218,7 +218,7 @@ def from_tree(tree: Tree) -> Expression:
 
     Raises
     ------
-    NotAFormula
+    UndefinedConstantError
         When a constant subexpression is undefined, or a power has a variable exponent over a
         negative constant base.
     """

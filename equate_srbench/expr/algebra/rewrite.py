@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 
 from equate_srbench.expr.algebra import terms as algebra
-from equate_srbench.expr.algebra.terms import Node, Unsafe
+from equate_srbench.expr.algebra.terms import Node, UnsafeRewriteError
 from equate_srbench.expr.tree import Tree
 
 _ROOT_FORMS: dict[float, tuple[str, ...]] = {
@@ -56,7 +56,7 @@ def rewrite(tree: Tree) -> Tree:
 def _pass(tree: Tree) -> Tree:
     try:
         new = _Writer().write(algebra.from_tree(tree))
-    except Unsafe:
+    except UnsafeRewriteError:
         new = None
     if new is not None and new.size <= tree.size:
         return new

@@ -34,7 +34,7 @@ _UNDONE = {"sin": "arcsin", "cos": "arccos", "tan": "arctan"}
 _LARGEST_SHIFT = 50.0  # exp(u + c) gives its factor exp(c) away only in a harmless range
 
 
-class Unsafe(ArithmeticError):
+class UnsafeRewriteError(ArithmeticError):
     """A constant subexpression has no finite real value (``log(-1)``, ``1/0``)."""
 
 
@@ -43,7 +43,7 @@ def from_tree(tree: Tree) -> Node:
 
     Raises
     ------
-    Unsafe
+    UnsafeRewriteError
         If constants fold to something that is not finite.
     """
     stack: list[Node] = []
@@ -232,9 +232,9 @@ def _number_power(base: float, e: float) -> float:
     try:
         value = base**e
     except (OverflowError, ZeroDivisionError):
-        raise Unsafe from None
+        raise UnsafeRewriteError from None
     if isinstance(value, complex) or (value == 0.0) != (base == 0.0):
-        raise Unsafe
+        raise UnsafeRewriteError
     return _finite(value)
 
 
@@ -255,7 +255,7 @@ def function(name: str, node: Node) -> Node:
         try:
             return _finite(float(_FOLD[name](node)))
         except (ValueError, OverflowError):
-            raise Unsafe from None
+            raise UnsafeRewriteError from None
     if name == "exp":
         return _exponential(node)
     if name == "log":
@@ -327,11 +327,11 @@ def _scaled(a: float, b: float) -> float:
     """``a * b``, refused where it overflows or loses digits by underflow."""
     product = _finite(a * b)
     if abs(product) < 1e-290 and a and b:
-        raise Unsafe
+        raise UnsafeRewriteError
     return product
 
 
 def _finite(value: float) -> float:
     if not math.isfinite(value):
-        raise Unsafe
+        raise UnsafeRewriteError
     return value

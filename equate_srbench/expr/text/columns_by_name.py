@@ -1,4 +1,4 @@
-"""Tables of any make as the columns that a formula reads."""
+"""Tables of any type as the numeric columns that a formula reads."""
 
 from __future__ import annotations
 
@@ -10,19 +10,23 @@ from numpy.typing import NDArray
 
 
 def read_table(
-    X: Any, names: Sequence[str], used: Sequence[int], *, named: bool
+    X: Any, names: Sequence[str], used: Sequence[int], *, named: bool, wider: bool = False
 ) -> NDArray[np.float64]:
-    """Numbers for a formula over columns ``names`` of which it uses those at ``used``.
+    """Read the columns of a formula from a table.
 
     Parameters
     ----------
     X : DataFrame or array-like of shape (n_rows, n_columns)
-        A table with column names is read by name, anything else by position.
+        Columns of a DataFrame are found by name, those of an array by position.
     names : sequence of str
+        Columns of the formula.
     used : sequence of int
-        Other columns of a DataFrame may hold anything or be missing.
+        Positions in ``names`` that the formula needs; other columns of a DataFrame may hold
+        anything or be missing.
     named : bool
-        Whether ``names`` come from the user; default names also fit tables with other ones.
+        Whether ``names`` are labels. If not, a DataFrame with other labels is read by position.
+    wider : bool, default=False
+        Whether a table read by position may have further columns.
 
     Returns
     -------
@@ -32,14 +36,14 @@ def read_table(
     Raises
     ------
     ValueError
-        For missing columns or another number of columns.
+        If columns are missing or the number of columns is wrong.
     """
     if not hasattr(X, "columns"):
-        return _by_position(np.asarray(X), len(names), named)
+        return _by_position(np.asarray(X), len(names), wider)
     labels = {str(label): label for label in X.columns}
     missing = [names[j] for j in used if names[j] not in labels]
     if missing and not named:
-        return _by_position(X.to_numpy(), len(names), named)
+        return _by_position(X.to_numpy(), len(names), wider)
     if missing:
         raise ValueError(f"columns missing from the table: {', '.join(missing)}")
     out = np.zeros((len(X), len(names)))
@@ -48,9 +52,9 @@ def read_table(
     return out
 
 
-def _by_position(X: NDArray[Any], n: int, named: bool) -> NDArray[np.float64]:
+def _by_position(X: NDArray[Any], n: int, wider: bool) -> NDArray[np.float64]:
     if X.ndim != 2:
-        raise ValueError(f"expected a table of rows and columns, got shape {X.shape}")
-    if X.shape[1] != n and (named or X.shape[1] < n):
+        raise ValueError(f"expected a two-dimensional table, got shape {X.shape}")
+    if X.shape[1] < n or (X.shape[1] > n and not wider):
         raise ValueError(f"{X.shape[1]} columns, the formula expects {n}")
     return X.astype(np.float64)

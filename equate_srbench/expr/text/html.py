@@ -1,17 +1,26 @@
-"""Formulas in notebooks: tables in which Jupyter typesets the LaTeX."""
+"""HTML tables of formulas, in which Jupyter typesets the LaTeX."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from html import escape
+from typing import Protocol
 
 import pandas as pd
 
-from equate_srbench.equation import Equation
+
+class Typesettable(Protocol):
+    """A formula with a text and a LaTeX form, such as ``Equation``."""
+
+    def to_latex(self) -> str:
+        """LaTeX without dollar signs."""
+        ...
+
+    def __str__(self) -> str: ...
 
 
 class Front(pd.DataFrame):  # type: ignore[misc]
-    """A table of formulas that shows them typeset; its slices and copies are plain tables.
+    """A table of formulas that notebooks typeset; its slices and copies are plain DataFrames.
 
     Columns ``complexity``, ``loss``, ``r2``, ``equation`` (text) and ``object`` (``Equation``).
     """
@@ -33,20 +42,20 @@ class Front(pd.DataFrame):  # type: ignore[misc]
 
 
 def formulas_html(
-    equations: Iterable[Equation], columns: dict[str, list[str]] | None = None
+    equations: Iterable[Typesettable], columns: dict[str, list[str]] | None = None
 ) -> str:
-    """A table with one row per formula: the given columns, then the formula.
+    """An HTML table with one row per formula: the given columns, then the formula.
 
     Parameters
     ----------
-    equations : iterable of Equation
+    equations : iterable of Typesettable
     columns : dict of str to list of str, optional
         Texts per column, one for each formula.
 
     Returns
     -------
     str
-        HTML without scripts; all text is escaped. The LaTeX stands between dollar signs.
+        HTML without scripts; all text is escaped. The LaTeX is between dollar signs.
     """
     columns = columns or {}
     head = "".join(f"<th>{escape(name)}</th>" for name in (*columns, "formula"))
@@ -57,6 +66,6 @@ def formulas_html(
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
 
-def _typeset(equation: Equation) -> str:
+def _typeset(equation: Typesettable) -> str:
     text = escape(str(equation))
     return f'<span title="{text}">${escape(equation.to_latex())}$</span>'

@@ -1,4 +1,4 @@
-"""Equations as JSON: versioned, exact, and read without trusting a byte of it."""
+"""Equations as JSON: versioned, exact, and validated in full when read."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ def dump(
     *,
     text: str,
     feature_names: Sequence[str] | None,
+    named: bool = True,
     covariance: NDArray[np.float64] | None,
     metrics: Mapping[str, float],
 ) -> str:
-    """JSON text of one equation; ``text`` is for human readers and not read back."""
-    return json.dumps({
+    """JSON text of one equation; ``text`` is for human readers and ignored by ``load``."""
+    data = {
         "format": _FORMAT,
         "version": _VERSION,
         "text": text,
@@ -36,16 +37,26 @@ def dump(
         "feature_names": None if feature_names is None else list(feature_names),
         "covariance": None if covariance is None else [_nulls(row) for row in covariance],
         "metrics": dict(zip(metrics, _nulls(metrics.values()), strict=True)),
-    })  # fmt: skip
+    }
+    if feature_names is not None and not named:  # names are labels unless the file denies it
+        data["named"] = False
+    return json.dumps(data)
 
 
 def load(text: str) -> tuple[Tree, list[str] | None, dict[str, Any]]:
-    """Tree, column names, and covariance and metrics from the text that ``dump`` wrote.
+    """Read the text that ``dump`` wrote.
+
+    Returns
+    -------
+    tree : Tree
+    feature_names : list of str or None
+    arguments : dict
+        Further keyword arguments of ``Equation``.
 
     Raises
     ------
     FormulaError
-        For anything else, or a version that is newer than this package.
+        If the text is anything else, or of a version newer than this package.
     """
     try:
         data = json.loads(text)
@@ -59,11 +70,14 @@ def load(text: str) -> tuple[Tree, list[str] | None, dict[str, Any]]:
             f"{_VERSION}: update equate-srbench"
         )
     try:
-        names = data["feature_names"]
+        names, named = data["feature_names"], data.get("named", True)
+        if not isinstance(named, bool):
+            raise TypeError(f"named is {named!r}, expected true or false")
         return (
             _tree(data["prefix"], data["constants"]),
             None if names is None else [str(name) for name in names],
             {
+                "named": named,
                 "covariance": _numbers(data["covariance"]),
                 "metrics": {k: float(_nan(v)) for k, v in data["metrics"].items()},
             },

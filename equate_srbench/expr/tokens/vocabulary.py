@@ -1,32 +1,30 @@
-"""Formulas as token sequences: the compact vocabulary, and that of Meta's E2E release.
+"""Formulas as token sequences: the interface of a vocabulary, and the compact one.
 
-Both write a tree in prefix order. They differ in constants: the compact vocabulary spends one
-token on each (sign and logarithmic bucket; the refinement finds the value), E2E three (sign,
-four-digit mantissa, exponent). No start or end token is part of ``encode`` and ``decode``.
+A vocabulary writes a tree in prefix order. The compact one spends one token per constant (sign and
+logarithmic bucket; the refinement finds the value), ``E2EVocabulary`` three. ``encode`` and
+``decode`` have no start and end tokens.
 """
 
 from __future__ import annotations
 
 import math
-import string
 from collections.abc import Iterable, Sequence
-from functools import cache
 from typing import Protocol
 
 from equate_srbench.expr.errors import FormulaError
-from equate_srbench.expr.operators import ARITY, BY_CODE, BY_NAME, CONSTANT, OPERATORS, VARIABLE
+from equate_srbench.expr.operators import ARITY, CONSTANT, OPERATORS, VARIABLE
 from equate_srbench.expr.tree import Tree
 
 
 class Vocabulary(Protocol):
-    """What the backbone needs to know about tokens.
+    """Interface between the tokens of a vocabulary and the backbone.
 
     Attributes
     ----------
     words : list of str
         The word of each token id.
     eos, pad : int
-        The token that starts and ends a sequence, and the one that fills it up.
+        The token that starts and ends a sequence, and the padding token.
     columns : sequence of int
         Ids of the column tokens, in column order.
     arity : list of int
@@ -45,11 +43,11 @@ class Vocabulary(Protocol):
     leads: list[int]
 
     def encode(self, tree: Tree) -> list[int]:
-        """Token ids of ``tree``; raises ``FormulaError`` if it has no such form."""
+        """Token ids of ``tree``; raises ``FormulaError`` if a symbol has no token."""
         ...
 
     def decode(self, ids: Iterable[int]) -> Tree:
-        """The tree of ``ids``; raises ``FormulaError`` unless it is one complete formula."""
+        """Decode token ids; raises ``FormulaError`` unless they are one complete formula."""
         ...
 
     def __len__(self) -> int: ...
@@ -119,7 +117,7 @@ class CompactVocabulary:
         return self._first_bucket + k + (self._n_centres if value < 0 else 0)
 
     def encode(self, tree: Tree) -> list[int]:
-        """Token ids of ``tree``, one per node; raises ``FormulaError`` for unknown columns."""
+        """Token ids of ``tree``, one per node; raises ``FormulaError`` if a column has none."""
         values = iter(tree.constants)
         ids = []
         for symbol in tree.symbols:
@@ -132,7 +130,7 @@ class CompactVocabulary:
         return ids
 
     def decode(self, ids: Iterable[int]) -> Tree:
-        """The tree of ``ids``; raises ``FormulaError`` unless it is one complete formula."""
+        """Decode token ids; raises ``FormulaError`` unless they are one complete formula."""
         symbols: list[int] = []
         constants: list[float] = []
         for i in ids:
@@ -143,168 +141,11 @@ class CompactVocabulary:
             else:
                 symbols.append(CONSTANT)
                 constants.append(self._values[i - self._first_value])
-        return _complete(symbols, constants)
+        return complete_tree(symbols, constants)
 
 
-_SPECIAL = [
-    "<EOS>", "<X>", "</X>", "<Y>", "</Y>", "</POINTS>", "<INPUT_PAD>", "<OUTPUT_PAD>", "<PAD>",
-    "(", ")", "SPECIAL", "OOD_unary_op", "OOD_binary_op", "OOD_constant",
-]  # fmt: skip
-_UNUSED = ["CONSTANT", "FLOAT+", "FLOAT-", "INT+", "INT-", "rand", "|"]
-_OFFICIAL_NAME = {"square": "pow2", "cube": "pow3"}
-_NAMED = {"e": math.e, "pi": math.pi, "euler_gamma": 0.5772156649015329}
-_MAX_EXPONENT = 100
-_LARGEST = 9.999e103
-
-
-class FloatTokens:
-    """E2E's tokens of numbers: sign, four-digit mantissa, exponent (the encoder's vocabulary).
-
-    Attributes
-    ----------
-    words : list of str
-        10,218 words in the order of the release.
-    ids : dict
-        Word to id.
-    pad, input_pad : int
-        Fillers for missing points and for missing columns.
-    """
-
-    def __init__(self) -> None:
-        numbers = ["+", "-", *(f"N{i:04d}" for i in range(10_000))]
-        numbers += [f"E{i}" for i in range(-_MAX_EXPONENT, _MAX_EXPONENT + 1)]
-        self.words = [*_SPECIAL, *sorted(numbers)]
-        self.ids = {word: i for i, word in enumerate(self.words)}
-        self.pad, self.input_pad = self.ids["<PAD>"], self.ids["<INPUT_PAD>"]
-
-    @staticmethod
-    def split(value: float) -> tuple[str, str, str]:
-        """Words of ``value``, which is cut at +-9.999e103; raises ``FormulaError`` for NaN."""
-        if math.isnan(value):
-            raise FormulaError("NaN has no tokens")
-        digits, exponent = f"{min(abs(value), _LARGEST):.3e}".split("e")
-        shifted = int(exponent) - 3
-        sign = "-" if value < 0 else "+"
-        if shifted < -_MAX_EXPONENT:
-            return sign, "N0000", "E0"
-        return sign, "N" + digits.replace(".", ""), f"E{shifted}"
-
-    @staticmethod
-    def join(words: Sequence[str]) -> float:
-        """Value of sign, mantissa and exponent words; raises ``FormulaError`` for anything else."""
-        if (
-            len(words) != 3
-            or words[0] not in ("+", "-")
-            or not (words[1][:1] == "N" and set(words[1][1:]) <= set(string.digits))
-            or not words[2].startswith("E")
-        ):
-            raise FormulaError(f"not a number: {' '.join(words)}")
-        return float(f"{words[0]}{words[1][1:]}e{words[2][1:]}")
-
-
-@cache
-def float_tokens() -> FloatTokens:
-    """The one table of float tokens, built at first use."""
-    return FloatTokens()
-
-
-class E2EVocabulary:
-    """The decoder's vocabulary of Meta's E2E release, in its order and with its duplicates.
-
-    The release appends the whole float list, its 15 special words included, to the equation
-    symbols; the last of two equal words is the one in use, so ``<EOS>`` is 74.
-    """
-
-    n_columns = 10
-
-    def __init__(self) -> None:
-        names = [_OFFICIAL_NAME.get(op.name, op.name) for op in OPERATORS if op.name != "tanh"]
-        symbols = [*names, *_NAMED, *_UNUSED, *(str(i) for i in range(-10, 11))]
-        symbols += [f"x_{j}" for j in range(self.n_columns)]
-        self.words = [*_SPECIAL, *sorted(symbols), *float_tokens().words]
-        self.ids = {word: i for i, word in enumerate(self.words)}
-        self.eos, self.pad = self.ids["<EOS>"], self.ids["<PAD>"]
-        self.columns = [self.ids[f"x_{j}"] for j in range(self.n_columns)]
-        # Of a word that stands twice only the last id is in use.
-        used = [self.ids[word] == i for i, word in enumerate(self.words)]
-        parts = [_part(w) if u else _NO_PART for w, u in zip(self.words, used, strict=True)]
-        self.arity, self.needs, self.leads = (list(column) for column in zip(*parts, strict=True))
-
-    def __len__(self) -> int:
-        return len(self.words)
-
-    def encode(self, tree: Tree) -> list[int]:
-        """Token ids of ``tree``, three per constant; raises ``FormulaError`` for unknown words."""
-        values = iter(tree.constants)
-        words: list[str] = []
-        for symbol in tree.symbols:
-            if symbol == CONSTANT:
-                words += FloatTokens.split(next(values))
-            elif symbol >= VARIABLE:
-                words.append(f"x_{symbol - VARIABLE}")
-            else:
-                name = BY_CODE[symbol].name
-                words.append(_OFFICIAL_NAME.get(name, name))
-        missing = [word for word in words if word not in self.ids]
-        if missing:
-            raise FormulaError(f"no token for {missing[0]!r}")
-        return [self.ids[word] for word in words]
-
-    def decode(self, ids: Iterable[int]) -> Tree:
-        """The tree of ``ids``; raises ``FormulaError`` unless it is one complete formula."""
-        ids = list(ids)
-        if any(not 0 <= i < len(self.words) for i in ids):
-            raise FormulaError("token ids out of range")
-        words = [self.words[i] for i in ids]
-        symbols: list[int] = []
-        constants: list[float] = []
-        i = 0
-        while i < len(words):
-            step = 3 if words[i] in ("+", "-") else 1
-            symbol, value = _official(words[i : i + step])
-            symbols.append(symbol)
-            if value is not None:
-                constants.append(value)
-            i += step
-        return _complete(symbols, constants)
-
-
-_BY_OFFICIAL_NAME = {_OFFICIAL_NAME.get(name, name): op.code for name, op in BY_NAME.items()}
-
-
-def _official(words: Sequence[str]) -> tuple[int, float | None]:
-    """Symbol code, and the value if it is a constant, of one node in E2E's words."""
-    word = words[0]
-    if word in ("+", "-"):
-        return CONSTANT, FloatTokens.join(words)
-    if word in _BY_OFFICIAL_NAME:
-        return _BY_OFFICIAL_NAME[word], None
-    if word.startswith("x_"):
-        return VARIABLE + int(word[2:]), None
-    if word in _NAMED:
-        return CONSTANT, _NAMED[word]
-    if word.lstrip("-").isdigit():
-        return CONSTANT, float(word)
-    raise FormulaError(f"token {word!r} cannot stand in a formula")
-
-
-_NO_PART = (-1, 0, 0)
-
-
-def _part(word: str) -> tuple[int, int, int]:
-    """What E2E's ``word`` needs and leads to: arity, part of a number due before and after."""
-    if word in ("+", "-"):
-        return 2, 0, 1
-    if word in _SPECIAL or word in _UNUSED:
-        return _NO_PART
-    if word[0] == "N":
-        return 0, 1, 2
-    if word[0] == "E":
-        return 0, 2, 0
-    return ARITY[_official([word])[0]] if word in _BY_OFFICIAL_NAME else 0, 0, 0
-
-
-def _complete(symbols: list[int], constants: list[float]) -> Tree:
+def complete_tree(symbols: list[int], constants: list[float]) -> Tree:
+    """The tree of decoded symbols; raises ``FormulaError`` unless it is one complete formula."""
     tree = Tree(symbols, constants)
     if not tree.is_valid():
         raise FormulaError(f"not one complete formula: {len(symbols)} tokens")

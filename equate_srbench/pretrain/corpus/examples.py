@@ -315,7 +315,7 @@ def _target(
         if replaced:
             try:
                 expression = normal.strip(normal.substitute(expression, replaced))
-            except normal.NotAFormula:
+            except normal.UndefinedConstantError:
                 return None
     if expression[1] is None:
         return None

@@ -295,7 +295,7 @@ def draw(r: Random) -> tuple[Expression, int]:
         family = r.choices(_FAMILIES, _SHARES)[0]
         try:
             out = normal.strip(family(r, columns))
-        except normal.NotAFormula:
+        except normal.UndefinedConstantError:
             continue
         if out[1] is not None:
             return out, n + idle

@@ -11,7 +11,7 @@ from equate_srbench.backbone.checkpoint import CheckpointError
 from equate_srbench.backbone.config import BackboneConfig
 from equate_srbench.backbone.convert.e2e_weights import PARTS, convert
 from equate_srbench.backbone.network import Backbone
-from equate_srbench.expr.tokens.vocabulary import E2EVocabulary, float_tokens
+from equate_srbench.expr.tokens.e2e_vocabulary import E2EVocabulary, float_tokens
 
 SIZES = {
     "dim": 8, "encoder_dim": 4, "heads": 4, "encoder_heads": 2, "decoder_layers": 2,

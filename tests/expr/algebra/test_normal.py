@@ -94,7 +94,7 @@ def test__skeleton_key__other_structure__differs(other: str) -> None:
 @pytest.mark.parametrize("text", ["log(-2)*a", "a + 1/(2 - 2)", "arcsin(3)*a"])
 def test__from_tree__undefined_constant__error(text: str) -> None:
     """A constant part without a real value is refused."""
-    with pytest.raises(normal.NotAFormula):
+    with pytest.raises(normal.UndefinedConstantError):
         read(text)
 
 

@@ -1,4 +1,4 @@
-"""Tables of any make."""
+"""Tables of any type."""
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,20 @@ def test__read_table__labels_that_are_numbers__by_their_text():
 def test__read_table__default_names__by_position():
     """A formula over x_0, x_1 reads any table of enough columns in order."""
     frame = pd.DataFrame({"u": [1.0], "v": [2.0], "w": [3.0]})
-    assert read_table(frame, ["x_0", "x_1"], [0, 1], named=False)[:, :2].tolist() == [[1.0, 2.0]]
+    table = read_table(frame, ["x_0", "x_1"], [0, 1], named=False, wider=True)
+    assert table[:, :2].tolist() == [[1.0, 2.0]]
+
+
+@pytest.mark.parametrize(
+    "labels", [[0, 1], pd.MultiIndex.from_tuples([("a", 1), ("a", 2)]), [1.5, None], ["u", "v"]]
+)
+def test__read_table__numbered_columns__labels_do_not_matter(labels):
+    """Names that only number the columns are not looked for among the labels."""
+    frame = pd.DataFrame([[1.0, 2.0]], columns=labels)
+    assert read_table(frame, ["x0", "x1"], [1], named=False).tolist() == [[1.0, 2.0]]
+    assert read_table(frame, ["x0"], [0], named=False, wider=True)[0, 0] == 1.0
+    with pytest.raises(ValueError, match="2 columns, the formula expects 1"):
+        read_table(frame, ["x0"], [0], named=False)
 
 
 @pytest.mark.parametrize(

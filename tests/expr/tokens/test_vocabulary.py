@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from equate_srbench.expr.errors import FormulaError
 from equate_srbench.expr.operators import OPERATORS
-from equate_srbench.expr.tokens.vocabulary import CompactVocabulary, E2EVocabulary, float_tokens
+from equate_srbench.expr.tokens.e2e_vocabulary import E2EVocabulary, float_tokens
+from equate_srbench.expr.tokens.vocabulary import CompactVocabulary
 from equate_srbench.expr.tree import Tree
 
 FIXTURE = Path(__file__).parents[4] / "shared" / "fixtures" / "e2e_tiny" / "fixture.json"

@@ -5,7 +5,7 @@ import torch
 
 from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.expr.text.parser import parse
-from equate_srbench.expr.text.torch_module import FormulaModule
+from equate_srbench.expr.torch_module import FormulaModule
 from equate_srbench.expr.tree import Tree
 
 
