@@ -308,8 +308,8 @@ def checkout(commit: str) -> Iterator[Path]:
 
 def kept_at(commit: str, data: Path) -> Path:
     """Where rows of a commit are kept: other fits, libraries or data have other rows."""
-    definition, *_ = Path(__file__).read_text(encoding="utf-8").partition("# -- in the parent")
-    facts = [definition, sys.version, str(data)]
+    code = Path(__file__).read_text(encoding="utf-8").removeprefix(f'"""{__doc__}"""')
+    facts = [code.partition("# -- in the parent")[0], sys.version, str(data)]
     facts += [version(name) for name in ("numpy", "numba", "torch", "scipy", "sympy", "pandas")]
     return CACHE / f"{commit}-{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]}"
 

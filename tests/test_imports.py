@@ -32,7 +32,8 @@ FLOORS = (
     ("problem",),
     ("equate", "edits"),
     ("search",),
-    ("teacher", "pretrain.corpus"),
+    ("formula_regressor", "results", "sklearn_callbacks"),
+    ("search_regressor", "teacher", "pretrain.corpus"),
     ("pretrain",),
     ("regressor",),
     ("distilled", "baselines.workers"),
@@ -218,6 +219,20 @@ def test__package__as_it_is__no_circle_and_no_climb(
     wrong += [f"circle of modules: {circle}" for circle in in_modules]
     wrong += [f"circle of packages: {circle}" for circle in packages]
     assert not wrong, "\n".join(wrong)
+
+
+def test__architecture_page__floors__are_those_of_the_guard() -> None:
+    """The table of ``docs/architecture.md`` names every room on its floor."""
+    page = ROOT.parent / "docs" / "architecture.md"
+    if not page.is_file():
+        pytest.skip("an installed package has no docs beside it")
+    lines = re.findall(r"^\| (\d+) \| ([^|]+) \|", page.read_text(encoding="utf-8"), re.MULTILINE)
+    named = {
+        room.strip("/").replace("/", "."): int(floor)
+        for floor, cell in lines
+        for room in re.findall(r"`([^`]+)`", cell)
+    }
+    assert named == FLOOR
 
 
 # -- the guard itself, on a copy ------------------------------------------------------------------
