@@ -118,7 +118,7 @@ class Equation:
 
     @property
     def complexity(self) -> int:
-        """Nodes that SymPy makes of the text, SRBench's model size: ``expr.algebra.complexity``."""
+        """Nodes that SymPy makes of the text: SRBench's model size (see ``expr.complexity``)."""
         return complexity(self._tree)
 
     @property

@@ -389,7 +389,7 @@ class EquateRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         -------
         ndarray of shape (n_samples,)
             What ``equation_`` says. Where that is undefined, something near, with a warning; see
-            ``problem.domain.Domain.predict``.
+            ``domain.Domain.predict``.
         """
         check_is_fitted(self)
         return self._domain.predict(self.equation_, self._validated(X, reset=False))

@@ -288,7 +288,7 @@ class ExternalRegressor(RegressorMixin, BaseEstimator):
         -------
         ndarray of shape (n_samples,)
             What ``equation_`` says. Where that is undefined, something near, with a warning; see
-            ``problem.domain.Domain.predict``.
+            ``domain.Domain.predict``.
         """
         check_is_fitted(self, "equation_")
         X = validate_data(self, X, dtype=np.float64, reset=False)

@@ -49,7 +49,7 @@ class Task:
     suite, dataset : str
         As ``load_suite`` and ``Suite.load`` take them.
     method : str
-        As ``baselines.methods.make`` takes it.
+        As ``baselines.registry.make`` takes it.
     settings : dict of str to JSON value, default={}
         Parameters of the method.
     seed : int, default=23654

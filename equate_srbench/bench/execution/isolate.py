@@ -1,7 +1,7 @@
 """One fit in a process of its own, with limits on time and memory, whatever it does.
 
 Importing torch, numba and the methods takes 3 to 10 seconds, longer than many fits. So a process,
-the *keeper*, does that once and every fit is a fork of it (about .1 s); see ``fork_server``.
+the *keeper*, does that once and every fit is a fork of it (about .1 s); see ``keeper``.
 """
 
 from __future__ import annotations

@@ -246,7 +246,7 @@ def summary(block: Block) -> Shown:
 
 
 def lost(rows: pd.DataFrame, own: str) -> Shown:
-    """Data sets on which another method is better; see ``narrative.losses``."""
+    """Data sets on which another method is better; see ``answers.losses``."""
     label = style(own).label
     if rows.empty:
         return words(f"None: no other method has an R² more than 0.001 above that of {label}.")
@@ -352,7 +352,7 @@ def sources(record: FitRecord) -> Shown:
 
 
 def constants(rows: pd.DataFrame) -> Shown:
-    """Constants of a formula with their errors; see ``user_table.constants``."""
+    """Constants of a formula with their errors; see ``own_table.constants``."""
     if rows.empty:
         return words("The formula has no constants.")
     columns = {
