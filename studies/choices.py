@@ -69,7 +69,7 @@ class Choice:
     encoder : {"", "induced", "pooled"}
         Attention over points by way of inducing points, or a memory of a few pooled rows.
     drawn : dict
-        Constants of ``pretrain.corpus`` that are replaced.
+        Constants of ``pretrain.corpus.examples`` that are replaced.
     dropped : float
         Largest share of a batch's points that is left out, drawn anew for every batch.
     auxiliary : float

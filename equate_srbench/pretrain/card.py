@@ -187,7 +187,7 @@ def _corpus(config: TrainConfig) -> str:
     sizes, dropped = corpus.N_POINTS[0], config.corpus.dropped
     thinned = f", of which each batch leaves out up to {dropped:.0%}" if dropped else ""
     return (
-        f"Random formulas over 1 to 10 columns, drawn on the fly (`pretrain/generators.py`): "
+        "Random formulas over 1 to 10 columns, drawn on the fly (`pretrain/corpus/generators.py`): "
         f"{mixture}. No data set and no list of formulas went in. The target is the formula "
         f"modulo outer scale and offset, at most {config.corpus.max_tokens} tokens; "
         f"{corpus.STANDARD:.0%} of the examples show standardised columns, the others columns "

@@ -11,7 +11,7 @@ from equate_srbench.backbone.views import View
 from equate_srbench.expr.algebra import normal
 from equate_srbench.expr.tree import Tree
 
-#: Constants of a training target lie in this range (see ``pretrain.corpus``).
+#: Constants of a training target lie in this range (see ``pretrain.corpus.examples``).
 SMALLEST, LARGEST = 5e-4, 2e3
 _NEAR = 1e-4
 _LARGEST_SCALE = 1e4

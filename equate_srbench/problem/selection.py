@@ -22,12 +22,12 @@ OVERPARAMETERISED_NATS = 1e6
 def description_length(tree: Tree, loss: float, variance: float, n_rows: float) -> float:
     """Description length in nats: of the formula plus of its residuals.
 
-    Gaussian residuals of unknown width cost ``n/2 log(loss)``; a node (of ``expr.complexity``,
-    the size that users see) costs ``NODE_COST * (1 + FEW_ROWS / n)``; a constant costs
-    ``log(n)/2`` (the precision that ``n`` rows support; Rissanen 1978), a small whole number less.
-    Below a relative error of ``EXACT`` formulas fit alike. On few rows the residuals of fitted
-    constants are too small; ``k (k + 1) / (n - k - 1)`` corrects that for ``k`` of them (Hurvich &
-    Tsai 1989), and a formula with as many constants as rows says nothing.
+    Gaussian residuals of unknown width cost ``n/2 log(loss)``; a node (of
+    ``expr.algebra.complexity``, the size that users see) costs ``NODE_COST * (1 + FEW_ROWS / n)``;
+    a constant costs ``log(n)/2`` (the precision that ``n`` rows support; Rissanen 1978), a small
+    whole number less. Below a relative error of ``EXACT`` formulas fit alike. On few rows the
+    residuals of fitted constants are too small; ``k (k + 1) / (n - k - 1)`` corrects that for ``k``
+    of them (Hurvich & Tsai 1989), and a formula with as many constants as rows says nothing.
 
     Parameters
     ----------

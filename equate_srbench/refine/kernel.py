@@ -3,7 +3,7 @@
 A program is a tree's prefix symbol codes. Node ``i`` has its first argument at ``i + 1`` and its
 second at ``second[i]``, so one sweep from right to left gives all values, and one from left to
 right the derivative of the root by every node (a node has one parent, so nothing accumulates).
-Each node is a NumPy loop over all rows of the table (see ``steps``).
+Each node is a NumPy loop over all rows of the table (see ``numpy_loops``).
 
 The fit is variable projection (Golub & Pereyra 1973) with Kaufman's approximation (1975): scale
 and offset of ``y ~ a f(x; c) + b`` are eliminated in closed form, and the inner constants ``c``
@@ -51,9 +51,9 @@ Row = int | np.int64
 TABLE = build_loop_table()
 
 _ARITY = np.array(ARITY, dtype=np.int64)
-# Rows of ``memory``: these, literals and temporaries (``steps``), columns of X, then the nodes'
-# values, the nodes' derivatives and the constants' derivatives. Not Python integers, for each of
-# which numba would compile what they are passed to once more.
+# Rows of ``memory``: these, literals and temporaries (``numpy_loops``), columns of X, then the
+# nodes' values, the nodes' derivatives and the constants' derivatives. Not Python integers, for
+# each of which numba would compile what they are passed to once more.
 _Y, _WEIGHTS, _ROOTS, _F, _RESIDUAL = (np.int64(row) for row in range(FIRST_LITERAL))
 _X = REGISTERS
 # Rows of ``small``, each with a number per constant; then normal matrix and its factor

@@ -1,8 +1,8 @@
 """Meta's E2E weights as a backbone of this package.
 
-Two formats are read, both without running anything in them (see ``foreign``): ``model1.pt`` of the
-release, a whole pickled object, and the trainer's checkpoints ``*.pth``, dicts of state dicts. All
-sizes come from the file. Kamienny et al. (2022), arXiv 2204.10532.
+Two formats are read, both without running anything in them (see ``torch_archive``): ``model1.pt``
+of the release, a whole pickled object, and the trainer's checkpoints ``*.pth``, dicts of state
+dicts. All sizes come from the file. Kamienny et al. (2022), arXiv 2204.10532.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Files of ``torch.save`` as data: tensors and plain values come out, nothing of the file runs.
 
 Such a file is a zip archive of raw storages and one pickle, which is a program: to unpickle is to
-run it. Here ``pickled`` reads the program as data, and the numbers of a tensor are read when they
-are asked for.
+run it. Here ``pickle_reader`` reads the program as data, and the numbers of a tensor are read when
+they are asked for.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Many tables for each formula of the corpus, drawn on the device that trains.
 
-Workers draw formulas with the plain generator (``corpus``): random trees in normal form, their
+Workers draw formulas with the plain generator (``examples``): random trees in normal form, their
 view, the law of their table, decontaminated and on one table proven usable. What takes time per
 table is done here for thousands of formulas at once: rows by that law, values by one program per
 batch, rejection, labels, features. The formulas of a pool are exactly those of the plain corpus;
@@ -254,7 +254,7 @@ class Tables:
         return schedule.values(constants)[schedule.roots]
 
     def _label(self, F: Tensor) -> Tensor:
-        """Outer scale, sometimes an offset, and noise: ``corpus._label`` for many at once."""
+        """Outer scale, sometimes an offset, and noise: ``examples._label`` for many at once."""
         n = (len(F), 1)
         u = self._uniform
         scale = torch.where(u(n) < 0.5, 1.0, 10.0 ** (6.0 * u(n) - 3.0))
@@ -277,7 +277,7 @@ class Tables:
 
 
 def usable(F: Tensor) -> Tensor:
-    """``corpus.usable`` for values of shape (n, n_points) in torch."""
+    """``examples.usable`` for values of shape (n, n_points) in torch."""
     largest = F.abs().amax(-1)
     sane = (largest > 1e-9) & (largest < 1e9)  # false where a value is NaN
     F = torch.where(sane[:, None], F, 0.0) / torch.where(sane, largest, 1.0)[:, None]

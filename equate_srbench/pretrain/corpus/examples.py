@@ -51,7 +51,7 @@ class CorpusConfig:
         Longer targets are drawn again.
     tables : int, default=1
         Tables drawn for each formula. With more than one they are drawn on the device that
-        trains (``batched``).
+        trains (``device_tables``).
     dropped : float, default=0.5
         Largest share of its points that a batch leaves out (``thinned``): more examples for the
         same work, which is worth more than the points (docs/results/choices.md).

@@ -22,7 +22,7 @@ def effects(found: Mapping[str, pd.DataFrame], target: str) -> Figure | None:
     Parameters
     ----------
     found : mapping of str to DataFrame
-        As ``own_table.effects`` returns it.
+        As ``user_table.effects`` returns it.
     target : str
     """
     if not found:
