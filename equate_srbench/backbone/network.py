@@ -188,7 +188,7 @@ class Decoder(nn.Module):
         """Hidden states (B, L, d) of tokens (B, L) given a memory (B, N, encoder_dim)."""
         n_tokens = tokens.shape[1]
         causal, bias = causal_bias(n_tokens, tokens.device), padding_bias(mask)
-        x = self.embeddings(tokens) + self.position_embeddings.weight[:n_tokens]
+        x: Tensor = self.embeddings(tokens) + self.position_embeddings.weight[:n_tokens]
         x = self.layer_norm_emb(x)
         for i, attention in enumerate(self.attentions):
             cross = self.encoder_attn[i]

@@ -15,7 +15,7 @@ from equate_srbench.runtime.clock import Deadline
 from equate_srbench.teacher import mlp
 
 #: Tables with fewer rows have no validation rows, and train for all steps.
-MIN_ROWS_FOR_VALIDATION = 10
+MIN_SPLIT_ROWS = 10
 #: Rows per forward pass where no gradient is needed.
 _CHUNK = 4096
 _BETAS, _EPS = (0.9, 0.999), 1e-8
@@ -73,11 +73,7 @@ class TrainingRows:
 
     def __init__(self, x: Floats, y: Floats, recipe: Recipe, seed: int) -> None:
         split, self._order, self._noise = np.random.default_rng(seed).spawn(3)
-        n_held = (
-            math.ceil(recipe.validation_fraction * len(y))
-            if len(y) >= MIN_ROWS_FOR_VALIDATION
-            else 0
-        )
+        n_held = math.ceil(recipe.validation_fraction * len(y)) if len(y) >= MIN_SPLIT_ROWS else 0
         order = split.permutation(len(y))
         held, kept = order[:n_held], order[n_held:]
         self.x, self.y, self.x_held, self.y_held = x[kept], y[kept], x[held], y[held]
