@@ -85,7 +85,7 @@ def test__fit__student_fails_sometimes__that_trial_is_lost(rng, monkeypatch):
     """One failure is told and does not take the other trials with it; the last is an error."""
     monkeypatch.setattr(Line, "fits", 0)
     X = rng.uniform(-2, 2, (100, 2))
-    with pytest.warns(UserWarning, match="counts as lost: RuntimeError"):
+    with pytest.warns(UserWarning, match="loses its trial: RuntimeError"):
         est = quick(student=Line(fails=(2,))).fit(X, X[:, 0] - X[:, 1])
     assert np.isneginf(est.candidates_["student_r2"]).tolist() == [False, True, *[False] * 4]
     monkeypatch.setattr(Line, "fits", 0)

@@ -1,4 +1,4 @@
-"""Shape of a backbone: one frozen record that a checkpoint stores and a network is built from."""
+"""Architecture of a backbone, as stored in a checkpoint's header."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from equate_srbench.expr.tokens.vocabulary import CompactVocabulary, Vocabulary
 
 @dataclass(frozen=True, slots=True)
 class BackboneConfig:
-    """Sizes of a backbone; the defaults are the compact model's.
+    """Architecture of a backbone; the defaults are the compact model's.
 
     Attributes
     ----------
@@ -21,15 +21,15 @@ class BackboneConfig:
     n_words : int, default=0
         Size of the decoder's vocabulary; 0 takes it from ``vocabulary``.
     max_columns : int, default=10
-        Most input columns.
+        Largest number of input columns.
     input : {"numeric", "tokens"}
-        Whether a point is a vector of features or, as in E2E, 3 tokens per number.
+        Input of the embedder: a feature vector per point or, as in E2E, 3 tokens per number.
     max_points : int, default=200
-        Most rows in a bag.
+        Largest number of rows in a bag.
     max_length : int, default=64
-        Most tokens of a formula, start and end not counted.
+        Largest number of tokens of a formula, without start and end.
     n_positions : int, default=0
-        Rows of the table of learned positions; 0 means ``max_length + 1``.
+        Number of learned positions; 0 means ``max_length + 1``.
     dim, encoder_dim : int, default=256
         Widths of decoder and encoder.
     heads, encoder_heads : int, default=8
@@ -93,9 +93,9 @@ class BackboneConfig:
 
     @property
     def token_factor(self) -> int:
-        """How many times the compact vocabulary's tokens a formula needs.
+        """Length of a formula relative to the compact vocabulary.
 
-        E2E spends three on a constant, and writes scale and offset wherever they can stand.
+        E2E needs three tokens per constant, and writes scale and offset everywhere.
         """
         return 1 if self.vocabulary == "compact" else 5
 
@@ -112,7 +112,7 @@ class BackboneConfig:
 
     @classmethod
     def e2e(cls, **sizes: Any) -> BackboneConfig:
-        """The configuration of Meta's E2E release; ``sizes`` override its depths and widths."""
+        """Configuration of Meta's E2E release, with overrides."""
         release: dict[str, Any] = {
             "vocabulary": "e2e", "input": "tokens", "max_length": 200, "n_positions": 4096,
             "dim": 512, "encoder_dim": 512, "heads": 16, "encoder_heads": 16,
@@ -121,5 +121,5 @@ class BackboneConfig:
         return cls(**(release | sizes))
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready dictionary; ``BackboneConfig(**d)`` is the way back."""
+        """A JSON-serialisable dictionary; inverse of ``BackboneConfig(**d)``."""
         return asdict(self)

@@ -1,4 +1,4 @@
-"""The decoder one token at a time: with cached keys and values, or plainly from scratch.
+"""Incremental decoding, with a key-value cache or, for tests, without.
 
 Shapes: B bags, S formulas per bag, R = B * S, N points, h heads of width c, V words.
 """
@@ -17,10 +17,10 @@ _CACHED_TOKENS = 16  # initial capacity of the key-value cache
 
 
 class CachedSteps:
-    """Every step computes one token per formula and attends to what is kept of the others.
+    """Decoding with a key-value cache: each step computes one token per formula.
 
     The memory's keys and values are computed once per bag; the formulas of a bag are the queries
-    of one attention over them, so they are not repeated either.
+    of one attention over them, so nothing is repeated per formula.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class CachedSteps:
         self._t = 0
 
     def step(self, tokens: Tensor) -> Tensor:
-        """Scores (B, S, V) of what follows ``tokens`` (B, S), the next of each formula."""
+        """Append ``tokens`` (B, S) to the formulas; returns the next logits (B, S, V)."""
         decoder, t = self._decoder, self._t
         if t == self._kept.shape[4]:
             self._kept = F.pad(self._kept, (0, 0, 0, t))  # twice the capacity
@@ -70,7 +70,7 @@ class CachedSteps:
         return decoder.logits(x).view(n_bags, n_formulas, -1)
 
     def select(self, rows: Tensor) -> None:
-        """Continue with formulas ``rows`` (B, S') of each bag, in that order."""
+        """Keep formulas ``rows`` (B, S') of each bag, in that order."""
         n_bags = len(rows)
         n_formulas = self._kept.shape[2] // n_bags
         first = torch.arange(n_bags, device=rows.device)[:, None] * n_formulas
@@ -81,7 +81,7 @@ class CachedSteps:
 
 
 class PlainSteps:
-    """The same interface by running the whole decoder over the whole sequence at every step."""
+    """The same interface without cache: reruns the decoder on the whole sequence at every step."""
 
     def __init__(self, decoder: Decoder, memory: Tensor, mask: Tensor, n_formulas: int) -> None:
         self._decoder = decoder
@@ -89,7 +89,7 @@ class PlainSteps:
         self._tokens = mask.new_zeros((len(memory), n_formulas, 0), dtype=torch.long)
 
     def step(self, tokens: Tensor) -> Tensor:
-        """Scores (B, S, V) of what follows ``tokens`` (B, S), the next of each formula."""
+        """Append ``tokens`` (B, S) to the formulas; returns the next logits (B, S, V)."""
         self._tokens = torch.cat([self._tokens, tokens[..., None]], -1)
         n_formulas = tokens.shape[1]
         memory = self._memory.repeat_interleave(n_formulas, 0)
@@ -98,7 +98,7 @@ class PlainSteps:
         return self._decoder.logits(hidden[:, -1]).view(*tokens.shape, -1)
 
     def select(self, rows: Tensor) -> None:
-        """Continue with formulas ``rows`` (B, S') of each bag, in that order."""
+        """Keep formulas ``rows`` (B, S') of each bag, in that order."""
         index = rows[..., None].expand(-1, -1, self._tokens.shape[-1])
         self._tokens = self._tokens.gather(1, index)
 
@@ -112,14 +112,14 @@ def _attend(query: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) ->
 
 
 def _scaled_query(attention: Attention) -> tuple[Tensor, Tensor]:
-    """Weight and bias of the query layer with the 1 / sqrt(c) of attention taken in."""
+    """Weight and bias of the query layer, scaled by the 1 / sqrt(c) of attention."""
     linear = attention.q_lin
     factor = math.sqrt(attention.heads / linear.out_features)
     return linear.weight * factor, linear.bias * factor
 
 
 def _joint(attention: Attention) -> tuple[Tensor, Tensor]:
-    """Weight and bias of query, key and value layers as one layer."""
+    """Weight and bias of query, key and value layers, fused."""
     weight, bias = _scaled_query(attention)
     layers = (attention.k_lin, attention.v_lin)
     return (

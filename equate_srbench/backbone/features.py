@@ -1,7 +1,7 @@
-"""A bag of points as the backbone's input: numeric features, or E2E's float tokens.
+"""The backbone's input for a bag of points: numeric features, or E2E's float tokens.
 
 The numeric features replace E2E's three tokens per number by a few squashed channels. Every
-channel is bounded for any finite input, because one value of 1e150 must not silence the rest.
+channel is bounded for any finite input, so that one value of 1e150 does not dominate the others.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def point_features(
     present : bool ndarray of shape (..., n_columns), optional
         True where a column exists; all by default. Lets a batch hold tables of unequal width.
     max_columns : int, default=10
-        Columns beyond ``n_columns`` are absent.
+        Columns beyond ``n_columns`` are marked absent.
 
     Returns
     -------
@@ -103,7 +103,7 @@ def _column_facts(
 def _fill_target(
     out: NDArray[np.float32], y: NDArray[np.float64], valid: NDArray[np.bool_]
 ) -> None:
-    """Write the channels of the target and of its size into ``out`` (..., n_points, 8)."""
+    """Write the channels of the target and its scale into ``out`` (..., n_points, 8)."""
     y = np.where(valid, y, 0.0)
     weight = valid / np.maximum(valid.sum(-1, keepdims=True), 1)
     # Relative to the largest value, since squares of 1e200 overflow.
@@ -126,19 +126,21 @@ def _fill_target(
 
 
 def _asinh(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Asinh within -8 .. 8: linear near zero, logarithmic beyond."""
-    return np.clip(np.arcsinh(np.clip(x, -1e4, 1e4)), -_LIMIT, _LIMIT)
+    """Asinh clipped to -8 .. 8: linear near zero, logarithmic beyond."""
+    out: NDArray[np.float64] = np.clip(np.arcsinh(np.clip(x, -1e4, 1e4)), -_LIMIT, _LIMIT)
+    return out
 
 
 def _log(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Logarithm of |x| within -8 .. 8, so that products become sums."""
-    return np.log(np.clip(np.abs(x), np.exp(-_LIMIT), np.exp(_LIMIT)))
+    """Logarithm of |x|, clipped to -8 .. 8; it turns products into sums."""
+    out: NDArray[np.float64] = np.log(np.clip(np.abs(x), np.exp(-_LIMIT), np.exp(_LIMIT)))
+    return out
 
 
 def point_tokens(
     X: NDArray[np.float64], y: NDArray[np.float64], max_columns: int = 10
 ) -> NDArray[np.int64]:
-    """E2E's tokens of the points of one bag: 3 per column, missing ones padded, 3 for ``y``.
+    """E2E's float tokens of a bag: 3 per column, padded to ``max_columns``, and 3 for ``y``.
 
     Parameters
     ----------

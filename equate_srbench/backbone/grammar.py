@@ -1,4 +1,4 @@
-"""Which tokens may come next, so that only complete formulas can come out of the decoder."""
+"""Grammar constraints: masks of the tokens that may follow, so that formulas are complete."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MOST_ARGUMENTS = 2
 
 
 class Grammar:
-    """Bookkeeping of open argument slots for a grid of formulas in the making.
+    """Tracks the open argument slots of partial formulas, for many bags and formulas.
 
     A formula starts with one open slot; a token fills one and opens as many as it takes
     arguments. A token is allowed while the open slots still fit in the tokens left.
@@ -23,11 +23,11 @@ class Grammar:
     ----------
     vocabulary : Vocabulary
     n_columns : int or sequence of int
-        Columns that exist, for all bags or for each.
+        Number of columns, for all bags or for each.
     shape : (int, int)
-        Bags and formulas per bag.
+        Number of bags, and of formulas per bag.
     max_length : int
-        Most tokens of a formula.
+        Largest number of tokens of a formula.
     device : torch.device
     """
 
@@ -51,30 +51,30 @@ class Grammar:
         self._part = torch.zeros_like(self.open)
 
     def bias(self) -> Tensor:
-        """What to add to the scores (bags, formulas, V): 0 where allowed, -inf elsewhere."""
+        """Additive mask of the logits (bags, formulas, V): 0 where allowed, -inf elsewhere."""
         free = (self._left - self.open).clamp_(0, _MOST_ARGUMENTS)
         row = self._first + self._part * (_MOST_ARGUMENTS + 1) + free
         return self._table[row]
 
     def opened(self, tokens: Tensor) -> Tensor:
-        """Change in open slots that each of ``tokens`` brings."""
+        """Change of the number of open slots by each of ``tokens``."""
         return self._arity[tokens] - 1
 
     def advance(self, tokens: Tensor) -> Tensor:
-        """Take the next token of every formula (bags, formulas); True where it is complete."""
+        """Append a token to every formula (bags, formulas); True where it is complete."""
         self._left -= 1
         self.open = self.open + self.opened(tokens)
         self._part = self._leads[tokens]
         return self.open == 0
 
     def select(self, rows: Tensor) -> None:
-        """Continue with formulas ``rows`` (bags, formulas kept) of each bag."""
+        """Keep formulas ``rows`` (bags, formulas kept) of each bag."""
         self.open = self.open.gather(1, rows)
         self._part = self._part.gather(1, rows)
 
 
 def column_counts(vocabulary: Vocabulary, n_columns: int | Sequence[int], n_bags: int) -> list[int]:
-    """Columns of each bag; ValueError if there are too many, or not one number per bag."""
+    """Number of columns of each bag, validated."""
     counts = torch.as_tensor(n_columns).flatten().tolist()
     counts = counts * n_bags if len(counts) == 1 else counts
     most = len(vocabulary.columns)

@@ -1,37 +1,34 @@
 """Low-rank adapters (LoRA) on a backbone that many fits share.
 
-The adapted layers are shells: module objects of their own around the shared weights, which a
-parametrisation of torch adds a low-rank product to. Hu et al. (2021), arXiv 2106.09685.
+Adapted layers are new module objects around the shared weights, with a torch parametrization that
+adds a low-rank product. Hu et al. (2021), arXiv 2106.09685.
 """
 
 from __future__ import annotations
 
 import copy
 import math
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from equate_srbench.backbone.network import Backbone
+from equate_srbench.backbone.network import Backbone, Layers, Module
 
-Module = TypeVar("Module", bound=nn.Module)
-
-#: Attentions of the decoder, and their layers, that get adapters.
+#: Adapted attentions of the decoder, and their layers.
 ATTENTIONS = ("attentions", "encoder_attn")
 LAYERS = ("q_lin", "v_lin")
 
 
 class LowRank(nn.Module):
-    """Adds ``up @ down`` to a weight; exactly nothing at first.
+    """Adds ``up @ down`` to a weight; initially zero.
 
     Parameters
     ----------
     weight : Tensor of shape (out, in)
     rank : int
     generator : torch.Generator
-        On the CPU; draws ``down``.
+        On the CPU; initialises ``down``.
     """
 
     def __init__(self, weight: Tensor, rank: int, generator: torch.Generator) -> None:
@@ -45,30 +42,30 @@ class LowRank(nn.Module):
         self.up = nn.Parameter(weight.new_zeros(n_out, rank))
 
     def forward(self, weight: Tensor) -> Tensor:
-        """The weight as the layer uses it."""
+        """The effective weight of the layer."""
         return weight + self.up @ self.down
 
 
 def adapt(
     backbone: Backbone, rank: int, generator: torch.Generator
 ) -> tuple[Backbone, list[nn.Parameter]]:
-    """A backbone with adapters on queries and values of all attentions of the decoder.
+    """Add adapters to queries and values of all attentions of the decoder.
 
     Parameters
     ----------
     backbone : Backbone
         Not changed; all of its weights are shared.
     rank : int
-        Of the adapters, at most the layers' width.
+        Rank of the adapters, at most the layers' width.
     generator : torch.Generator
         On the CPU.
 
     Returns
     -------
     backbone : Backbone
-        Computes exactly what ``backbone`` does until the adapters are trained.
+        Computes the same as ``backbone`` until the adapters are trained.
     parameters : list of Parameter
-        Those of the adapters.
+        Parameters of the adapters.
     """
     own, decoder = shell(backbone), shell(backbone.decoder)
     own.decoder = decoder
@@ -82,12 +79,12 @@ def adapt(
                 parametrize.register_parametrization(linear, "weight", adapter)
                 setattr(attention, layer, linear)
                 parameters += adapter.parameters()
-        setattr(decoder, name, nn.ModuleList(attentions))
+        setattr(decoder, name, Layers(attentions))
     return own, parameters
 
 
 def shell(module: Module) -> Module:
-    """A second module object around the same weights, whose tables of parts are its own."""
+    """A copy of the module object that shares its weights and submodules."""
     own = copy.copy(module)
     for table in ("_modules", "_parameters"):
         own.__dict__[table] = module.__dict__[table].copy()

@@ -9,7 +9,9 @@ embedding. Parameters carry the official names, apart from ``decoder.proj.weight
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
+from typing import Generic, TypeVar, cast, overload
 
 import torch
 from torch import Tensor, nn
@@ -18,12 +20,32 @@ from torch.nn import functional as F
 from equate_srbench.backbone.config import BackboneConfig
 from equate_srbench.expr.tokens.e2e_vocabulary import float_tokens
 
+Module = TypeVar("Module", bound=nn.Module)
+
+
+class Layers(nn.ModuleList, Generic[Module]):
+    """A ``ModuleList`` whose modules are all of one type."""
+
+    def __init__(self, modules: Iterable[Module]) -> None:
+        super().__init__(modules)
+
+    def __iter__(self) -> Iterator[Module]:
+        return cast("Iterator[Module]", super().__iter__())
+
+    @overload
+    def __getitem__(self, idx: slice) -> Layers[Module]: ...
+    @overload
+    def __getitem__(self, idx: int) -> Module: ...
+    def __getitem__(self, idx: int | slice) -> Module | Layers[Module]:
+        """A layer, or some of them."""
+        return cast("Module | Layers[Module]", super().__getitem__(idx))
+
 
 def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
-    """Attention of ``q`` (B, h, L, c) over ``k``, ``v`` (B, h, S, c); ``bias`` adds to the scores.
+    """Attention of ``q`` (B, h, L, c) over ``k``, ``v`` (B, h, S, c) with additive ``bias``.
 
-    On the CPU three plain operations train twice as fast as the fused kernel; a GPU keeps the
-    scores out of memory with it.
+    On the CPU three plain operations train twice as fast as the fused kernel, which on a GPU avoids
+    storing the scores.
     """
     if q.is_cuda:
         mask = None if bias is None else bias.to(q.dtype)
@@ -34,13 +56,13 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def padding_bias(mask: Tensor) -> Tensor:
-    """(B, S) bool, True where valid, as the float (B, 1, 1, S) that ``attend`` adds."""
+    """Additive float mask (B, 1, 1, S) from a bool mask (B, S) that is True where valid."""
     lowest = torch.finfo(torch.bfloat16).min  # finite: a row without valid points stays finite
     return torch.zeros(mask.shape, device=mask.device).masked_fill_(~mask, lowest)[:, None, None]
 
 
 def causal_bias(length: int, device: torch.device) -> Tensor:
-    """The float (L, L) that keeps a token from looking ahead."""
+    """Additive causal mask, float (L, L)."""
     lowest = torch.finfo(torch.bfloat16).min
     return torch.full((length, length), lowest, device=device).triu(1)
 
@@ -58,7 +80,7 @@ class Attention(nn.Module):
 
     def split(self, x: Tensor) -> Tensor:
         """(B, L, d) to (B, h, L, d / h)."""
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return x.view(*x.shape[:-1], self.heads, -1).transpose(1, 2)
 
     def keys_values(self, source: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values of ``source`` (B, S, source_dim), each (B, h, S, c)."""
@@ -67,11 +89,12 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, keys_values: tuple[Tensor, Tensor], bias: Tensor | None) -> Tensor:
         """Attention of ``x`` (B, L, d); returns (B, L, d)."""
         out = attend(self.split(self.q_lin(x)), *keys_values, bias)
-        return self.out_lin(out.transpose(1, 2).flatten(2))
+        joined: Tensor = self.out_lin(out.transpose(1, 2).flatten(2))
+        return joined
 
 
 class FeedForward(nn.Module):
-    """Two linear layers with a ReLU between."""
+    """Two linear layers with a ReLU in between."""
 
     def __init__(self, dim: int, hidden: int) -> None:
         super().__init__()
@@ -80,11 +103,12 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., d) to (..., d)."""
-        return self.lin2(F.relu(self.lin1(x)))
+        out: Tensor = self.lin2(F.relu(self.lin1(x)))
+        return out
 
 
 class Embedder(nn.Module):
-    """One vector per point, from numeric features or from E2E's float tokens."""
+    """Embeds each point from its numeric features or E2E's float tokens."""
 
     def __init__(self, c: BackboneConfig) -> None:
         super().__init__()
@@ -93,33 +117,34 @@ class Embedder(nn.Module):
             self.embeddings = nn.Embedding(c.n_float_words, c.token_dim)
             nn.init.normal_(self.embeddings.weight, std=c.token_dim**-0.5)
         widths = [c.point_width] + [c.embedder_width] * c.embedder_layers
-        self.hidden_layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
+        self.hidden_layers = Layers(nn.Linear(a, b) for a, b in pairwise(widths))
         self.fc = nn.Linear(widths[-1], c.encoder_dim)
 
     def forward(self, points: Tensor, mask: Tensor) -> Tensor:
         """Features (B, N, F) or tokens (B, N, 3 * (columns + 1)) to (B, N, encoder_dim)."""
         if self.is_tokens:
-            # The release fills the rows of missing points with its padding word.
+            # The E2E release fills rows of missing points with its padding word.
             points = points.masked_fill(~mask[..., None], float_tokens().pad)
             x = self.embeddings(points).flatten(2)
         else:
             x = points.to(self.fc.weight.dtype)
         for layer in self.hidden_layers:
             x = F.relu(layer(x))
-        return self.fc(x)
+        out: Tensor = self.fc(x)
+        return out
 
 
 class Encoder(nn.Module):
-    """Self-attention over points, blind to their order; rows of missing points stay zero."""
+    """Permutation-equivariant self-attention over points; rows of missing points stay zero."""
 
     def __init__(self, c: BackboneConfig) -> None:
         super().__init__()
         d, n = c.encoder_dim, c.encoder_layers
         self.layer_norm_emb = nn.LayerNorm(d, eps=c.eps)
-        self.attentions = nn.ModuleList(Attention(d, c.encoder_heads, d) for _ in range(n))
-        self.layer_norm1 = nn.ModuleList(nn.LayerNorm(d, eps=c.eps) for _ in range(n))
-        self.ffns = nn.ModuleList(FeedForward(d, c.ffn_factor * d) for _ in range(n))
-        self.layer_norm2 = nn.ModuleList(nn.LayerNorm(d, eps=c.eps) for _ in range(n))
+        self.attentions = Layers(Attention(d, c.encoder_heads, d) for _ in range(n))
+        self.layer_norm1 = Layers(nn.LayerNorm(d, eps=c.eps) for _ in range(n))
+        self.ffns = Layers(FeedForward(d, c.ffn_factor * d) for _ in range(n))
+        self.layer_norm2 = Layers(nn.LayerNorm(d, eps=c.eps) for _ in range(n))
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """(B, N, d) and validity (B, N) to the memory (B, N, d)."""
@@ -133,7 +158,7 @@ class Encoder(nn.Module):
 
 
 class TiedBias(nn.Module):
-    """The part of the output layer that is not the token embedding."""
+    """Bias of the output layer, whose weight is the token embedding."""
 
     def __init__(self, n_words: int) -> None:
         super().__init__()
@@ -151,19 +176,19 @@ class Decoder(nn.Module):
         for table in (self.position_embeddings, self.embeddings):
             nn.init.normal_(table.weight, std=d**-0.5)
         self.layer_norm_emb = nn.LayerNorm(d, eps=c.eps)
-        self.attentions = nn.ModuleList(Attention(d, c.heads, d) for _ in range(n))
-        self.layer_norm1 = nn.ModuleList(nn.LayerNorm(d, eps=c.eps) for _ in range(n))
-        self.encoder_attn = nn.ModuleList(Attention(d, c.heads, c.encoder_dim) for _ in range(n))
-        self.layer_norm15 = nn.ModuleList(nn.LayerNorm(d, eps=c.eps) for _ in range(n))
-        self.ffns = nn.ModuleList(FeedForward(d, c.ffn_factor * d) for _ in range(n))
-        self.layer_norm2 = nn.ModuleList(nn.LayerNorm(d, eps=c.eps) for _ in range(n))
+        self.attentions = Layers(Attention(d, c.heads, d) for _ in range(n))
+        self.layer_norm1 = Layers(nn.LayerNorm(d, eps=c.eps) for _ in range(n))
+        self.encoder_attn = Layers(Attention(d, c.heads, c.encoder_dim) for _ in range(n))
+        self.layer_norm15 = Layers(nn.LayerNorm(d, eps=c.eps) for _ in range(n))
+        self.ffns = Layers(FeedForward(d, c.ffn_factor * d) for _ in range(n))
+        self.layer_norm2 = Layers(nn.LayerNorm(d, eps=c.eps) for _ in range(n))
         self.proj = TiedBias(c.n_words)
 
     def forward(self, tokens: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
-        """Tokens (B, L) over a memory (B, N, encoder_dim) to hidden states (B, L, d)."""
+        """Hidden states (B, L, d) of tokens (B, L) given a memory (B, N, encoder_dim)."""
         n_tokens = tokens.shape[1]
         causal, bias = causal_bias(n_tokens, tokens.device), padding_bias(mask)
-        x = self.embeddings(tokens) + self.position_embeddings.weight[:n_tokens]
+        x: Tensor = self.embeddings(tokens) + self.position_embeddings.weight[:n_tokens]
         x = self.layer_norm_emb(x)
         for i, attention in enumerate(self.attentions):
             cross = self.encoder_attn[i]
@@ -173,17 +198,17 @@ class Decoder(nn.Module):
         return x
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Scores of the next token, (..., d) to (..., V)."""
+        """Logits of the next token, (..., d) to (..., V)."""
         return F.linear(hidden, self.embeddings.weight, self.proj.bias)
 
 
 class Backbone(nn.Module):
-    """The foundation model.
+    """The pretrained encoder-decoder.
 
     Parameters
     ----------
     config : BackboneConfig, optional
-        The compact model's sizes by default.
+        Default: the compact model's.
     """
 
     def __init__(self, config: BackboneConfig | None = None) -> None:
@@ -195,7 +220,7 @@ class Backbone(nn.Module):
         self.decoder = Decoder(self.config)
 
     def encode(self, points: Tensor, mask: Tensor) -> Tensor:
-        """The memory of each bag.
+        """Encode bags of points.
 
         Parameters
         ----------
@@ -209,15 +234,16 @@ class Backbone(nn.Module):
         Tensor of shape (B, N, encoder_dim)
             Zero where ``mask`` is False.
         """
-        return self.encoder(self.embedder(points, mask), mask)
+        memory: Tensor = self.encoder(self.embedder(points, mask), mask)
+        return memory
 
     def decode(self, tokens: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
-        """Scores of the token after each of ``tokens`` (teacher forcing).
+        """Logits of the token after each of ``tokens`` (teacher forcing).
 
         Parameters
         ----------
         tokens : int64 Tensor of shape (B, L)
-            Starts with ``vocabulary.eos``; rows may be filled with ``vocabulary.pad``.
+            Starts with ``vocabulary.eos``; padded with ``vocabulary.pad``.
         memory : Tensor of shape (B, N, encoder_dim)
         mask : bool Tensor of shape (B, N)
 

@@ -1,7 +1,7 @@
-"""The two scalings under which the backbone looks at a table.
+"""Views: the two scalings in which the backbone reads a table.
 
-Under the *scale* view a column keeps its zero and its ratios, so products and quotients stay
-short; under the *standard* view (E2E's only one) centre and spread are taken out.
+The *scale* view keeps zeros and ratios of the columns, so products and quotients stay short; the
+*standard* view (E2E's only one) removes mean and standard deviation.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _POWERS_OF_TEN = np.array([float(f"1e{k}") for k in range(-_LAST, _LAST + 1)])
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """Columns as ``(x - center) / scale``.
+    """An affine transform of the columns, ``(x - center) / scale``.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class View:
 
     @classmethod
     def fit(cls, X: NDArray[np.float64], kind: Kind, mask: NDArray[np.bool_] | None = None) -> View:
-        """The view of kind ``kind`` for a table, or for each table of a batch.
+        """Fit a view to a table, or to each table of a batch.
 
         Parameters
         ----------
@@ -72,14 +72,14 @@ class View:
         return cls(kind, np.zeros_like(mean), _POWERS_OF_TEN[power + _LAST])
 
     def transform(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """``X`` of shape (..., n_rows, n_columns) as the view shows it."""
+        """Transform ``X`` of shape (..., n_rows, n_columns)."""
         return (X - self.center[..., None, :]) / self.scale[..., None, :]
 
     def to_canonical(self, tree: Tree) -> Tree:
-        """``tree`` over the view's columns, rewritten to read the raw ones.
+        """Rewrite a tree over the view's columns as one over the table's columns.
 
-        The rewritten tree does the same divisions as ``transform``, so its values on ``X`` equal
-        those of ``tree`` on ``transform(X)``. Only for the view of one table.
+        The result performs the same operations as ``transform``, so its values on ``X`` equal those
+        of ``tree`` on ``transform(X)``. Only for the view of a single table.
         """
         for start in range(tree.size - 1, -1, -1):
             symbol = tree.symbols[start]

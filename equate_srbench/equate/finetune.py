@@ -12,7 +12,7 @@ from torch import nn
 
 from equate_srbench.backbone.checkpoint import SkipInit
 from equate_srbench.backbone.lora import adapt, shell
-from equate_srbench.backbone.network import Backbone
+from equate_srbench.backbone.network import Backbone, Layers
 
 #: Parts of a decoder layer, each a list over layers.
 _LAYER_PARTS = ("attentions", "layer_norm1", "encoder_attn", "layer_norm15", "ffns", "layer_norm2")
@@ -48,7 +48,7 @@ def own_last_layer(backbone: Backbone) -> Tuned:
         *shared, last = getattr(decoder, name)
         last = copy.deepcopy(last).requires_grad_(True)
         parameters += last.parameters()
-        setattr(decoder, name, nn.ModuleList([*shared, last]))
+        setattr(decoder, name, Layers([*shared, last]))
     own.decoder = decoder
     return Tuned(own, parameters)
 

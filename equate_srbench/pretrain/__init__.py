@@ -1,1 +1,1 @@
-"""Pretraining of the compact backbone: corpus, decontamination, trainer and model card."""
+"""Pretraining: corpus, trainer of the backbone, trainer of the alignment modules, model cards."""

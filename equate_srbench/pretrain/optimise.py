@@ -13,7 +13,6 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from equate_srbench.backbone.network import Backbone
 from equate_srbench.pretrain.world import World
@@ -127,8 +126,9 @@ class TrainState:
     def average(self, step: int) -> None:
         """Update the running averages after step ``step`` (1, 2, ...)."""
         window = min(step, max(AVERAGED_STEPS, step // 100))
-        update = get_ema_multi_avg_fn(1.0 - 1.0 / window)
-        update(list(self.averages.values()), list(self.names.values()), step)
+        decay = 1.0 - 1.0 / window
+        averages, weights = list(self.averages.values()), list(self.names.values())
+        torch._foreach_lerp_(averages, weights, 1.0 - decay)
 
     def averaged(self) -> Backbone:
         """A copy of the network with the averaged weights."""

@@ -1,4 +1,4 @@
-"""Which of many teachers has the best student, in a bounded time: successive halving."""
+"""Selects the teacher with the best student by successive halving, in bounded time."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from sklearn.metrics import r2_score
 
 Array = NDArray[np.float64]
 
-#: A round keeps one in so many.
+#: Each round keeps the best one in so many.
 FACTOR = 3
-#: Least seconds for a student: in less, what it answers says little about its teacher.
+#: Minimum seconds for a student: with less, its result says little about its teacher.
 MIN_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class StudentTrial:
-    """One student of one teacher, judged on rows that neither of them was fitted to.
+    """One student of one teacher, scored on held-out rows.
 
     Attributes
     ----------
     teacher : int
-        Place of the teacher in the list.
+        Index of the teacher.
     round : int
-        From 0 on.
+        From 0.
     student_r2 : float
-        Against the true target: what decides.
+        Against the true target; the selection criterion.
     fidelity : float
         R2 of the student against its teacher's labels.
     teacher_r2 : float
@@ -53,7 +53,7 @@ class StudentTrial:
 
 @dataclass(frozen=True, slots=True)
 class HoldOut:
-    """Rows to learn from and rows to judge by, all of them given to ``fit``."""
+    """Training and held-out rows of a table."""
 
     X: Any
     y: Array
@@ -69,31 +69,30 @@ def choose(
     *,
     clock: Callable[[], float] = time.monotonic,
 ) -> tuple[int, list[StudentTrial]]:
-    """The teacher whose student predicts the true target best on the held rows.
+    """Select the teacher whose student predicts the true target best on the held-out rows.
 
-    A student with a parameter ``max_time`` is fitted in rounds. The rounds have equal shares of
-    the time, and each keeps the best third with three times the seconds per student, so that
-    bad teachers cost little and good ones are judged by a student that had time. Where not even
-    ``MIN_SECONDS`` are there for each, the last of the list are left out, and the same holds
-    for a student without a time limit once the time is up: it has one round.
+    A student with a parameter ``max_time`` is fitted in rounds of equal total time; each round
+    keeps the best third and triples the seconds per student, so that bad teachers cost little. If
+    there are less than ``MIN_SECONDS`` per student, the last teachers are skipped. A student
+    without a time limit has one round, in which the last teachers are skipped once the time is up.
 
     Parameters
     ----------
     teachers : sequence of fitted regressors
-        Trained on the rows to learn from; those to try first come first.
+        Fitted to the training rows, in order of priority.
     student : object with ``fit`` and ``predict``
-        Cloned for every trial. One that raises an error has lost it, with a warning.
+        Cloned for every trial. An exception loses the trial, with a warning.
     rows : HoldOut
     seconds : float
-        For all students together.
+        Total time for all students.
     clock : callable, default=time.monotonic
 
     Returns
     -------
     best : int
-        Place in ``teachers``.
+        Index into ``teachers``.
     trials : list of StudentTrial
-        In their order.
+        In chronological order.
     """
     if len(teachers) == 1:
         return 0, []
@@ -125,7 +124,7 @@ def choose(
 
 
 def _rounds(n: int) -> int:
-    """Rounds until one of ``n`` is left, when each keeps one in ``FACTOR``."""
+    """Number of rounds until one of ``n`` is left."""
     return math.ceil(math.log(n, FACTOR) - 1e-9)
 
 
@@ -142,7 +141,7 @@ def _trial(
         pupil.fit(rows.X, labels[0])
         answer = np.asarray(pupil.predict(rows.X_held), dtype=np.float64)
     except Exception as error:
-        warnings.warn(f"a student failed and counts as lost: {error!r}", stacklevel=5)
+        warnings.warn(f"a student failed and loses its trial: {error!r}", stacklevel=5)
         answer = np.full(len(rows.y_held), np.nan)
     seconds = clock() - begin
     return StudentTrial(
@@ -156,12 +155,12 @@ def _trial(
 
 
 def unfitted(student: Any) -> Any:
-    """A copy to fit: a clone of what has scikit-learn's protocol, else a deep copy."""
+    """An unfitted copy: a clone if it is a scikit-learn estimator, else a deep copy."""
     return clone(student, safe=False)
 
 
 def parameters(student: Any) -> dict[str, Any]:
-    """Parameters of a student; none of one without scikit-learn's protocol."""
+    """Parameters of a student; empty if it is not a scikit-learn estimator."""
     return student.get_params(deep=False) if hasattr(student, "get_params") else {}
 
 
@@ -173,14 +172,14 @@ def time_limit(student: Any) -> float:
 
 
 def r2(wanted: Array, answer: Array) -> float:
-    """R2; minus infinity where something is not finite, 0 or that for a constant target."""
+    """R2; minus infinity if a value is not finite."""
     if not (np.isfinite(answer).all() and np.isfinite(wanted).all()) or len(wanted) < 2:
         return -math.inf
     return float(r2_score(wanted, answer))
 
 
 def table(teachers: Sequence[Any], trials: Sequence[StudentTrial]) -> pd.DataFrame:
-    """Trials with the strengths of their teachers."""
+    """Trials as a table, with the strengths of their teachers."""
     rows = [
         (t.round, teachers[t.teacher].jacobian, teachers[t.teacher].lipschitz, t.student_r2,
          t.fidelity, t.teacher_r2, t.seconds)

@@ -1,4 +1,4 @@
-"""A search on a teacher's labels beside the search on the data's own, if rows say that it helps."""
+"""An additional search on a teacher's labels, if held-out rows show that it helps."""
 
 from __future__ import annotations
 
@@ -20,39 +20,38 @@ from equate_srbench.teacher.smooth import SmoothTeacher, TeacherDivergedError, t
 Array = NDArray[np.float64]
 MakeSearch = Callable[[Archive, np.random.Generator, Array | None], Search]
 
-#: Tables of other sizes are left alone: fewer rows train no network, more of them average noise
-#: away by themselves.
+#: Range of row counts: fewer rows cannot train a network, more average noise out anyway.
 ROWS = (40, 1000)
-#: Rows kept to find out whether the teacher helps.
+#: Fraction of rows held out to decide whether the teacher helps.
 HELD = 0.25
-#: Shares of the fit's time: for each of the two trial searches, for training, and, if they say
-#: yes, of what is left then for the search on all labels.
+#: Fractions of the fit's time: for each of the two trial searches, for training, and, of the
+#: remaining time, for the search on all labels.
 TRIAL, TRAINING, TAUGHT = 0.15, 0.1, 0.5
 #: Strengths that ``teacher="auto"`` chooses from.
 STRENGTHS = (1e-3, 1e-2, 1e-1)
-#: The smoothest teacher is taken whose validation error is at most this multiple of the least.
-WORSE = 1.05
-#: Above this validation R2 there is no noise that a teacher could take away.
-CLEAN = 1.0 - 1e-6
-#: Labelled points of a small table, the rows among them: as many as the backbone takes at once.
+#: The smoothest teacher is chosen whose validation error is within this factor of the least.
+ERROR_FACTOR = 1.05
+#: Above this validation R2 there is no noise for a teacher to remove.
+NOISE_FREE_R2 = 1.0 - 1e-6
+#: Labelled points of a small table, rows included: the backbone's largest bag.
 POINTS = 200
-#: Formulas that a taught search hands over.
-HANDED = 60
+#: Formulas that a trial search passes on.
+PASSED_ON = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether the teacher's labels were searched on, and why.
+    """Whether the teacher's labels were used, and why.
 
     Attributes
     ----------
     used : bool
     reason : str
     plain_r2, teacher_r2, taught_r2 : float
-        On the rows kept for this: of a formula found on the data's labels, of the teacher, and of
-        a formula found on the teacher's; NaN where it did not come to that.
+        On the held-out rows: of a formula found on the true labels, of the teacher, and of a
+        formula found on the teacher's labels; NaN if not computed.
     jacobian, lipschitz : float
-        Strengths of the teacher.
+        Penalty strengths of the teacher.
     """
 
     used: bool
@@ -70,24 +69,25 @@ def guide(
     make_search: MakeSearch,
     tick: Callable[[str], None],
 ) -> Verdict:
-    """Before the search on all rows: let a teacher suggest formulas, if that helps on this table.
+    """Let a teacher suggest formulas before the search on all rows, if that helps on this table.
 
-    Three quarters of the rows find a formula twice, once from their own labels and once from the
-    teacher's; the other rows say which is better. If it is the second, by more than a standard
+    Two trial searches run on three quarters of the rows, with the true and with the teacher's
+    labels, and are compared on the other rows. If the second is better by more than a standard
     error, a search on the teacher's labels of all rows (and, on small tables, of points between
-    them) hands its best formulas over. They are refined and judged on the true labels like any
-    other, and what the first trial found is handed over in any case.
+    them) passes its best formulas on. They are refined and scored on the true labels like any
+    other; the formulas of the first trial are passed on in any case.
 
     Parameters
     ----------
     teacher : SmoothTeacher or "auto"
         ``auto`` chooses the strength.
     run : Search
-        Of the fit, not begun; its archive gets the formulas.
+        Of the fit, not yet run; its archive receives the formulas.
     make_search : callable
-        Archive, generator and all rows of a sampled table, or None -> Search like ``run``.
+        Archive, generator and all rows of a sampled table, or None -> Search with the settings of
+        ``run``.
     tick : callable
-        Called often with the phase, ``teach``.
+        Called often with the phase ``teach``.
 
     Returns
     -------
@@ -96,7 +96,7 @@ def guide(
     archive, rng = run.archive, run.rng
     n_rows = len(archive.y)
     if not ROWS[0] <= n_rows <= ROWS[1]:
-        return Verdict(False, f"{n_rows} rows: only tables of {ROWS[0]} to {ROWS[1]} are taught")
+        return Verdict(False, f"{n_rows} rows: a teacher needs {ROWS[0]} to {ROWS[1]}")
     if archive.variance <= np.finfo(float).tiny:
         return Verdict(False, "the target is constant")
     try:
@@ -121,7 +121,8 @@ class _Trials:
         self.total = self.archive.deadline.left()
         self.seed = int(rng.integers(2**31))
         if isinstance(teacher, SmoothTeacher):
-            self.template, self.strengths = clone(teacher), (float(teacher.jacobian),)
+            self.template: SmoothTeacher = clone(teacher)
+            self.strengths: tuple[float, ...] = (float(teacher.jacobian),)
         else:
             self.template, self.strengths = SmoothTeacher(), STRENGTHS
         order = rng.permutation(len(self.archive.y))
@@ -129,15 +130,15 @@ class _Trials:
         self.held, self.kept = np.sort(order[:n_held]), np.sort(order[n_held:])
 
     def verdict(self) -> Verdict:
-        """Try, judge, and search on all labels if that is worth it."""
+        """Run the trials, compare them, and search on the teacher's labels if that helps."""
         archive = self.archive
         X, y = archive.X[self.held], archive.y[self.held]
         own = self._search(self._own_labels(), TRIAL * self.total)
         found = self._answer(own)
         self._hand_over(own.archive)
         plain = r2(y, found)
-        if plain >= CLEAN:
-            return Verdict(False, "no noise to take away", plain)
+        if plain >= NOISE_FREE_R2:
+            return Verdict(False, "the target has no noise", plain)
         rows = archive.X[self.kept], archive.y[self.kept]
         teacher = self._trained(*rows, self.strengths)
         about = (teacher.jacobian, teacher.lipschitz)
@@ -164,26 +165,26 @@ class _Trials:
         return a.X[self.kept], a.y[self.kept], weights
 
     def _trained(self, X: Array, y: Array, strengths: tuple[float, ...]) -> SmoothTeacher:
-        """The smoothest of the teachers that are about as accurate as the best."""
+        """The smoothest of the teachers that are nearly as accurate as the best."""
         grid = train_grid(
             self.template, X, y, jacobian=strengths, lipschitz=(float(self.template.lipschitz),),
             seeds=[self.seed], deadline=self.archive.deadline.within(TRAINING * self.total),
         )  # fmt: skip
         self.tick("teach")
         grid = [t for t in grid if not t.diverged]
-        # one without validation rows says nothing of itself: only a teacher that was given has none
+        # only a teacher given by the user can have no validation rows
         errors = [0.0 if np.isnan(t.validation_r2_) else 1.0 - t.validation_r2_ for t in grid]
-        good = [t for t, e in zip(grid, errors, strict=True) if e <= WORSE * min(errors)]
+        good = [t for t, e in zip(grid, errors, strict=True) if e <= ERROR_FACTOR * min(errors)]
         return max(good, key=lambda t: t.jacobian)
 
     def _labelled(self, teacher: SmoothTeacher, X: Array) -> tuple[Array, Array, None]:
-        """Rows, and points between them where they are few, with the teacher's labels."""
+        """Rows and, if they are few, points between them, with the teacher's labels."""
         n_more = max(0, POINTS - len(X))
         points = np.concatenate([X, between(X, n_more, self.rng)])
         return points, teacher.predict(points), None
 
     def _search(self, rows: tuple[Array, Array, Array | None], seconds: float) -> Search:
-        """A search of its own on these rows."""
+        """A separate search on these rows."""
         deadline = self.archive.deadline.within(seconds)
         search = self._over(rows, deadline)
         search.run(self.tick)
@@ -194,7 +195,7 @@ class _Trials:
         return self.make_search(archive, np.random.default_rng(self.rng.integers(2**63)), None)
 
     def _refined(self, found: Archive, rows: tuple[Array, Array, Array | None]) -> Search:
-        """The best formulas of another archive, with constants fitted to these rows."""
+        """The best formulas of another archive, refitted to these rows."""
         search = self._over(rows, self.archive.deadline)
         search.archive.refine([c.inner for c in _best(found)], "edit")
         return search
@@ -207,7 +208,7 @@ class _Trials:
             self.archive.refine([candidate.inner], candidate.source)
 
     def _answer(self, search: Search) -> Array:
-        """What the search would answer, on the held rows."""
+        """Predictions of the search's answer on the held-out rows."""
         return evaluate(search.choose("best").tree, self.archive.X[self.held])
 
 
@@ -217,5 +218,5 @@ def _best(archive: Archive) -> list[Candidate]:
     front: dict[int, Candidate] = {}
     for candidate in ranked:
         front.setdefault(candidate.size, candidate)
-    kept = {id(c): c for c in [*front.values(), *ranked[: HANDED - len(front)]]}
-    return list(kept.values())[:HANDED]
+    kept = {id(c): c for c in [*front.values(), *ranked[: PASSED_ON - len(front)]]}
+    return list(kept.values())[:PASSED_ON]

@@ -1,4 +1,4 @@
-"""Points between the rows, for a teacher to label."""
+"""Sample points between the rows, for a teacher to label."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from equate_srbench.teacher.smooth import centre_and_scale
 
 Array = NDArray[np.float64]
 
-#: Neighbours of a row that a point may lie towards.
+#: Nearest neighbours to interpolate towards.
 NEIGHBOURS = 3
 
 
 def between(X: Array, n_points: int, rng: np.random.Generator) -> Array:
-    """Points on the way from a row to one of its nearest neighbours.
+    """Random convex combinations of a row and one of its nearest neighbours.
 
-    They lie inside the hull of the rows, where a teacher interpolates; beyond it, it would guess.
+    They lie inside the convex hull of the rows, where a teacher interpolates.
 
     Parameters
     ----------
     X : ndarray of shape (n_rows, n_columns)
-        At least two rows; near means near in standardised columns.
+        At least two rows; distances are in standardised columns.
     n_points : int
     rng : numpy Generator
 
@@ -36,4 +36,5 @@ def between(X: Array, n_points: int, rng: np.random.Generator) -> Array:
     rows = rng.integers(len(X), size=n_points)
     others = neighbours[rows, rng.integers(neighbours.shape[1], size=n_points)]
     share = rng.uniform(size=(n_points, 1))
-    return (1.0 - share) * X[rows] + share * X[others]
+    points: Array = (1.0 - share) * X[rows] + share * X[others]
+    return points

@@ -1,7 +1,7 @@
-"""One small network as plain functions of its weights, so that ``torch.func`` can batch it.
+"""A small MLP as pure functions of its weights, so that ``torch.func`` can batch it.
 
-All weights are one flat vector: an optimiser, a copy of the best weights, and a batch of many
-networks are then one tensor each.
+All weights are one flat vector, so that optimiser state, best weights and a batch of networks are
+one tensor each.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ def layer_sizes(n_in: int, hidden: Sequence[int]) -> list[tuple[int, int]]:
     return [(out, into) for into, out in pairwise([n_in, *hidden, 1])]
 
 
-def initial_weights(sizes: Sequence[tuple[int, int]], rng: np.random.Generator) -> NDArray:
-    """Normal weights of variance ``1 / n_in``, biases 0, as one vector."""
+def initial_weights(
+    sizes: Sequence[tuple[int, int]], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Flat initial weights: normal with variance ``1 / n_in``; biases are 0."""
     parts = []
     for out, into in sizes:
         parts += [rng.standard_normal(out * into) / np.sqrt(into), np.zeros(out)]
@@ -34,7 +36,7 @@ def initial_weights(sizes: Sequence[tuple[int, int]], rng: np.random.Generator) 
 def unflatten(weights: Tensor, sizes: Sequence[tuple[int, int]]) -> list[Layer]:
     """The layers as views of the vector."""
     lengths = [n for out, into in sizes for n in (out * into, out)]
-    parts = weights.split(lengths)
+    parts = torch.split(weights, lengths)
     return [(w.view(size), b) for w, b, size in zip(parts[::2], parts[1::2], sizes, strict=True)]
 
 
@@ -42,17 +44,17 @@ def value(layers: Sequence[Layer], x: Tensor) -> Tensor:
     """Output of the network: x (n_rows, n_in) -> (n_rows,)."""
     for weight, bias in layers[:-1]:
         z = x @ weight.T + bias
-        x = z * torch.sigmoid(z)  # SiLU, to the digit as below
+        x = z * torch.sigmoid(z)  # SiLU, computed as in `value_and_gradient`
     weight, bias = layers[-1]
     return (x @ weight.T + bias)[:, 0]
 
 
 def value_and_gradient(layers: Sequence[Layer], x: Tensor) -> tuple[Tensor, Tensor]:
-    """Output of the network and its exact derivative by its inputs.
+    """Output of the network and its exact gradient with respect to the inputs.
 
-    With one output the chain rule from the output down is one product of a row with a matrix per
-    layer: half the work of differentiating the network by its inputs in autograd, and one backward
-    pass through it gives the gradient of a penalty by the weights.
+    With one output, reverse-mode differentiation is one vector-matrix product per layer: half the
+    work of autograd, and one backward pass through it gives the gradient of a penalty with respect
+    to the weights.
 
     Parameters
     ----------
@@ -83,9 +85,9 @@ def spectral_penalty(
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """``sum of max(0, sigma - 1)^2`` over the layers, ``sigma`` the largest singular value.
 
-    The product of the ``sigma`` bounds the Lipschitz constant of the network (SiLU's own slope is
-    at most 1.1). One step of power iteration from the directions of the last call is enough,
-    since weights change little from call to call (Miyato et al. 2018, arXiv 1802.05957).
+    The product of the ``sigma`` bounds the Lipschitz constant of the network (SiLU's slope is at
+    most 1.1). One power iteration per call suffices, started from the directions of the last call,
+    since the weights change little (Miyato et al. 2018, arXiv 1802.05957).
 
     Parameters
     ----------
@@ -97,7 +99,7 @@ def spectral_penalty(
     -------
     penalty : Tensor, scalar
     directions : tuple of Tensor
-        To be given to the next call.
+        For the next call.
     """
     total, turned = torch.zeros((), dtype=layers[0][0].dtype, device=layers[0][0].device), []
     for (weight, _), left in zip(layers, directions, strict=True):

@@ -1,4 +1,4 @@
-"""``SmoothTeacher``: a small network whose gradient is kept small, and grids of them."""
+"""``SmoothTeacher``: an MLP with a gradient penalty, and grids of them."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ from equate_srbench.teacher.training import Member, Recipe, Trained, train
 
 Array = NDArray[np.float64]
 
-#: Strengths that a grid tries, the ones of the ablation that this method comes from.
+#: Default grid of penalty strengths, from the ablation in the publication.
 JACOBIAN = (0.0, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 LIPSCHITZ = (0.0, 1e-3, 1e-2)
-#: Steps between two looks at the validation rows.
+#: Steps between two evaluations of the validation rows.
 CHECK_EVERY = 25
 #: Rows predicted at once.
 _CHUNK = 8192
 
 
 class TeacherDivergedError(ValueError):
-    """No teacher came out of a training with finite weights."""
+    """Training left no teacher with finite weights."""
 
 
 class SmoothTeacher(RegressorMixin, BaseEstimator):
-    """A neural network with a penalised Jacobian, as a teacher of formulas.
+    """An MLP with a Jacobian penalty, as a teacher for symbolic regression.
 
-    An ordinary network is accurate but irregular between the rows, and a formula that imitates it
-    imitates that too. This one pays for its slope: the loss is
+    An ordinary network is accurate but irregular between the rows, and a formula fitted to it
+    reproduces that. This one is regularised to be smooth: the loss is
 
     ``mean (f - y)^2 + jacobian * mean |df/dx|^2 + lipschitz * sum max(0, sigma - 1)^2``
 
-    in standardised units, the second mean over the rows of a batch and as many jittered ones, with
-    the exact gradient, the last sum over the layers' largest singular values.
+    in standardised units. The second mean is over the rows of a batch and as many jittered ones,
+    with the exact gradient; the last sum is over the layers' largest singular values.
 
     Parameters
     ----------
@@ -56,23 +56,24 @@ class SmoothTeacher(RegressorMixin, BaseEstimator):
     lipschitz : float, default=0.0
         Strength of the penalty on singular values above 1.
     jitter : float, default=0.1
-        Standard deviation of the moved rows, in standard deviations of the columns.
+        Standard deviation of the jitter, in standard deviations of the columns.
     learning_rate : float, default=0.01
-        Of Adam; it falls to 0 along a half cosine.
+        Of Adam; cosine-annealed to 0.
     batch_size : int, default=32
     max_steps : int, default=400
     patience : int, default=8
-        Looks at the validation rows, one every 25 steps, without gain before training stops.
+        Evaluations of the validation rows, one every 25 steps, without improvement before
+        training stops.
     validation_fraction : float, default=0.2
-        Share of the rows that only say when to stop; the best weights by them are kept. With 0,
-        and on tables of fewer than 10 rows, there are none and training takes all steps.
+        Fraction of the rows held out for early stopping, which keeps the best weights. With 0,
+        and for tables of fewer than 10 rows, there are none and training takes all steps.
     precision : {"single", "double"}, default="single"
         Of the training; ``double`` takes about twice as long.
     device : str, default="cpu"
-        ``auto`` is CUDA where there is one. Networks of this size gain little from it unless
-        many are trained at once.
+        ``auto`` is CUDA if available, else the CPU. Networks of this size gain little from a GPU
+        unless many are trained at once.
     random_state : int, RandomState instance or None, default=None
-        Weights, validation rows, batches and jitter.
+        Seeds initial weights, validation split, batches and jitter.
 
     Attributes
     ----------
@@ -82,14 +83,14 @@ class SmoothTeacher(RegressorMixin, BaseEstimator):
     validation_curve_ : ndarray of shape (n_checks, 2)
         Step, and mean squared error on the validation rows in standardised units.
     best_step_ : int
-        Step of the weights that were kept.
+        Step of the best weights, which are kept.
     validation_r2_ : float
-        ``1 - `` the error at that step: R2 against the mean of all rows; NaN without such rows.
+        One minus the error at that step, the validation R2; NaN without validation rows.
 
     References
     ----------
-    Dhar, Fong, Motani (2025), arXiv 2507.22767. The penalties' exact form, the network and the
-    training are this package's decisions.
+    Dhar, Fong, Motani (2025), arXiv 2507.22767. The exact form of the penalties, the architecture
+    and the training are this package's.
 
     Examples
     --------
@@ -120,6 +121,7 @@ class SmoothTeacher(RegressorMixin, BaseEstimator):
         self,
         hidden: Sequence[int] = (64, 64),
         jacobian: float = 0.01,
+        *,
         lipschitz: float = 0.0,
         jitter: float = 0.1,
         learning_rate: float = 0.01,
@@ -167,7 +169,7 @@ class SmoothTeacher(RegressorMixin, BaseEstimator):
         return self
 
     def predict(self, X: ArrayLike) -> Array:
-        """Values of the network.
+        """Predict with the network.
 
         Parameters
         ----------
@@ -177,11 +179,11 @@ class SmoothTeacher(RegressorMixin, BaseEstimator):
         -------
         ndarray of shape (n_samples,)
         """
-        values = self._evaluate(X)[0]
-        return values * self._y_scale + self._y_mean
+        predicted: Array = self._evaluate(X)[0] * self._y_scale + self._y_mean
+        return predicted
 
     def gradient(self, X: ArrayLike) -> Array:
-        """Exact derivative of ``predict`` by the columns, in their units.
+        """Exact gradient of ``predict`` with respect to the columns, in their units.
 
         Parameters
         ----------
@@ -191,10 +193,11 @@ class SmoothTeacher(RegressorMixin, BaseEstimator):
         -------
         ndarray of shape (n_samples, n_features)
         """
-        return self._evaluate(X)[1] * (self._y_scale / self._x_scale)
+        gradient: Array = self._evaluate(X)[1] * (self._y_scale / self._x_scale)
+        return gradient
 
     def roughness(self, X: ArrayLike) -> float:
-        """Mean squared norm of the gradient in standardised units: what ``jacobian`` penalises.
+        """Mean squared gradient norm in standardised units, which ``jacobian`` penalises.
 
         Parameters
         ----------
@@ -210,7 +213,7 @@ class SmoothTeacher(RegressorMixin, BaseEstimator):
         layers = mlp.unflatten(torch.as_tensor(self._weights, dtype=torch.float64), sizes)
         x = torch.as_tensor((X - self._x_mean) / self._x_scale)
         with torch.no_grad(), one_thread():
-            parts = [mlp.value_and_gradient(layers, part) for part in x.split(_CHUNK)]
+            parts = [mlp.value_and_gradient(layers, part) for part in torch.split(x, _CHUNK)]
         values, gradients = (torch.cat(part).numpy() for part in zip(*parts, strict=True))
         return values, gradients
 
@@ -238,7 +241,7 @@ class SmoothTeacher(RegressorMixin, BaseEstimator):
 
     @property
     def diverged(self) -> bool:
-        """Whether the training ended in weights that are not finite."""
+        """Whether the weights are not finite."""
         return not np.isfinite(self._weights).all()
 
     def _take(self, trained: Trained) -> None:
@@ -256,22 +259,22 @@ def fit_together(
     *,
     deadline: Deadline | None = None,
 ) -> None:
-    """Fit teachers on the same rows, as one batch.
+    """Fit several teachers on the same rows, as one batch.
 
     Parameters
     ----------
     teachers : sequence of SmoothTeacher
-        They may differ in ``jacobian``, ``lipschitz`` and ``random_state``; the other parameters
-        are those of the first.
+        They may differ in ``jacobian``, ``lipschitz`` and ``random_state``; all other parameters
+        are taken from the first.
     X : array-like of shape (n_samples, n_features)
     y : array-like of shape (n_samples,)
     deadline : Deadline, optional
-        Ends the training early, with the best weights so far.
+        Stops the training early, with the best weights so far.
 
     Raises
     ------
     TeacherDivergedError
-        If no teacher's weights are finite in the end. If some are not, their values are NaN.
+        If no teacher has finite weights. If only some have, the others predict NaN.
     """
     for teacher in teachers:
         checked = validate_data(teacher, X, y, dtype=np.float64, y_numeric=True)
@@ -303,8 +306,8 @@ def fit_together(
     if all(teacher.diverged for teacher in teachers):
         raise TeacherDivergedError(
             f"the training of the teacher diverged with learning_rate={recipe.learning_rate:g} and "
-            f"jacobian={members[0].jacobian:g}: lower the learning rate (default 0.01), or the "
-            "strengths of the penalties (1 is a strong one)"
+            f"jacobian={members[0].jacobian:g}: use a lower learning rate (default 0.01) or weaker "
+            "penalties (1 is strong)"
         )
 
 
@@ -318,23 +321,23 @@ def train_grid(
     seeds: Sequence[int | None] | None = None,
     deadline: Deadline | None = None,
 ) -> list[SmoothTeacher]:
-    """Teachers of all combinations of strengths and seeds, trained as one batch.
+    """Train teachers for all combinations of strengths and seeds, as one batch.
 
-    Each comes out as if it had been fitted alone, up to rounding; the whole grid of 18 takes a few
-    times as long as one teacher.
+    Each is the same as if fitted alone, up to rounding; the grid of 18 takes a few times as long as
+    one teacher.
 
     Parameters
     ----------
     teacher : SmoothTeacher
-        All other parameters; it stays as it is.
+        Template of all other parameters; not modified.
     X : array-like of shape (n_samples, n_features)
     y : array-like of shape (n_samples,)
     jacobian, lipschitz : sequence of float
         Strengths.
     seeds : sequence of int, optional
-        Default: the ``random_state`` of ``teacher``.
+        Default: drawn from the ``random_state`` of ``teacher``.
     deadline : Deadline, optional
-        Ends the training early, with the best weights so far.
+        Stops the training early, with the best weights so far.
 
     Returns
     -------
@@ -356,7 +359,7 @@ def train_grid(
 
 
 def centre_and_scale(columns: Array) -> tuple[Array, Array]:
-    """Mean and standard deviation of every column, 1 where it is constant; never overflows."""
+    """Mean and standard deviation (1 if constant) of every column, without overflow."""
     top = np.abs(columns).max(axis=0)
     top[top == 0.0] = 1.0
     unit = columns / top

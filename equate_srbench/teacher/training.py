@@ -1,4 +1,4 @@
-"""Training of many small networks at once: the same steps on a batch of weights."""
+"""Trains many small networks at once, as one batch of weight vectors."""
 
 from __future__ import annotations
 
@@ -8,22 +8,26 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from equate_srbench.runtime.clock import Deadline
 from equate_srbench.teacher import mlp
 
-#: Tables with fewer rows keep none for validation: all are learnt, for all steps.
-FEW_ROWS = 10
-#: Rows passed at once where no gradient is needed.
+#: Tables with fewer rows have no validation rows, and train for all steps.
+MIN_SPLIT_ROWS = 10
+#: Rows per forward pass where no gradient is needed.
 _CHUNK = 4096
 _BETAS, _EPS = (0.9, 0.999), 1e-8
+
+Array = NDArray[np.float64]
+#: In the precision of the training.
+Floats = NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What the networks of a batch have in common; see ``SmoothTeacher``."""
+    """Hyperparameters shared by the networks of a batch; see ``SmoothTeacher``."""
 
     hidden: tuple[int, ...]
     jitter: float
@@ -39,7 +43,7 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """What differs: the two strengths, and the seed of weights, split, batches and jitter."""
+    """One network: penalty strengths, and the seed of weights, split, batches and jitter."""
 
     jacobian: float
     lipschitz: float
@@ -53,24 +57,23 @@ class Trained:
     Attributes
     ----------
     weights : ndarray of shape (n_weights,)
-        The best ones by the validation error.
+        Those with the least validation error.
     curve : ndarray of shape (n_checks, 2)
-        Step and mean squared error on the validation rows (standardised); the error is NaN
-        without such rows.
+        Step and validation error (mean squared, standardised); NaN without validation rows.
     best_step : int
     """
 
-    weights: NDArray
-    curve: NDArray
+    weights: Floats
+    curve: Array
     best_step: int
 
 
 class TrainingRows:
-    """Rows of one seed: a validation part, and batches of the others for ever."""
+    """Rows of one network: a validation split, and endless batches of the other rows."""
 
-    def __init__(self, x: NDArray, y: NDArray, recipe: Recipe, seed: int) -> None:
+    def __init__(self, x: Floats, y: Floats, recipe: Recipe, seed: int) -> None:
         split, self._order, self._noise = np.random.default_rng(seed).spawn(3)
-        n_held = math.ceil(recipe.validation_fraction * len(y)) if len(y) >= FEW_ROWS else 0
+        n_held = math.ceil(recipe.validation_fraction * len(y)) if len(y) >= MIN_SPLIT_ROWS else 0
         order = split.permutation(len(y))
         held, kept = order[:n_held], order[n_held:]
         self.x, self.y, self.x_held, self.y_held = x[kept], y[kept], x[held], y[held]
@@ -78,23 +81,23 @@ class TrainingRows:
         self._jitter = recipe.jitter
         self._waiting = np.empty(0, dtype=np.intp)
 
-    def batch(self) -> tuple[NDArray, NDArray]:
-        """Rows of the next step; every row comes once in a pass, but for an incomplete batch."""
+    def batch(self) -> tuple[Floats, Floats]:
+        """Rows of the next step; each epoch is shuffled, and its incomplete last batch dropped."""
         if len(self._waiting) < self._size:
             self._waiting = self._order.permutation(len(self.y))
         rows, self._waiting = np.split(self._waiting, [self._size])
         return self.x[rows], self.y[rows]
 
-    def jittered(self, x: NDArray) -> NDArray:
-        """The rows, each moved a little."""
+    def jittered(self, x: Floats) -> Floats:
+        """The rows with Gaussian noise added."""
         noise = self._noise.standard_normal(x.shape, dtype=x.dtype)
         return x + np.float32(self._jitter) * noise
 
 
 class NetworkBatch:
-    """Weights of the networks that are still trained, and what goes with them.
+    """Weights and optimiser state of the networks still in training.
 
-    Every tensor has one slice per network, so leaving a network out is one indexing.
+    Every tensor has one slice per network, so a network is removed by indexing.
     """
 
     def __init__(self, members: Sequence[Member], n_in: int, recipe: Recipe) -> None:
@@ -111,37 +114,37 @@ class NetworkBatch:
         self.jacobian = self.tensor([m.jacobian for m in members])
         self.lipschitz = self.tensor([m.lipschitz for m in members])
         self.directions = tuple(self.tensor(np.stack(d)) for d in zip(*directions, strict=True))
-        self._look_at_strengths()
+        self._update_flags()
 
-    def _look_at_strengths(self) -> None:
-        """Whether any network needs its Jacobian, or its singular values: else nobody pays."""
+    def _update_flags(self) -> None:
+        """Whether any network has a Jacobian penalty, or a Lipschitz penalty."""
         self.smooth = bool((self.jacobian > 0).any())
         self.bounded = bool((self.lipschitz > 0).any())
 
-    def tensor(self, values: object) -> Tensor:
-        """Numbers as this batch computes with them."""
+    def tensor(self, values: ArrayLike) -> Tensor:
+        """A tensor of the batch's dtype on its device."""
         array = torch.as_tensor(np.asarray(values), dtype=self.recipe.dtype)
         return array.to(self.recipe.device)
 
     def keep(self, some: list[int]) -> None:
-        """Go on with these of the networks, by their place in the batch."""
+        """Keep only these networks, by position in the batch."""
         self.members = [self.members[i] for i in some]
         for name in ("weights", "first", "second", "jacobian", "lipschitz"):
             setattr(self, name, getattr(self, name)[some])
         self.directions = tuple(d[some] for d in self.directions)
-        self._look_at_strengths()
+        self._update_flags()
 
-    def step(self, x: NDArray, y: NDArray, moved: NDArray | None, number: int) -> None:
-        """One step of Adam for every network.
+    def step(self, x: Floats, y: Floats, moved: Floats | None, number: int) -> None:
+        """One Adam step for every network.
 
         Parameters
         ----------
         x : ndarray of shape (n_members, n_rows, n_in)
         y : ndarray of shape (n_members, n_rows)
         moved : ndarray of the shape of x or None
-            Where the Jacobian is looked at besides x; None looks at it nowhere.
+            Additional points of the Jacobian penalty; None without that penalty.
         number : int
-            Of the step, from 1 on.
+            Of the step, from 1.
         """
         points = x if moved is None else np.concatenate([x, moved], axis=1)
         weights = self.weights.requires_grad_()
@@ -149,7 +152,7 @@ class NetworkBatch:
             weights, self.directions, self.tensor(points), self.tensor(y),
             self.jacobian, self.lipschitz,
         )  # fmt: skip
-        (gradient,) = torch.autograd.grad(losses.sum(), weights)  # networks do not mix
+        (gradient,) = torch.autograd.grad(losses.sum(), weights)  # networks are independent
         self.weights = weights.detach()
         self._adam(gradient, number)
 
@@ -162,7 +165,7 @@ class NetworkBatch:
         jacobian: Tensor,
         lipschitz: Tensor,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Loss of one network; the first ``len(y)`` points have a label."""
+        """Loss of one network; the first ``len(y)`` points are labelled."""
         layers = mlp.unflatten(weights, self.sizes)
         if self.smooth:
             values, gradients = mlp.value_and_gradient(layers, points)
@@ -176,7 +179,7 @@ class NetworkBatch:
         return total, directions
 
     def _adam(self, gradient: Tensor, number: int) -> None:
-        """Adam (Kingma and Ba 2015); the rate falls to 0 along a half cosine."""
+        """Adam (Kingma and Ba 2015) with a cosine-annealed learning rate."""
         b1, b2 = _BETAS
         share = (number - 1) / self.recipe.max_steps
         rate = self.recipe.learning_rate * 0.5 * (1.0 + math.cos(math.pi * share))
@@ -187,7 +190,7 @@ class NetworkBatch:
         self.weights.addcdiv_(self.first, root, value=-rate * unbiased / (1.0 - b1**number))
 
     @torch.no_grad()
-    def errors(self, x: Tensor, y: Tensor) -> NDArray:
+    def errors(self, x: Tensor, y: Tensor) -> Array:
         """Mean squared error of every network: x (n_members, n_rows, n_in) -> (n_members,)."""
 
         def squares(weights: Tensor, x: Tensor, y: Tensor) -> Tensor:
@@ -197,26 +200,27 @@ class NetworkBatch:
         for start in range(0, x.shape[1], _CHUNK):
             part = slice(start, start + _CHUNK)
             total += torch.func.vmap(squares)(self.weights, x[:, part], y[:, part])
-        return (total / x.shape[1]).cpu().numpy().astype(np.float64)
+        errors: Array = (total / x.shape[1]).cpu().numpy().astype(np.float64)
+        return errors
 
 
 class EarlyStopping:
-    """The best weights of every network so far, and when it should stop."""
+    """Best weights of every network by validation error, with a patience."""
 
     def __init__(self, n_members: int, patience: int) -> None:
         self.patience = patience
         self.error = np.full(n_members, np.inf)
         self.step = np.zeros(n_members, dtype=int)
         self.waited = np.zeros(n_members, dtype=int)
-        self.weights: list[NDArray | None] = [None] * n_members
+        self.weights: list[Floats | None] = [None] * n_members
         self.curves: list[list[tuple[int, float]]] = [[] for _ in range(n_members)]
 
-    def look(self, batch: NetworkBatch, errors: NDArray, step: int) -> list[int]:
-        """Note what is better; the places in the batch of those that go on."""
+    def update(self, batch: NetworkBatch, errors: Array, step: int) -> list[int]:
+        """Record improvements; returns the positions in the batch that continue."""
         going = []
         for place, (member, error) in enumerate(zip(batch.members, errors, strict=True)):
             self.curves[member].append((step, float(error)))
-            # without validation rows the error is NaN, and the last weights are the best
+            # without validation rows the error is NaN, and the last weights are kept
             if error < self.error[member] or math.isnan(error) or not step:
                 self.error[member], self.step[member] = error, step
                 self.weights[member] = batch.weights[place].detach().cpu().numpy().copy()
@@ -228,7 +232,7 @@ class EarlyStopping:
         return going
 
     def trained(self) -> list[Trained]:
-        """What came out, network by network."""
+        """Results in the order of the networks."""
         return [
             Trained(weights, np.array(curve), int(step))
             for weights, curve, step in zip(self.weights, self.curves, self.step, strict=True)
@@ -237,16 +241,16 @@ class EarlyStopping:
 
 
 def train(
-    x: NDArray,
-    y: NDArray,
+    x: Floats,
+    y: Floats,
     members: Sequence[Member],
     recipe: Recipe,
     deadline: Deadline | None = None,
 ) -> list[Trained]:
-    """Train all networks at once, each until it stops by itself.
+    """Train all networks at once, each with its own early stopping.
 
-    What a network is given (weights to begin with, split, batches, jitter) depends on its own
-    seed alone, so it comes out as if it had been trained alone, up to rounding.
+    Initial weights, split, batches and jitter of a network depend on its own seed only, so the
+    result is the same as if it were trained alone, up to rounding.
 
     Parameters
     ----------
@@ -256,7 +260,7 @@ def train(
     members : sequence of Member
     recipe : Recipe
     deadline : Deadline, optional
-        Ends the training early; whatever was best until then is the result.
+        Stops the training early, with the best weights so far.
 
     Returns
     -------
@@ -273,7 +277,7 @@ def train(
     for step in range(recipe.max_steps + 1):
         last = step == recipe.max_steps or deadline.over
         if last or step % recipe.check_every == 0:
-            going = best.look(batch, held.errors(batch), step)
+            going = best.update(batch, held.errors(batch), step)
             if last or not going:
                 break
             if len(going) < len(batch.members):
@@ -290,7 +294,7 @@ def train(
 
 
 class _Held:
-    """Validation rows of every network, as one tensor that shrinks with the batch."""
+    """Validation rows of every network."""
 
     def __init__(
         self, batch: NetworkBatch, members: Sequence[Member], rows: dict[int, TrainingRows]
@@ -298,12 +302,13 @@ class _Held:
         self.x = batch.tensor(np.stack([rows[m.seed].x_held for m in members]))
         self.y = batch.tensor(np.stack([rows[m.seed].y_held for m in members]))
 
-    def errors(self, batch: NetworkBatch) -> NDArray:
-        """Mean squared errors of the networks in the batch; NaN without rows."""
+    def errors(self, batch: NetworkBatch) -> Array:
+        """Mean squared errors of the networks in the batch; NaN without validation rows."""
         if not self.x.shape[1]:
             return np.full(len(batch.members), np.nan)
         return batch.errors(self.x[batch.members], self.y[batch.members])
 
 
-def _unit(vector: NDArray) -> NDArray:
-    return vector / np.linalg.norm(vector)
+def _unit(vector: Array) -> Array:
+    unit: Array = vector / np.linalg.norm(vector)
+    return unit

@@ -95,7 +95,7 @@ def test__guide__clean_labels__no_teacher_trained(rng, monkeypatch):
     monkeypatch.setattr(guide_module, "train_grid", None)  # calling it would fail
     X = rng.uniform(-2, 2, (60, 2))
     verdict, *_ = run_guide(X, X[:, 0] * X[:, 1], "x0*x1", "x0")
-    assert (verdict.used, verdict.reason) == (False, "no noise to take away")
+    assert (verdict.used, verdict.reason) == (False, "the target has no noise")
 
 
 @pytest.mark.parametrize("n_rows", [20, 1200])

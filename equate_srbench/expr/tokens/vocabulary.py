@@ -37,10 +37,14 @@ class Vocabulary(Protocol):
     words: list[str]
     eos: int
     pad: int
-    columns: Sequence[int]
     arity: list[int]
     needs: list[int]
     leads: list[int]
+
+    @property
+    def columns(self) -> Sequence[int]:
+        """Ids of the column tokens, in column order."""
+        ...
 
     def encode(self, tree: Tree) -> list[int]:
         """Token ids of ``tree``; raises ``FormulaError`` if a symbol has no token."""

@@ -1,1 +1,1 @@
-"""The synthetic corpus: random formulas and tables, without the benchmarks' formulas."""
+"""The synthetic corpus: random formulas and tables, without benchmark formulas."""

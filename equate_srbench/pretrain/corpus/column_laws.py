@@ -1,4 +1,4 @@
-"""Columns for the formulas of the corpus: ranges, clusters, paths."""
+"""Distributions of the columns of the corpus: ranges, clusters, trajectories."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_CLUSTERS = 6
 
 
 class Family(IntEnum):
-    """How rows are drawn."""
+    """Distribution family of the rows."""
 
     UNIFORM = 0
     LOGARITHMIC = 1
@@ -27,20 +27,20 @@ class Family(IntEnum):
 
 @dataclass(slots=True)
 class Spec:
-    """The law that the rows of a table follow; columns are independent given it.
+    """Distribution of the rows of a table; columns are independent given it.
 
     Attributes
     ----------
     family : Family
     a, b, c : ndarray of shape (n_columns,)
-        UNIFORM: smallest value, width. LOGARITHMIC: power of ten. NORMAL: mean, deviation.
+        UNIFORM: minimum, width. LOGARITHMIC: power of ten. NORMAL: mean, standard deviation.
         PATH: frequency, phase, offset.
     centres, widths : ndarray of shape (n_clusters, n_columns)
         CLUSTERS only.
     path : (float, float, float)
         PATH only: length, decay, amplitude.
     above : float
-        Smallest value of every column after a shift; 0 leaves columns where they are.
+        Minimum of every column after a shift; 0 means no shift.
     """
 
     family: Family
@@ -56,11 +56,10 @@ class Spec:
 def table(
     r: Random, rng: np.random.Generator, n_points: int, n_columns: int, positive: bool = False
 ) -> tuple[NDArray[np.float64], Spec]:
-    """Columns in the units in which a formula is drawn, and the law behind them.
+    """Draw columns, in the units of the formula, and their distribution.
 
-    One family for the table: positive ranges, symmetric ranges, logarithmic, normal, clusters, or
-    a smooth path (as a trajectory of a differential equation gives). ``positive`` shifts every
-    column above zero.
+    A table has one family: positive ranges, symmetric ranges, logarithmic, normal, clusters, or a
+    smooth trajectory (as of a differential equation). ``positive`` shifts every column above zero.
 
     Returns
     -------

@@ -1,7 +1,7 @@
-"""Keep benchmark formulas out of the corpus.
+"""Decontamination: keeps benchmark formulas out of the corpus.
 
-The package carries only fingerprints of benchmark skeletons (``forbidden.json``). They are made
-from tables of formulas with::
+The package contains only fingerprints of benchmark skeletons (``forbidden.json``), computed from
+tables of formulas with::
 
     python -m equate_srbench.pretrain.corpus.decontaminate --from feynman.csv strogatz.csv ...
 """
@@ -21,13 +21,13 @@ from equate_srbench.expr.algebra import normal
 from equate_srbench.expr.text.parser import parse
 
 FILE = "forbidden.json"
-#: Skeletons of at most this many nodes are common knowledge (``x0*x1``) and stay.
+#: Skeletons of at most this many nodes, such as ``x0*x1``, are too common to exclude.
 MAX_COMMON_NODES = 5
 
 
 @dataclass(frozen=True)
 class Filter:
-    """Fingerprints of formulas that must not be trained on.
+    """Fingerprints of formulas that are excluded from training.
 
     Attributes
     ----------
@@ -40,13 +40,13 @@ class Filter:
 
     @classmethod
     def shipped(cls) -> Filter:
-        """The fingerprints in the package."""
+        """The fingerprints shipped with the package."""
         text = files("equate_srbench.pretrain.corpus").joinpath(FILE).read_text()
         return cls(frozenset(json.loads(text)["keys"]))
 
     @classmethod
     def of(cls, expressions: Iterable[normal.Expression]) -> Filter:
-        """Fingerprints of ``expressions``, leaving out the small ones."""
+        """Fingerprints of ``expressions``, without the small ones."""
         stripped = (normal.strip(e) for e in expressions)
         return cls(frozenset(
             normal.skeleton_key(e)
@@ -55,18 +55,18 @@ class Filter:
         ))  # fmt: skip
 
     def matches(self, expression: normal.Expression) -> bool:
-        """Whether ``expression`` has a forbidden skeleton."""
+        """Whether ``expression`` has an excluded skeleton."""
         return normal.skeleton_key(expression) in self.keys
 
 
-# -- making the fingerprints ------------------------------------------------------------------
+# -- computing the fingerprints ---------------------------------------------------------------
 
 
 def read_table(path: Path) -> list[normal.Expression]:
-    """The formulas of a CSV with a column ``formula``, or ``law`` (``target = ...``).
+    """Read the formulas of a CSV with a column ``formula``, or ``law`` (``target = ...``).
 
-    A column ``variables`` lists the names as JSON, plain or as objects with a ``name``; without
-    it every name in the formula is a variable.
+    A column ``variables`` lists the names as JSON strings or objects with a ``name``; without it
+    every name in the formula is a variable.
     """
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))

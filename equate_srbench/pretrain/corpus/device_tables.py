@@ -1,10 +1,10 @@
-"""Many tables for each formula of the corpus, drawn on the device that trains.
+"""Several tables per formula of the corpus, generated on the training device.
 
-Workers draw formulas with the plain generator (``examples``): random trees in normal form, their
-view, the law of their table, decontaminated and on one table proven usable. What takes time per
-table is done here for thousands of formulas at once: rows by that law, values by one program per
-batch, rejection, labels, features. The formulas of a pool are exactly those of the plain corpus;
-they are seen ``CorpusConfig.tables`` times, each time with other rows, noise, scale and offset.
+Workers draw decontaminated formulas, their view and the distribution of their table as in the
+plain corpus (``examples``), and check them on one table. The work per table is done here for
+thousands of formulas at once: rows, values by one program per batch, rejection, labels, features.
+The formulas of a pool are exactly those of the plain corpus; each is used ``CorpusConfig.tables``
+times, with new rows, noise, scale and offset.
 """
 
 from __future__ import annotations
@@ -36,33 +36,35 @@ from equate_srbench.pretrain.corpus.point_features import point_features
 from equate_srbench.refine.batched import Schedule
 from equate_srbench.refine.programs import Programs
 
-_CHUNK = 2048  # tables that are drawn at once
-_TRIES = 16  # draws of a table on which the formula is not usable
+Floats = NDArray[np.float64]
+
+_CHUNK = 2048  # tables generated at once
+_TRIES = 16  # attempts at a table on which the formula is usable
 
 
 @dataclass(frozen=True, eq=False)
 class Templates:
-    """n formulas with everything that another table for them needs.
+    """n formulas with everything needed to generate further tables for them.
 
     Attributes
     ----------
     programs : Programs
         Targets over view columns.
     tokens : list of list of int
-        The same for the network, without start and end.
+        Targets as token ids, without start and end.
     standard : bool ndarray of shape (n,)
         Whether the view is the standard one.
     numbers : dict of str to float64 ndarray of shape (n, ...)
         View (``center``, ``scale``), ``units``, ``present`` columns, and the fields of ``Spec``.
     family, n_clusters : int ndarray of shape (n,)
     n_points, size : int
-        Points of a bag, bags of a batch.
+        Points per bag, bags per batch.
     """
 
     programs: Programs
     tokens: list[list[int]]
     standard: NDArray[np.bool_]
-    numbers: dict[str, NDArray[np.float64]]
+    numbers: dict[str, Floats]
     family: NDArray[np.int64]
     n_clusters: NDArray[np.int64]
     n_points: int
@@ -76,17 +78,18 @@ def templates(config: CorpusConfig, index: int, banned: Filter) -> tuple[Templat
 
 
 def pack(examples: Sequence[Example], size: int) -> Templates:
-    """``examples``, whose rows and labels are not needed any more, as arrays."""
+    """Convert examples to arrays, without their rows and labels."""
     vocabulary = CompactVocabulary(MAX_COLUMNS)
     n = len(examples)
     wide = ("center", "scale", "units", "present", "a", "b", "c")
-    numbers = {name: np.zeros((n, MAX_COLUMNS)) for name in wide}
+    numbers: dict[str, Floats] = {name: np.zeros((n, MAX_COLUMNS)) for name in wide}
     numbers["scale"] += 1.0
     numbers |= {k: np.zeros((n, MOST_CLUSTERS, MAX_COLUMNS)) for k in ("centres", "widths")}
     numbers |= {"path": np.zeros((n, 3)), "above": np.zeros(n)}
     for i, e in enumerate(examples):
         width, spec = e.X.shape[1], e.spec
-        values = (e.view.center, e.view.scale, e.units, 1.0, spec.a, spec.b, spec.c)
+        ones = np.ones(width)
+        values = (e.view.center, e.view.scale, e.units, ones, spec.a, spec.b, spec.c)
         for name, value in zip(wide, values, strict=True):
             numbers[name][i, :width] = value
         k = len(spec.centres)
@@ -109,10 +112,10 @@ def pack(examples: Sequence[Example], size: int) -> Templates:
 def draw_batches(
     config: CorpusConfig, index: int, made: Templates, device: torch.device
 ) -> list[Batch]:
-    """The batches of pool ``index``, each formula with ``config.tables`` tables.
+    """Batches of pool ``index`` with ``config.tables`` tables per formula.
 
-    The same for the same seed, index and kind of device. A table that stays unusable is replaced
-    by its neighbour's, formula included.
+    Deterministic given seed, index and device type. If no usable table is found for a formula, the
+    nearest other formula and its table take its place.
 
     Returns
     -------
@@ -136,12 +139,12 @@ def draw_batches(
             targets = [made.tokens[j] for j in kept[i : i + made.size]]
             tokens = pad_targets(targets, vocabulary.eos, vocabulary.pad)
             batches.append(Batch(points[i : i + made.size], tokens))
-    rng.shuffle(batches)  # type: ignore[arg-type]
+    rng.shuffle(batches)
     return batches
 
 
 class Tables:
-    """Draws tables for templates.
+    """Generates tables for templates.
 
     Parameters
     ----------
@@ -157,13 +160,13 @@ class Tables:
         self.standard = torch.from_numpy(made.standard).to(device)
 
     def draw(self, chosen: NDArray[np.int64]) -> tuple[Tensor, NDArray[np.int64]]:
-        """A table for each of the chosen templates.
+        """Generate a table for each of the chosen templates.
 
         Returns
         -------
         points : float16 Tensor of shape (n, n_points, n_features)
         kept : int ndarray of shape (n,)
-            The templates that they are for: ``chosen``, but for those without a usable table.
+            Their templates: ``chosen``, except for replaced ones.
         """
         Z = torch.empty((len(chosen), self.made.n_points, MAX_COLUMNS), dtype=torch.float64,
                         device=self.device)  # fmt: skip
@@ -191,7 +194,7 @@ class Tables:
         return points.half(), kept
 
     def _columns(self, chosen: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        """View columns by the templates' laws, and whether they have the templates' scales."""
+        """Draw view columns, and check that they have the templates' scales."""
         rows = torch.from_numpy(chosen).to(self.device)
         n = {name: values[rows] for name, values in self.numbers.items()}
         X = self._raw(chosen, n)
@@ -212,7 +215,7 @@ class Tables:
         return scaled, in_range.all(1) | standard
 
     def _raw(self, chosen: NDArray[np.int64], n: dict[str, Tensor]) -> Tensor:
-        """Columns in the units in which the formulas were drawn."""
+        """Draw columns in the units of the formulas."""
         shape = (len(chosen), self.made.n_points, MAX_COLUMNS)
         out = torch.empty(shape, dtype=torch.float64, device=self.device)
         for family in Family:
@@ -235,14 +238,14 @@ class Tables:
                 X = n["centres"][at].gather(1, member)
                 X = X + n["widths"][at].gather(1, member) * self._normal(size)
             else:
-                length, decay, amplitude = n["path"][at][:, None].split(1, dim=-1)
+                length, decay, amplitude = torch.split(n["path"][at][:, None], 1, dim=-1)
                 t = self._uniform((*size[:2], 1)) * length
                 X = (a * t + b).sin() * (-decay * t).exp() * amplitude + c
             out[at] = X
         return out
 
     def _values(self, chosen: NDArray[np.int64], columns: Tensor) -> Tensor:
-        """Plain values of the chosen formulas, each on its own columns."""
+        """Values of the chosen formulas, each on its own columns."""
         p = self.made.programs
         programs = p.repeated(chosen)
         owner = np.repeat(np.arange(len(chosen)), programs.sizes)
@@ -254,7 +257,7 @@ class Tables:
         return schedule.values(constants)[schedule.roots]
 
     def _label(self, F: Tensor) -> Tensor:
-        """Outer scale, sometimes an offset, and noise: ``examples._label`` for many at once."""
+        """Outer scale, sometimes an offset, and noise: ``examples._label`` for many tables."""
         n = (len(F), 1)
         u = self._uniform
         scale = torch.where(u(n) < 0.5, 1.0, 10.0 ** (6.0 * u(n) - 3.0))
@@ -283,11 +286,13 @@ def usable(F: Tensor) -> Tensor:
     F = torch.where(sane[:, None], F, 0.0) / torch.where(sane, largest, 1.0)[:, None]
     spread = F.std(-1, correction=0)
     deviation = (F - F.mean(-1, keepdim=True)).abs().amax(-1)
-    return sane & (spread > 1e-4) & (deviation < 0.85 * F.shape[-1] ** 0.5 * spread)
+    root: float = F.shape[-1] ** 0.5
+    largest_deviation = 0.85 * root * spread
+    return sane & (spread > 1e-4) & (deviation < largest_deviation)
 
 
 def _nearest(n: int, missing: NDArray[np.int64]) -> NDArray[np.int64]:
-    """For each of n places itself, or the nearest place that is not missing."""
+    """For each of n positions itself, or the nearest one that is not missing."""
     there = np.setdiff1d(np.arange(n), missing)
     if not len(there):
         raise RuntimeError("none of the formulas has a usable table")
@@ -295,4 +300,5 @@ def _nearest(n: int, missing: NDArray[np.int64]) -> NDArray[np.int64]:
     left = (right - 1).clip(min=0)
     places = np.arange(n)
     closer = np.abs(there[left] - places) < np.abs(there[right] - places)
-    return np.where(closer, there[left], there[right])
+    nearest: NDArray[np.int64] = np.where(closer, there[left], there[right])
+    return nearest

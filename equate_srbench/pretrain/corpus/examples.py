@@ -1,8 +1,8 @@
-"""Batches of bags and target formulas, drawn anew from ``(seed, pool index)``.
+"""Training examples of the corpus: tables with their target formulas, in batches and pools.
 
-A pool is some thousand examples with one number of points; it is cut into batches of similar
-target length. A pool depends on nothing but the seed and its index, so a run can go on at any
-pool and several workers can make different pools.
+A pool is some thousand examples with one number of points, split into batches of similar target
+length. It depends only on the seed and its index, so a run can resume at any pool and several
+workers can generate different pools.
 """
 
 from __future__ import annotations
@@ -27,34 +27,34 @@ from equate_srbench.pretrain.corpus.column_laws import Spec, table
 from equate_srbench.pretrain.corpus.decontaminate import Filter
 
 MAX_COLUMNS = 10
-#: Points in the bags of a pool, and how often.
+#: Points per bag, and their probabilities.
 N_POINTS = ((24, 32, 48, 64, 96, 192), (0.25, 0.35, 0.2, 0.13, 0.04, 0.03))
-#: Label noise relative to the root mean square of the target, and how often.
+#: Label noise relative to the root mean square of the target, and its probabilities.
 NOISE = ((0.0, 0.01, 0.1), (0.75, 0.13, 0.12))
-#: Share of examples in the standard view, and share of those whose formula is drawn in raw units.
+#: Fraction of examples in the standard view, and of those with formulas in raw units.
 STANDARD, RAW_IN_STANDARD = 0.3, 0.35
-_CHUNK = 64  # formulas that get their tables together
+_CHUNK = 64  # formulas per batch of tables
 
 
 @dataclass(frozen=True)
 class CorpusConfig:
-    """What is drawn.
+    """Configuration of the corpus.
 
     Attributes
     ----------
     seed : int, default=0
     batch_points : int, default=6144
-        Points in a batch: bags times points per bag.
+        Points per batch: bags times points per bag.
     batches : int, default=16
-        Batches in a pool.
+        Batches per pool.
     max_tokens : int, default=40
-        Longer targets are drawn again.
+        Longer targets are rejected.
     tables : int, default=1
-        Tables drawn for each formula. With more than one they are drawn on the device that
-        trains (``device_tables``).
+        Tables per formula. If more than one, they are generated on the training device
+        (``device_tables``).
     dropped : float, default=0.5
-        Largest share of its points that a batch leaves out (``thinned``): more examples for the
-        same work, which is worth more than the points (docs/results/choices.md).
+        Largest fraction of points that a batch drops (``thinned``): more examples for the same
+        work are worth more than the points (docs/results/choices.md).
     """
 
     seed: int = 0
@@ -73,7 +73,7 @@ class Batch:
     ----------
     points : float16 ndarray or Tensor of shape (B, N, n_features)
     tokens : int16 ndarray of shape (B, L + 2)
-        Start token, target, end token; filled with the pad token.
+        Start token, target, end token; padded.
     """
 
     points: NDArray[np.float16] | Tensor
@@ -82,7 +82,7 @@ class Batch:
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """One table with its formula, both as the view shows them.
+    """A table with its formula, both in the view.
 
     Attributes
     ----------
@@ -91,12 +91,12 @@ class Example:
     X : ndarray of shape (n_points, n_columns)
         View columns.
     y : ndarray of shape (n_points,)
-        Raw target with its scale, offset and noise.
+        Raw target, with scale, offset and noise.
     view : View
     units : ndarray of shape (n_columns,)
-        Factors of the raw columns that ``spec`` does not know.
+        Units of the raw columns relative to ``spec``.
     spec : Spec
-        The law behind the rows, for more tables like this one.
+        Distribution of the rows, to generate further tables.
     """
 
     tree: Tree
@@ -109,7 +109,7 @@ class Example:
 
 @dataclass
 class Counts:
-    """What happened to the formulas drawn for a pool."""
+    """Outcomes of the formulas drawn for a pool."""
 
     kept: int = 0
     contaminated: int = 0
@@ -120,7 +120,7 @@ class Counts:
 def examples_of_pool(
     config: CorpusConfig, index: int, banned: Filter
 ) -> tuple[list[Example], int, Counts, Random]:
-    """The examples of pool ``index``, how many make a batch, and the generator as they left it."""
+    """Examples of pool ``index``, batch size, counts, and the generator for further draws."""
     r = Random(f"{config.seed}/{index}")  # noqa: S311 - a corpus, not a secret
     rng = np.random.default_rng([config.seed, index])
     n_points = r.choices(*N_POINTS)[0]
@@ -131,14 +131,14 @@ def examples_of_pool(
 
 
 def pool(config: CorpusConfig, index: int, banned: Filter) -> tuple[list[Batch], Counts]:
-    """The batches of pool ``index``.
+    """Batches of pool ``index``.
 
     Parameters
     ----------
     config : CorpusConfig
     index : int
     banned : Filter
-        Benchmark skeletons; formulas that it matches are dropped.
+        Benchmark skeletons; matching formulas are rejected.
 
     Returns
     -------
@@ -163,9 +163,9 @@ def pool(config: CorpusConfig, index: int, banned: Filter) -> tuple[list[Batch],
 
 
 def thinned(config: CorpusConfig, index: int, place: int, batch: Batch) -> Batch:
-    """Batch number ``place`` of pool ``index``, with all or some of its points.
+    """Batch ``place`` of pool ``index`` with a random subset of its points.
 
-    How many is drawn evenly, down to ``1 - config.dropped`` of them; which, at random.
+    The fraction kept is uniform in ``1 - config.dropped`` .. 1.
     """
     rng = np.random.default_rng([config.seed, index, place])
     n = batch.points.shape[1]
@@ -174,7 +174,7 @@ def thinned(config: CorpusConfig, index: int, place: int, batch: Batch) -> Batch
 
 
 def features(examples: list[Example]) -> NDArray[np.float16]:
-    """Point features of examples with equally many points, (B, N, n_features)."""
+    """Point features of examples with the same number of points, (B, N, n_features)."""
     n, n_points = len(examples), len(examples[0].y)
     X = np.zeros((n, n_points, MAX_COLUMNS))
     center, scale = np.zeros((n, MAX_COLUMNS)), np.ones((n, MAX_COLUMNS))
@@ -201,7 +201,7 @@ def features(examples: list[Example]) -> NDArray[np.float16]:
 
 
 def pad_targets(targets: list[list[int]], eos: int, pad: int) -> NDArray[np.int16]:
-    """Token rows with start and end token, (B, longest + 2)."""
+    """Padded token rows with start and end tokens, (B, longest + 2)."""
     out = np.full((len(targets), max(map(len, targets)) + 2), pad, dtype=np.int16)
     out[:, 0] = eos
     for row, ids in zip(out, targets, strict=True):
@@ -215,13 +215,13 @@ def pad_targets(targets: list[list[int]], eos: int, pad: int) -> NDArray[np.int1
 
 @dataclass(frozen=True, slots=True)
 class _Draft:
-    """A formula waiting for a table on which it is defined."""
+    """A formula without a table yet."""
 
     expression: normal.Expression
     n_columns: int
     kind: Kind
-    in_view: bool  # whether the formula is drawn for view columns rather than raw ones
-    positive: bool = False  # roots and logarithms get a second, positive table
+    in_view: bool  # whether the formula is over view columns instead of raw ones
+    positive: bool = False  # second attempt with positive columns, for roots and logarithms
 
 
 def _draft(r: Random, banned: Filter, counts: Counts) -> _Draft:
@@ -244,7 +244,7 @@ def examples_of(
     banned: Filter,
     counts: Counts,
 ) -> Iterator[Example]:
-    """``n`` examples of ``n_points`` rows each; all draws come from ``r`` and ``rng``."""
+    """Draw ``n`` examples of ``n_points`` rows each, using only ``r`` and ``rng``."""
     again: list[_Draft] = []
     while True:
         drafts = again + [_draft(r, banned, counts) for _ in range(_CHUNK - len(again))]
@@ -273,7 +273,7 @@ def _tables(
     banned: Filter,
     counts: Counts,
 ) -> Iterator[tuple[_Draft, Example]]:
-    """A table for each draft, and the formula's plain values as its target."""
+    """Draw a table for each draft, with the formula's noise-free values as target."""
     for kind in ("scale", "standard"):
         group = [d for d in drafts if d.kind == kind]
         X = np.zeros((len(group), n_points, MAX_COLUMNS))
@@ -292,7 +292,7 @@ def _tables(
             if tree is None or not 1 < tree.size <= config.max_tokens:
                 counts.too_long += 1
                 continue
-            # shifted columns make other formulas of what was drawn
+            # shifted columns change the skeleton
             if (kind, d.in_view) == ("standard", False) and banned.matches(normal.from_tree(tree)):
                 counts.contaminated += 1
                 continue
@@ -304,7 +304,7 @@ def _tables(
 def _target(
     expression: normal.Expression, view: View, unit: NDArray[np.float64], in_view: bool
 ) -> Tree | None:
-    """The formula over view columns; None if a constant part is undefined or out of range."""
+    """The formula over view columns; None if a constant is undefined or out of range."""
     if not in_view:
         scale, center = (view.scale / unit).tolist(), (view.center / unit).tolist()
         replaced = {
@@ -326,7 +326,7 @@ def _target(
 
 
 def usable(F: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Whether values vary, are finite and of sane size, and are not one outlier among equals.
+    """Whether values vary, are finite and moderate, and are not dominated by one outlier.
 
     Parameters
     ----------
@@ -341,18 +341,20 @@ def usable(F: NDArray[np.float64]) -> NDArray[np.bool_]:
     F = np.where(sane[:, None], F, 0.0) / np.where(sane, largest, 1.0)[:, None]
     spread = F.std(-1)
     deviation = np.abs(F - F.mean(-1, keepdims=True)).max(-1)
-    return sane & (spread > 1e-4) & (deviation < 0.85 * math.sqrt(F.shape[-1]) * spread)
+    largest_deviation = 0.85 * math.sqrt(F.shape[-1]) * spread
+    good: NDArray[np.bool_] = sane & (spread > 1e-4) & (deviation < largest_deviation)
+    return good
 
 
 def _units(r: Random, n_columns: int) -> NDArray[np.float64]:
-    """Powers of ten by which raw columns differ from those the formula is drawn for."""
+    """Units of the raw columns: powers of ten, mostly 1."""
     if r.random() < 0.85:
         return np.ones(n_columns)
     return np.array([10.0 ** r.randint(-6, 6) for _ in range(n_columns)])
 
 
 def _label(r: Random, rng: np.random.Generator, f: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Outer scale, sometimes an offset, and noise."""
+    """Apply an outer scale, sometimes an offset, and noise."""
     scale = 1.0 if r.random() < 0.5 else 10.0 ** r.uniform(-3.0, 3.0)
     y = f * (scale if r.random() < 0.8 else -scale)
     if r.random() < 0.35:

@@ -1,4 +1,4 @@
-"""Pools of the corpus made ahead of the network by worker processes."""
+"""Generates pools of the corpus in worker processes, ahead of the training."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Order:
-    """Which pools one of several processes takes, in which order.
+    """Order of the pools of one training process among several.
 
-    Pools go out in groups of ``size * count``: every process takes ``count`` pools of a group,
-    so that processes with one pool each see what one process with as many pools sees.
+    Pools are distributed in groups of ``size * count``: every process gets ``count`` pools of a
+    group, so that several processes see the same pools as one process with as many per group.
 
     Attributes
     ----------
     first : int
         Index of the first pool of the first group.
     count : int, default=1
-        Pools of a group for each process.
+        Pools per group and process.
     rank, size : int
-        Number of the process, and how many there are.
+        Rank of the process, and number of processes.
     """
 
     first: int
@@ -43,16 +43,16 @@ class Order:
     size: int = 1
 
     def __call__(self, i: int) -> int:
-        """Index of the ``i``-th pool of this process."""
+        """Index of the ``i``-th pool of the process."""
         group, j = divmod(i, self.count)
         return self.first + (group * self.size + self.rank) * self.count + j
 
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """A finished pool, and the processor seconds that its worker had used until then.
+    """A pool, and the total processor time of its worker so far.
 
-    ``made`` are its batches, or the formulas whose tables the device draws that trains.
+    ``made`` are its batches, or formulas whose tables the training device generates.
     """
 
     index: int
@@ -62,7 +62,7 @@ class Pool:
     cpu_seconds: float
 
     def batches(self, config: CorpusConfig, device: torch.device) -> list[Batch]:
-        """The batches to train on, drawn on ``device`` if there are only formulas so far."""
+        """The training batches, generated on ``device`` if the pool holds only formulas."""
         made = self.made
         if not isinstance(made, list):
             from equate_srbench.pretrain.corpus.device_tables import (
@@ -84,27 +84,27 @@ def _make(
 
 
 def _work(config: CorpusConfig, order: Order, worker: int, workers: int, out: Connection) -> None:
-    for told in (signal.SIGINT, signal.SIGTERM):  # a terminal or a scheduler tells all processes
-        signal.signal(told, signal.SIG_IGN)  # and the trainer still needs its last pool
+    for stop in (signal.SIGINT, signal.SIGTERM):  # sent to all processes by a terminal or scheduler
+        signal.signal(stop, signal.SIG_IGN)  # the trainer still needs its last pool
     banned = Filter.shipped()
     try:
         for i in count(worker, workers):
             index = order(i)
             made = _make(config, index, banned)
-            out.send(Pool(index, *made, worker, time.process_time()))  # waits until it is wanted
+            out.send(Pool(index, *made, worker, time.process_time()))  # blocks until received
     except (BrokenPipeError, ConnectionResetError):
-        pass  # the trainer is gone, whatever ended it
+        pass  # the trainer has ended
 
 
 class Feed:
-    """The pools of ``order``, whoever makes them.
+    """Iterates over the pools of ``order``.
 
     Parameters
     ----------
     config : CorpusConfig
     order : Order
     workers : int
-        Processes; 0 makes the pools in the calling thread.
+        Worker processes; 0 generates the pools in the calling thread.
     """
 
     def __init__(self, config: CorpusConfig, order: Order, workers: int) -> None:
@@ -118,7 +118,7 @@ class Feed:
                 target=_work, args=(config, order, worker, workers, writer), daemon=True
             )
             process.start()
-            writer.close()  # with the worker's end the last one, its death ends the pipe
+            writer.close()  # then only the worker holds this end, and its death closes the pipe
             self._processes.append(process)
             self._readers.append(reader)
 
@@ -133,14 +133,15 @@ class Feed:
 
     def _take(self, i: int) -> Pool:
         try:
-            return self._readers[i].recv()
+            pool: Pool = self._readers[i].recv()
         except (EOFError, OSError):
             raise ChildProcessError(
                 "a corpus worker ended: it was killed, or its error is printed above"
             ) from None
+        return pool
 
     def close(self) -> None:
-        """End the workers."""
+        """Terminate the workers."""
         for process, reader in zip(self._processes, self._readers, strict=True):
             reader.close()
             process.kill()

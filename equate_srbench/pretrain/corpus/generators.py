@@ -1,7 +1,7 @@
-"""Random formulas: a mixture of families, none of which lists known formulas.
+"""Random formulas from a mixture of families, none of which contains known formulas.
 
-Every family takes a ``random.Random`` and the columns to use and returns an expression in normal
-form (``normal``). ``MIXTURE`` is the one table of weights.
+Every family maps a ``random.Random`` and the columns to use to an expression in normal form
+(``normal``). ``MIXTURE`` holds their weights.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from random import Random
+from typing import TypeVar
 
 from equate_srbench.expr.algebra import normal
 from equate_srbench.expr.algebra.normal import Expression
 
 Columns = Sequence[int]
+T = TypeVar("T")
 
-#: Share of formulas over 1, 2, ... 10 columns.
+#: Probabilities of formulas over 1, 2, ... 10 columns.
 N_COLUMNS = (0.13, 0.23, 0.24, 0.17, 0.10, 0.06, 0.03, 0.02, 0.01, 0.01)
 
 _EXPONENTS = (
@@ -35,12 +37,12 @@ _TREE_FUNCTIONS = (
 _POWERS = {"sqrt": 0.5, "square": 2.0, "cube": 3.0, "inv": -1.0}
 
 
-def _pick(r: Random, table: tuple[Sequence, Sequence[float]]):  # noqa: ANN202 - type of the table
+def _pick(r: Random, table: tuple[Sequence[T], Sequence[float]]) -> T:
     return r.choices(table[0], table[1])[0]
 
 
 def coefficient(r: Random, plain: float = 0.6) -> float:
-    """A multiplier: 1 with probability ``plain``, else a small number of either sign."""
+    """A coefficient: 1 with probability ``plain``, else a moderate number of either sign."""
     u = r.random()
     if u < plain:
         return 1.0
@@ -54,14 +56,14 @@ def coefficient(r: Random, plain: float = 0.6) -> float:
 
 
 def function(r: Random, name: str, argument: Expression) -> Expression:
-    """Any unary operator of the table by name."""
+    """Apply a unary operator by name."""
     if name in _POWERS:
         return normal.power(argument, _POWERS[name])
     return normal.apply(name, argument)
 
 
 def split(r: Random, columns: Columns, n: int) -> list[list[int]]:
-    """``columns`` in random order, cut into ``n`` parts (1 <= n <= len) that are never empty."""
+    """Random partition of ``columns`` into ``n`` non-empty parts (1 <= n <= len)."""
     order = list(columns)
     r.shuffle(order)
     cuts = [0, *sorted(r.sample(range(1, len(order)), n - 1)), len(order)]
@@ -72,20 +74,20 @@ def split(r: Random, columns: Columns, n: int) -> list[list[int]]:
 
 
 def monomial(r: Random, columns: Columns) -> Expression:
-    """A product of powers of all ``columns``."""
+    """A product of random powers of all ``columns``."""
     return normal.multiply(
         *(normal.power(normal.variable(j), _pick(r, _EXPONENTS)) for j in columns)
     )
 
 
 def plain_product(r: Random, columns: Columns) -> Expression:
-    """A product or quotient with exponents 1 and -1."""
+    """A product of all ``columns`` with exponents 1 and -1."""
     parts = [normal.variable(j) for j in columns]
     return normal.multiply(*(normal.power(p, -1.0) if r.random() < 0.35 else p for p in parts))
 
 
 def block(r: Random, columns: Columns) -> Expression:
-    """What functions are taken of: a product, a ratio, a difference, or a short sum."""
+    """Argument of a function: a product, a ratio, a difference, or a short sum."""
     u = r.random()
     if len(columns) == 1 or u < 0.4:
         product = plain_product if r.random() < 0.75 else monomial
@@ -108,7 +110,7 @@ def block(r: Random, columns: Columns) -> Expression:
 def squares(r: Random, columns: Columns) -> Expression:
     """A sum or difference of squares of small products."""
     n = r.randint(2, min(3, len(columns))) if len(columns) > 1 else 1
-    parts = []
+    parts: list[Expression] = []
     for part in split(r, columns, n):
         inner = plain_product(r, part)
         if r.random() < 0.2:
@@ -121,7 +123,7 @@ def squares(r: Random, columns: Columns) -> Expression:
 
 
 def shape(r: Random, columns: Columns, depth: int = 0) -> Expression:
-    """A function of a block, sometimes plus or minus a constant, sometimes wrapped again."""
+    """A function of a block, sometimes plus or minus a constant, sometimes nested once more."""
     out = function(r, _pick(r, _FUNCTIONS), block(r, columns))
     if r.random() < 0.3:
         one = normal.constant(1.0 if r.random() < 0.75 else abs(coefficient(r, 0.0)))
@@ -155,7 +157,7 @@ def rational_factor(r: Random, columns: Columns) -> Expression:
 
 
 def product(r: Random, columns: Columns) -> Expression:
-    """A monomial, sometimes with one or two columns inside functions."""
+    """A monomial, sometimes with functions of one or two columns."""
     n_inside = r.choices((0, 1, 2), (0.45, 0.4, 0.15))[0]
     inside = set(r.sample(list(columns), min(n_inside, len(columns))))
     parts = [monomial(r, [j for j in columns if j not in inside])]
@@ -166,7 +168,7 @@ def product(r: Random, columns: Columns) -> Expression:
 
 
 def sums(r: Random, columns: Columns) -> Expression:
-    """A few terms: monomials, functions, with shared columns."""
+    """Sums of a few products, which may share columns."""
     n = r.choice((2, 2, 2, 3, 3, 4))
     parts = split(r, columns, min(n, len(columns)))
     while len(parts) < n:
@@ -186,7 +188,7 @@ def sums(r: Random, columns: Columns) -> Expression:
 
 
 def rational(r: Random, columns: Columns) -> Expression:
-    """Quotients of short sums, times a monomial, sometimes plus another term."""
+    """Quotients of short sums times a monomial, sometimes plus another term."""
     n = r.randint(1, min(3, len(columns)))
     parts = split(r, columns, n)
     factors = [rational_factor(r, parts[0])]
@@ -207,7 +209,7 @@ def rational(r: Random, columns: Columns) -> Expression:
 
 
 def nested(r: Random, columns: Columns) -> Expression:
-    """Functions of blocks, multiplied by products, added to or divided by one another."""
+    """Functions of blocks, combined with products and with one another."""
     n = r.choices((1, 2, 3), (0.3, 0.5, 0.2))[0]
     parts = split(r, columns, min(n, len(columns)))
     out = shape(r, parts[0])
@@ -228,9 +230,9 @@ def nested(r: Random, columns: Columns) -> Expression:
 
 
 def random_tree(r: Random, columns: Columns) -> Expression:
-    """E2E-like: a random binary tree over the columns with 0 to 3 functions put in.
+    """As in E2E: a random binary tree over the columns with 0 to 3 functions inserted.
 
-    Constants stand at some leaves and arguments only, not everywhere as in E2E.
+    Constants appear at some leaves and arguments only, not everywhere as in E2E.
     """
     leaves = [normal.variable(j) for j in columns]
     for _ in range(r.randint(0, 2)):
@@ -267,7 +269,7 @@ def _join(r: Random, a: Expression, b: Expression) -> Expression:
     return normal.multiply(a, b) if u < 0.82 else normal.multiply(a, normal.power(b, -1.0))
 
 
-#: The mixture: family and its share.
+#: Families and their probabilities.
 MIXTURE: dict[Callable[[Random, Columns], Expression], float] = {
     product: 0.17,
     sums: 0.19,
@@ -279,14 +281,14 @@ _FAMILIES, _SHARES = tuple(MIXTURE), tuple(MIXTURE.values())
 
 
 def draw(r: Random) -> tuple[Expression, int]:
-    """One random formula, modulo outer scale and offset, and the width of its table.
+    """Draw a formula, modulo outer scale and offset, and the number of columns of its table.
 
     Returns
     -------
     expression : Expression
         Not constant.
     n_columns : int, 1 .. 10
-        Columns of the table; a few of them may not occur in the formula.
+        Columns of the table; some may not occur in the formula.
     """
     n = r.choices(range(1, 11), N_COLUMNS)[0]
     idle = min(r.choices((0, 1, 2, 3), (0.8, 0.12, 0.05, 0.03))[0], 10 - n)

@@ -1,6 +1,6 @@
-"""``backbone.features.point_features`` in torch, for tables drawn where the network trains.
+"""``backbone.features.point_features`` in torch, for tables on the training device.
 
-Bags without padding only; a test holds it against the NumPy version.
+Without padding; a test compares it with the NumPy version.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def point_features(
     Parameters
     ----------
     X_view : float64 Tensor of shape (B, n_points, n_columns)
-        Columns as the view shows them.
+        Columns in the view.
     y : float64 Tensor of shape (B, n_points)
         Raw target.
     center, scale : float64 Tensor of shape (B, n_columns)
@@ -58,12 +58,12 @@ def point_features(
     columns = torch.where(present[:, None, :, None], columns, 0.0).flatten(2)
     out = torch.cat([columns, _target(y, standard)], dim=-1).float()
     if out.shape[-1] != n_features(n_columns):
-        raise AssertionError("the features are not those of backbone.features")
+        raise AssertionError("features differ from backbone.features")
     return out
 
 
 def _target(y: Tensor, standard: Tensor) -> Tensor:
-    """Channels of the target and of its size, (B, n_points, 8)."""
+    """Channels of the target and its scale, (B, n_points, 8)."""
     largest = y.abs().amax(-1, keepdim=True)
     unit = torch.where(largest > 0, largest, 1.0)
     z = y / unit
