@@ -19,12 +19,16 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Literal
 
 from equate_srbench.expr.operators import BY_CODE, BY_NAME, CONSTANT, VARIABLE
 from equate_srbench.expr.tree import Tree
 
-Node = tuple[Any, ...]
+Variable = tuple[Literal["v"], int]
+Call = tuple[Literal["f"], str, "Expression"]
+Product = tuple[Literal["p"], tuple[tuple["Node", float], ...]]
+Sum = tuple[Literal["s"], tuple[tuple["Node", float], ...], float]
+Node = Variable | Call | Product | Sum
 Expression = tuple[float, Node | None]
 
 _ODD = frozenset({"sin", "tan", "arcsin", "arctan", "tanh"})
@@ -198,12 +202,11 @@ def substitute(expression: Expression, values: dict[int, Expression]) -> Express
     c, node = expression
     if node is None:
         return expression
-    kind = node[0]
-    if kind == "v":
+    if node[0] == "v":
         return scaled(values.get(node[1], (1.0, node)), c)
-    if kind == "f":
+    if node[0] == "f":
         return scaled(apply(node[1], substitute(node[2], values)), c)
-    if kind == "p":
+    if node[0] == "p":
         parts = [power(substitute((1.0, base), values), e) for base, e in node[1]]
         return scaled(multiply(*parts), c)
     parts = [scaled(substitute((1.0, inner), values), t) for inner, t in node[1]]
@@ -285,7 +288,7 @@ def _emit(c: float, node: Node | None) -> Tree:
     return _chain("mul", factors)
 
 
-def _emit_sum(node: Node) -> Tree:
+def _emit_sum(node: Sum) -> Tree:
     """Positive terms minus negative terms."""
     plus = [_emit(c, inner) for inner, c in node[1] if c > 0.0]
     minus = [_emit(-c, inner) for inner, c in node[1] if c < 0.0]
@@ -315,7 +318,7 @@ def _chain(name: str, parts: list[Tree]) -> Tree:
     return Tree(symbols + parts[-1].symbols, constants + parts[-1].constants)
 
 
-def _fraction(node: Node) -> tuple[list[Tree], list[Tree]]:
+def _fraction(node: Product) -> tuple[list[Tree], list[Tree]]:
     """Factors above and below the line, those with equal exponents under one power."""
     groups: dict[float, tuple[list[Tree], list[Tree]]] = {}
     for base, exponent in node[1]:
@@ -386,15 +389,20 @@ def _digest(text: str) -> str:
 
 def _word(node: Node, colours: dict[int, str]) -> str:
     """The node as text: children sorted, coefficients and constants as wildcards."""
-    kind = node[0]
-    if kind == "v":
+    if node[0] == "v":
         return "x" + colours.get(node[1], "")
-    if kind == "f":
-        return f"{node[1]}({_word(node[2][1], colours)})"
-    if kind == "p":
+    if node[0] == "f":
+        return f"{node[1]}({_word(_argument(node), colours)})"
+    if node[0] == "p":
         return "*(" + ",".join(sorted(_word(b, colours) + _exponent(e) for b, e in node[1])) + ")"
     end = "+c)" if node[2] != 0.0 else ")"
     return "+(" + ",".join(sorted(_word(inner, colours) for inner, _ in node[1])) + end
+
+
+def _argument(call: Call) -> Node:
+    node = call[2][1]
+    assert node is not None  # functions of constants are folded
+    return node
 
 
 def _exponent(e: float) -> str:
@@ -403,14 +411,13 @@ def _exponent(e: float) -> str:
 
 def _walk(node: Node, path: str, places: dict[int, list[str]]) -> None:
     """Collect for each column the paths (with the words met on the way) to its places."""
-    kind = node[0]
-    if kind == "v":
+    if node[0] == "v":
         places.setdefault(node[1], []).append(path)
         return
     path = f"{path}/{_word(node, {})}"
-    if kind == "f":
-        _walk(node[2][1], path, places)
-    elif kind == "p":
+    if node[0] == "f":
+        _walk(_argument(node), path, places)
+    elif node[0] == "p":
         for base, e in node[1]:
             _walk(base, path + _exponent(e), places)
     else:
