@@ -1,4 +1,4 @@
-"""Random small formulas and random edits of known ones."""
+"""Random small trees and random mutations of given ones."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _cumulative(weights: Sequence[float]) -> list[float]:
 
 @dataclass(slots=True)
 class Mutator:
-    """Draws and edits trees over given columns.
+    """Draws and mutates trees over given columns.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ class Mutator:
     # -- editing ----------------------------------------------------------------------------
 
     def edit(self, tree: Tree, other: Tree) -> Tree:
-        """A neighbour of ``tree``: one to three random edits; ``other`` donates subtrees."""
+        """Mutate ``tree`` by one to three random edits; ``other`` donates subtrees."""
         rng = self.rng
         for _ in range(6):
             out = tree
@@ -123,7 +123,7 @@ class Mutator:
         return tree.replace(at, new)
 
     def _swap(self, tree: Tree, at: int, symbol: int) -> Tree:
-        """The same shape with one symbol drawn again."""
+        """The same shape with one symbol redrawn."""
         n = arity(symbol)
         if n == 0:
             return tree.replace(at, self.leaf())

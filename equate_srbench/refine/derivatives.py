@@ -1,8 +1,8 @@
-"""Derivative rules of the operators, in terms of any array module.
+"""Derivative rules of the operators, for NumPy and torch alike.
 
 ``rule(m, up, a, out)`` (or ``up, a, b, out`` for two arguments) multiplies the derivative ``up``
 of the whole by that of the operator, given its arguments and its value ``out``. The torch path
-runs the rules as they are; the compiled kernel runs what ``steps`` records of them.
+runs the rules as they are; the compiled kernel runs what ``numpy_loops`` records of them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Size of a formula as SRBench counts it, without SymPy.
+"""SRBench's model complexity, computed without SymPy.
 
 SRBench's model size is the number of nodes, in preorder, of what ``sympy.parse_expr`` makes of the
 model string. SymPy evaluates while it parses: sums and products become n-ary, ``x - y`` is
@@ -219,7 +219,7 @@ def _power(base: Node, e: Number) -> Node:
 
 
 def _root(coefficient: Number, factors: Weighted, e: Number) -> Node:
-    """A fractional power: positive numbers and absolute values come out, and small powers join."""
+    """A fractional power of a product, with positive numbers and absolute values taken out."""
     inner, d = factors[0]
     if len(factors) == 1 and _is_one(coefficient):
         if -1 < d < 1 or _is_magnitude(inner):
@@ -246,7 +246,7 @@ def _is_magnitude(node: Node) -> bool:
 
 
 def _number_power(base: Number, e: Number) -> Node:
-    """Numbers fold, apart from roots such as ``sqrt(2)``, which SymPy keeps as three nodes."""
+    """Fold a power of numbers, except roots such as ``sqrt(2)``: SymPy keeps three nodes."""
     exact = not isinstance(base, float) and not isinstance(e, float)
     try:
         if exact and _whole(e):
@@ -290,13 +290,13 @@ def _function(name: str, node: Node) -> Node:
 
 
 def _folded(name: str, value: Number) -> Number:
-    """Function of a number that appeared when columns cancelled; 0 and 1 stay exact."""
+    """Fold a function of a number that is left when columns cancel; 0 and 1 stay exact."""
     result = float(evaluate(Tree.apply(name, Tree.constant(float(value))), _NO_ROWS)[0])
     return int(result) if result in (0.0, 1.0) and not isinstance(value, float) else result
 
 
 def _exponential(node: Form) -> Node:
-    """``exp``: numbers times logarithms become powers, and a Float summand a factor."""
+    """``exp``, where numbers times logarithms become powers and a Float summand a factor."""
     constant: Number
     terms: Weighted
     constant, terms = (node[1], node[2]) if node[0] == "+" else (0, ((node, 1),))
@@ -318,7 +318,7 @@ def _exponential(node: Form) -> Node:
 
 
 def _absolute(node: Form) -> Node:
-    """``Abs``: numbers, absolute values and exponentials come out of products."""
+    """``Abs``, with numbers, absolute values and exponentials taken out of products."""
     if node[0] == "+":
         return "f", "abs", _multiply(-1, node) if _minus_first(node) else node
     coefficient, _ = _split(node)
@@ -337,7 +337,7 @@ def _absolute(node: Form) -> Node:
 
 
 def _real_part(node: Node) -> Node:
-    """SymPy's columns are complex: ``Abs(exp(x))`` is ``exp(re(x))``."""
+    """Real part: SymPy's symbols are complex, so ``Abs(exp(x))`` is ``exp(re(x))``."""
     if isinstance(node, tuple) and node[0] == "+":
         return "+", node[1], tuple((_real_part(term), c) for term, c in node[2])
     coefficient, rest = _split(node)
@@ -345,7 +345,7 @@ def _real_part(node: Node) -> Node:
 
 
 def _undone(name: str, inverse: str, u: Node) -> Node | None:
-    """A trigonometric function of an inverse one; None if SymPy has no rule."""
+    """Compose a trigonometric function with an inverse one; None if SymPy has no rule."""
     if (name, inverse) in (("sin", "arcsin"), ("cos", "arccos"), ("tan", "arctan")):
         return u
     square = _power(u, 2)
@@ -364,7 +364,7 @@ def _undone(name: str, inverse: str, u: Node) -> Node | None:
 
 
 def _minus_first(node: Form) -> bool:
-    """SymPy's ``could_extract_minus_sign``: more minus than plus signs, or the leading term's."""
+    """SymPy's ``could_extract_minus_sign``: by most signs, then by that of the leading term."""
     if node[0] != "+":
         return bool(_split(node)[0] < 0)
     signs = [c < 0 for _, c in node[2]] + ([node[1] < 0] if node[1] != 0 else [])
@@ -381,7 +381,7 @@ def _minus_first(node: Form) -> bool:
 
 
 def _order(node: Node) -> tuple[int, str]:
-    """Order of SymPy's generators: columns by name, then sums and powers, then functions."""
+    """Sort key in SymPy's order of generators: columns, then sums and powers, then functions."""
     if not isinstance(node, tuple):
         return 0, ""
     rank = {"v": 1, "*": 2, "+": 3, "^": 4, "f": 5}[node[0]]

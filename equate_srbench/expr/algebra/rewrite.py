@@ -1,8 +1,8 @@
-"""Fast local simplification of trees: constants folded, like things collected, nothing longer.
+"""Fast rule-based simplification of trees: folds constants, collects like terms and factors.
 
-A tree is read into sums and products (``algebra``) and written back in the shortest way found
-here. It takes a fraction of a millisecond, so a search can afford it for every candidate; SymPy
-(``simplify``) is for the few formulas that people see.
+A tree is converted to sums and products (``terms``) and written back in the shortest form that the
+rules here find. This takes a fraction of a millisecond, cheap enough for every candidate of a
+search; SymPy (``simplify``) is reserved for the few formulas that users see.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _LOG_POWERS = (0.5, 3.0)  # 0.5*log(x) is one node longer than log(sqrt(x))
 
 
 def rewrite(tree: Tree) -> Tree:
-    """An equal tree with no more nodes, in one spelling for many.
+    """Simplify ``tree`` by algebraic rules.
 
     Parameters
     ----------
@@ -43,9 +43,9 @@ def rewrite(tree: Tree) -> Tree:
     Returns
     -------
     Tree
-        Equal (to rounding) wherever ``tree`` is finite; it may be defined at further points, as
-        ``x`` is for ``x**2/x``. Rewriting it again changes nothing. Left as it is: a tree whose
-        constants fold to something that is not finite.
+        With no more nodes, and equal (to rounding) wherever ``tree`` is finite; it may be defined
+        at further points, as ``x`` is for ``x**2/x``. Rewriting it again changes nothing. A tree
+        whose constants fold to something that is not finite is returned unchanged.
 
     Examples
     --------
@@ -82,13 +82,13 @@ def _pass(tree: Tree) -> Tree:
 
 
 class _Writer:
-    """Writes nodes of ``algebra`` as trees."""
+    """Writes nodes of ``terms`` as trees."""
 
     def __init__(self) -> None:
         self._done: dict[Node, Tree] = {}
 
     def write(self, node: Node) -> Tree:
-        """The shortest tree for ``node`` among the spellings tried."""
+        """Shortest tree for ``node`` among the forms tried."""
         if isinstance(node, float):
             return Tree.constant(node)
         done = self._done.get(node)
@@ -207,7 +207,7 @@ def _joined(name: str, parts: Sequence[Tree]) -> Tree:
 
 
 def _fraction(coefficient: float, above: list[Tree], below: list[Tree]) -> Tree:
-    """``coefficient * above / below`` as a chain that reads from the left."""
+    """``coefficient * above / below`` as a left-associative chain."""
     if coefficient != 1.0:
         above = [Tree.constant(coefficient), *above]
     if not below:
@@ -240,7 +240,7 @@ def _sign_absorbed(coefficient: float, factors: Factors) -> tuple[float, Factors
 
 
 def _beautified(coefficient: float, factors: Factors) -> tuple[float, Factors]:
-    """The coefficient moved into a root, exponential or logarithm where it has fewer digits there.
+    """Move the coefficient into a root, exponential or logarithm if that leaves fewer digits.
 
     ``1.4142135623730951*sqrt(x)`` becomes ``sqrt(2*x)``, ``2.718281828459045*exp(x)`` becomes
     ``exp(x + 1)``: the same number of nodes, and only if it gives back the same double.
@@ -287,7 +287,7 @@ def _joined_logarithms(terms: Weighted) -> list[tuple[Node, float]] | None:
 
 
 def _grouped(terms: Weighted) -> tuple[list[tuple[Node, float]], Node] | None:
-    """Terms without a common factor, and ``factor * (sum of the others)``; None if none is."""
+    """Factor out the most common factor: terms without it, and the product; None if unshared."""
     count: dict[tuple[Form, float], int] = {}
     for node, _ in terms:
         for factor in algebra.factors_of(node):

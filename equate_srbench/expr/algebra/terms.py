@@ -1,4 +1,4 @@
-"""Sums and products as sets: the form in which like things meet (used by ``rewrite``).
+"""N-ary sums and products that collect like terms and factors (used by ``rewrite``).
 
 A node is a float, or a nested tuple, so that nodes hash and compare by plain tuple equality:
 
@@ -42,11 +42,11 @@ _LARGEST_SHIFT = 50.0  # exp(u + c) gives its factor exp(c) away only in a harml
 
 
 class UnsafeRewriteError(ArithmeticError):
-    """A constant subexpression has no finite real value (``log(-1)``, ``1/0``)."""
+    """Raised if constants fold to no finite real value (``log(-1)``, ``1/0``) or lose digits."""
 
 
 def from_tree(tree: Tree) -> Node:
-    """The node of ``tree``.
+    """Convert ``tree`` to a node.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def from_tree(tree: Tree) -> Node:
 
 
 def operate(name: str, *args: Node) -> Node:
-    """Operator ``name`` of the table applied to nodes."""
+    """Apply operator ``name`` to nodes."""
     if name == "add":
         return add((args[0], 1.0), (args[1], 1.0))
     if name == "sub":
@@ -89,7 +89,7 @@ def is_call(node: Node, name: str) -> TypeGuard[Call]:
 
 
 def split_coefficient(node: Node) -> tuple[float, Node]:
-    """``node`` as ``coefficient * rest``; a number is its own coefficient with rest 1."""
+    """Split ``node`` into ``coefficient * rest``; the rest of a number is 1."""
     if isinstance(node, float):
         return node, 1.0
     if node[0] != "*":
@@ -98,14 +98,14 @@ def split_coefficient(node: Node) -> tuple[float, Node]:
 
 
 def factors_of(node: Node) -> Weighted:
-    """Factors and exponents of ``node``, its coefficient left out."""
+    """Factors and exponents of ``node``, without its coefficient."""
     if isinstance(node, float):
         return ()
     return node[2] if node[0] == "*" else ((node, 1.0),)
 
 
 def add(*terms: tuple[Node, float]) -> Node:
-    """Sum of ``coefficient * node``, like terms collected."""
+    """Sum of ``coefficient * node`` with like terms collected."""
     constant = 0.0
     collected: dict[Form, float] = {}
     queue = list(reversed(terms))
@@ -157,7 +157,7 @@ def _sum(constant: float, terms: list[tuple[Form, float]]) -> Node:
 
 
 def multiply(*nodes: Node) -> Node:
-    """Product of ``nodes``, equal bases and exponentials collected."""
+    """Product of ``nodes`` with equal bases and exponentials collected."""
     coefficient = 1.0
     powers: dict[Form, float] = {}
     exponent: list[tuple[Node, float]] = []
@@ -225,7 +225,7 @@ def power(base: Node, e: float) -> Node:
 
 
 def _root(coefficient: float, factors: Weighted, e: float) -> Node:
-    """A fractional power of a product: only what stays real on its own comes out."""
+    """A fractional power of a product; only factors that stay real are taken out."""
     if coefficient < 0.0:
         return "*", 1.0, ((as_form(_product(coefficient, factors)), e),)
     outside = _number_power(coefficient, e)
@@ -238,7 +238,7 @@ def _root(coefficient: float, factors: Weighted, e: float) -> Node:
 
 
 def as_form(node: Node) -> Form:
-    """``node``, which the caller knows not to be a number."""
+    """Narrow the type of a node that cannot be a number."""
     assert isinstance(node, tuple)
     return node
 
@@ -267,7 +267,7 @@ def raised(base: Node, exponent: Node) -> Node:
 
 
 def function(name: str, node: Node) -> Node:
-    """Function ``name`` of ``node``; inverse pairs and signs are taken out."""
+    """Apply function ``name``; inverse pairs cancel, and signs are taken out."""
     if isinstance(node, float):
         try:
             return _finite(float(_FOLD[name](node)))
@@ -290,7 +290,7 @@ def function(name: str, node: Node) -> Node:
 
 
 def _exponential(node: Form) -> Node:
-    """``exp``: logarithms become powers, a constant summand a factor."""
+    """``exp``, where logarithms become powers and a constant summand a factor."""
     shift: float
     terms: Weighted
     shift, terms = (node[1], node[2]) if node[0] == "+" else (0.0, ((node, 1.0),))
@@ -312,7 +312,7 @@ def _exponential(node: Form) -> Node:
 
 
 def _logarithm(node: Form) -> Node:
-    """``log``: of an exponential, and of a power whose base must be positive."""
+    """``log``, simplified for an exponential or a power whose base must be positive."""
     coefficient, rest = split_coefficient(node)
     if coefficient > 0.0 and is_call(rest, "exp"):
         return add((rest[2], 1.0), (math.log(coefficient), 1.0))
@@ -336,14 +336,14 @@ def _absolute(node: Form) -> Node:
 
 
 def never_negative(base: Form, e: float) -> bool:
-    """Whether ``base ** e`` is nowhere negative where it is real."""
+    """Whether ``base ** e`` is non-negative wherever it is real."""
     if e % 2.0 == 0.0 or not e.is_integer():
         return True
     return base[0] == "f" and base[1] in ("exp", "abs", "arccos")
 
 
 def _scaled(a: float, b: float) -> float:
-    """``a * b``, refused where it overflows or loses digits by underflow."""
+    """``a * b``; raises ``UnsafeRewriteError`` on overflow or loss of digits by underflow."""
     product = _finite(a * b)
     if abs(product) < 1e-290 and a and b:
         raise UnsafeRewriteError
