@@ -1,1 +1,1 @@
-"""A formula: operators, tree, evaluation; algebra, text, SymPy and tokens in rooms of their own."""
+"""Expression trees: operators, evaluation, algebra, text formats, SymPy and token sequences."""

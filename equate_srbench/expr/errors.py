@@ -1,7 +1,7 @@
-"""Errors about formulas."""
+"""Exceptions about formulas."""
 
 from __future__ import annotations
 
 
 class FormulaError(ValueError):
-    """Text or tokens that are not one complete formula, or a formula that has no such form."""
+    """Raised for text or tokens that are not a formula, or a formula without the wanted form."""

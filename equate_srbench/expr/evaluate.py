@@ -1,4 +1,4 @@
-"""Values of one tree on a table: the reference for the compiled kernel."""
+"""Evaluation of one tree on a table: the reference for the compiled kernel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why a formula predicts what it predicts: impact of its parts, effect of its columns, pruning."""
+"""Explanation of a formula: impact of its branches, partial effects of its columns, pruning."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Array = NDArray[np.float64]
 
 
 def r2(tree: Tree, X: Array, y: Array) -> float:
-    """``1 - residual / total`` sum of squares; -inf if undefined on a row, NaN if y is constant."""
+    """Coefficient of determination; -inf if undefined on a row, NaN if ``y`` is constant."""
     variance = float(np.var(y))
     return 1.0 - mean_square(tree, X, y) / variance if variance > 0.0 else float("nan")
 
 
 def pruned(tree: Tree, start: int, X: Array) -> Tree:
-    """The tree with the branch at ``start`` replaced by one constant: its mean over the rows.
+    """Replace the branch at ``start`` by a constant: its mean over the rows.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def pruned(tree: Tree, start: int, X: Array) -> Tree:
 
 
 def impacts(tree: Tree, X: Array, y: Array) -> Array:
-    """How much R2 falls when a branch is replaced by its mean, per node, nothing refitted.
+    """Fall of R2 when a branch is replaced by its mean, per node, without refitting.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def impacts(tree: Tree, X: Array, y: Array) -> Array:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """Effect of one column on the prediction, the other columns as in the rows.
+    """Partial effect of one column on the prediction.
 
     Attributes
     ----------
@@ -89,7 +89,7 @@ class Effect:
 
 
 def partial_effect(tree: Tree, X: Array, column: int, *, points: int = 50) -> Effect:
-    """Predictions over a grid of one column, averaged over the other columns' values.
+    """Partial dependence: predictions over a grid of one column, averaged over the rows.
 
     Parameters
     ----------

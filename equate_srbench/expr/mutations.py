@@ -1,4 +1,4 @@
-"""Random small formulas and random edits of known ones."""
+"""Random small trees and random mutations of given ones."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _cumulative(weights: Sequence[float]) -> list[float]:
 
 @dataclass(slots=True)
 class Mutator:
-    """Draws and edits trees over given columns.
+    """Draws and mutates trees over given columns.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ class Mutator:
     # -- editing ----------------------------------------------------------------------------
 
     def edit(self, tree: Tree, other: Tree) -> Tree:
-        """``tree`` after one to three random edits; ``other`` donates subtrees."""
+        """Mutate ``tree`` by one to three random edits; ``other`` donates subtrees."""
         rng = self.rng
         for _ in range(6):
             out = tree

@@ -1,4 +1,4 @@
-"""The one table of operators: everything that reads, prints or computes a formula looks here.
+"""The table of operators, shared by all code that parses, prints or evaluates formulas.
 
 Symbol codes (small integers) are what trees, kernels and vocabularies store:
 ``CONSTANT`` is a number, ``1 .. 63`` are operators, ``VARIABLE + j`` is column ``j``.
@@ -16,7 +16,7 @@ VARIABLE = 64
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """One operator.
+    """One operator of expression trees.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class Operator:
 def _call(
     name: str, code: int, sympy: str, latex: str, domain: str = "all real numbers"
 ) -> Operator:
-    """A unary operator written as a call, spelt alike in NumPy and torch; LaTeX may differ."""
+    """A unary operator written as a call, with one name in NumPy and torch."""
     return Operator(
         name, code, 1, lambda m, a: getattr(m, name)(a),
         f"{sympy}({{0}})", f"np.{name}({{0}})",

@@ -1,4 +1,4 @@
-"""Immutable formulas in prefix order.
+"""Immutable expression trees in prefix order.
 
 A tree is two flat tuples: symbol codes in prefix order, and the values of its constants in the
 same order. A subtree is a slice, which keeps edits, hashing and hand-over to the kernels cheap.
@@ -14,7 +14,7 @@ _COMMUTATIVE = frozenset(code for code, op in BY_CODE.items() if op.commutative)
 
 
 class Tree:
-    """One formula over columns 0, 1, ... (names and units live in ``Equation``).
+    """An expression over columns 0, 1, ... (``Equation`` adds names and units).
 
     Parameters
     ----------
@@ -45,17 +45,17 @@ class Tree:
 
     @staticmethod
     def variable(column: int) -> Tree:
-        """The leaf ``x_column``."""
+        """A leaf for column ``column``."""
         return Tree((VARIABLE + column,))
 
     @staticmethod
     def constant(value: float) -> Tree:
-        """The leaf ``value``."""
+        """A leaf for the constant ``value``."""
         return Tree((CONSTANT,), (float(value),))
 
     @staticmethod
     def apply(name: str, *args: Tree) -> Tree:
-        """Operator ``name`` applied to ``args``."""
+        """Apply operator ``name`` to ``args``."""
         op = BY_NAME[name]
         if len(args) != op.arity:
             raise ValueError(f"{name} takes {op.arity} arguments, got {len(args)}")
@@ -75,12 +75,12 @@ class Tree:
 
     @property
     def skeleton(self) -> tuple[int, ...]:
-        """The tree without the values of its constants; equal skeletons fit alike."""
+        """The symbols without the values of constants; trees with equal skeletons fit alike."""
         return self.symbols
 
     @property
     def columns(self) -> tuple[int, ...]:
-        """The columns used, ascending."""
+        """Columns that occur, ascending."""
         return tuple(sorted({s - VARIABLE for s in self.symbols if s >= VARIABLE}))
 
     @property
@@ -94,7 +94,7 @@ class Tree:
         return deepest[-1]
 
     def end(self, start: int) -> int:
-        """Index just past the subtree whose root stands at ``start``."""
+        """Index just past the subtree rooted at ``start``."""
         symbols, open_ = self.symbols, 1
         i = start
         while open_:
@@ -123,7 +123,7 @@ class Tree:
         return [self.subtree(i) for i in self.children()]
 
     def replace(self, start: int, new: Tree) -> Tree:
-        """A copy in which the subtree at ``start`` is ``new``."""
+        """A copy with the subtree at ``start`` replaced by ``new``."""
         end = self.end(start)
         first = self.symbols[:start].count(CONSTANT)
         n = self.symbols[start:end].count(CONSTANT)
@@ -133,7 +133,7 @@ class Tree:
         )
 
     def with_constants(self, constants: Sequence[float]) -> Tree:
-        """The same skeleton with other constants."""
+        """A copy with other values of the constants."""
         if len(constants) != len(self.constants):
             raise ValueError(f"{len(constants)} constants for {len(self.constants)} places")
         return Tree(self.symbols, constants)
@@ -150,7 +150,7 @@ class Tree:
         return open_ == 0 and self.symbols.count(CONSTANT) == len(self.constants)
 
     def canonical(self) -> Tree:
-        """The same function with arguments of commutative operators in one fixed order.
+        """An equal tree with the arguments of commutative operators in canonical order.
 
         Chains of one commutative operator are flattened, sorted by skeleton and rebuilt to the
         right, so that ``a + (b + c)`` and ``(c + a) + b`` become one tree.

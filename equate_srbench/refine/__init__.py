@@ -1,4 +1,4 @@
-"""Constants: values, derivatives and fits of many formulas at once."""
+"""Constants of formulas: batched evaluation, derivatives and least-squares fits."""
 
 from equate_srbench.refine.refiner import Refined, Refiner, evaluate_many, jacobian, warm_up
 

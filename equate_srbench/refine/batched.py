@@ -1,4 +1,4 @@
-"""The constant fit as one torch program per batch: the compiled kernel's algorithm for GPUs.
+"""The compiled kernel's fit of constants in torch, batched over formulas, for GPUs.
 
 All nodes of all formulas are ordered by height and operator, so that one array operation computes
 every ``sin`` of one height at once. Operators come from the operator table, derivatives from
@@ -29,7 +29,7 @@ _ARITY = np.array([*ARITY, 0], dtype=np.int64)  # the last stands for every vari
 
 @dataclass(frozen=True)
 class _Group:
-    """All nodes of one operator and height: rows ``begin .. end - 1`` of the values.
+    """All nodes of one operator at one height: rows ``begin .. end - 1`` of the values.
 
     ``args`` are the rows of their arguments; ``active[j]`` says which nodes have a constant below
     argument ``j``.
@@ -43,7 +43,7 @@ class _Group:
 
 
 class Schedule:
-    """Order of evaluation of a batch of programs with equally many constants each.
+    """Evaluation order of a batch of programs with equally many constants each.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def _link(programs: Programs, chosen: Ints) -> tuple[Ints, Ints, Ints, Ints, Int
 
 @dataclass(frozen=True)
 class Target:
-    """What to fit: ``y`` weighted, centred (if ``affine``) and scaled by ``unit``; all (rows,)."""
+    """Regression target: ``y`` weighted, centred (if ``affine``) and scaled; all (rows,)."""
 
     y: Tensor
     weights: Tensor
@@ -147,13 +147,13 @@ class Target:
     affine: bool
 
     def to(self, device: torch.device) -> Target:
-        """The same on another device."""
+        """A copy on another device."""
         return replace(
             self, y=self.y.to(device), weights=self.weights.to(device), roots=self.roots.to(device)
         )
 
     def centre(self, v: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Weighted (and centred) ``v``, its mean, squared norm and the scale taken out."""
+        """Weight (and centre) ``v``; return it with its mean, squared norm and extracted scale."""
         mean = (v * self.weights).sum(-1)
         v = self.roots * (v - mean[..., None] if self.affine else v)
         norm = v.square().sum(-1)
@@ -204,7 +204,7 @@ def fit(
     abandon_above: float, out: NDArray[np.float64], deadline: Deadline | None, oom: OomSafe,
     device: str,
 ) -> None:  # fmt: skip
-    """As ``kernel.run`` with ``FIT``; ``noise`` (starts - 1, 2, constants).
+    """Fit constants as ``kernel.run`` with ``FIT``; ``noise`` (starts - 1, 2, constants).
 
     ``target`` is on the CPU; the work is done on ``device``, or on the CPU what does not fit there.
     """
@@ -303,7 +303,7 @@ def _descend(
 
 
 def _solve(matrix: Tensor, gradient: Tensor, damping: Tensor) -> tuple[Tensor, Tensor]:
-    """Damped steps and the loss they should save; 0 where the matrix is not definite."""
+    """Damped steps and their predicted reduction of the loss; 0 for an indefinite matrix."""
     damped = matrix + torch.diag_embed(damping[:, None].expand(gradient.shape))
     factor, failed = torch.linalg.cholesky_ex(damped)
     step = torch.cholesky_solve(gradient[..., None], factor)[..., 0]
@@ -311,14 +311,14 @@ def _solve(matrix: Tensor, gradient: Tensor, damping: Tensor) -> tuple[Tensor, T
 
 
 def _adapt(damping: Tensor, moved: Tensor, saved: Tensor, gain: Tensor) -> Tensor:
-    """Less damping when a step saved what the linear model promised, more when it did not."""
+    """Update the damping by how the loss fell compared with the linear model's prediction."""
     poor = torch.where(saved > limit.POOR_SHARE * gain, 1.0, limit.POOR)
     factor = torch.where(saved > limit.GOOD_SHARE * gain, limit.GOOD, poor)
     return (damping * torch.where(moved, factor, limit.BAD)).clamp(min=limit.DAMPING_MIN)
 
 
 def _batches(programs: Programs, n_rows: int) -> list[tuple[Ints, int]]:
-    """Programs with equally many constants each, in batches that fit into memory."""
+    """Group programs by number of constants, in batches that fit into memory."""
     out = []
     for k in np.unique(programs.counts):
         chosen = np.flatnonzero(programs.counts == k)

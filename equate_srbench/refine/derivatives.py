@@ -1,4 +1,4 @@
-"""Derivative rules of the operators, in terms of any array module.
+"""Derivative rules of the operators, for NumPy and torch alike.
 
 ``rule(m, up, a, out)`` (or ``up, a, b, out`` for two arguments) multiplies the derivative ``up``
 of the whole by that of the operator, given its arguments and its value ``out``. The torch path

@@ -1,4 +1,4 @@
-"""Compiled CPU kernel: values, derivatives and constants of many prefix programs, in float64.
+"""Compiled CPU kernel: evaluates, differentiates and fits many prefix programs in float64.
 
 A program is a tree's prefix symbol codes. Node ``i`` has its first argument at ``i + 1`` and its
 second at ``second[i]``, so one sweep from right to left gives all values, and one from left to
@@ -66,7 +66,7 @@ FIT, EVALUATE, DIFFERENTIATE = range(3)
 
 
 class Memory(NamedTuple):
-    """What a kernel call reads and works in; ``Memory.of`` lays it out."""
+    """Inputs and workspace of a kernel call, allocated by ``Memory.of``."""
 
     rows: Floats  # (_X + columns + 2 nodes + constants, rows)
     small: Floats  # (_NORMAL + 2 constants, constants)
@@ -75,7 +75,7 @@ class Memory(NamedTuple):
 
     @classmethod
     def of(cls, X: Floats, n_nodes: int, k: int) -> Memory:
-        """Memory for a table (rows, columns) and programs of so many nodes and constants."""
+        """Allocate for a table (rows, columns) and the largest numbers of nodes and constants."""
         n_rows, n_columns = X.shape
         rows = np.zeros((_X + n_columns + 2 * n_nodes + k, n_rows))
         rows[FIRST_LITERAL : FIRST_LITERAL + len(LITERALS)] = np.array(LITERALS)[:, None]
@@ -87,11 +87,11 @@ class Memory(NamedTuple):
         return cls(rows, np.zeros((_NORMAL + 2 * k, k)), nodes, registers)
 
     def target(self, y: Floats, weights: Floats, roots: Floats) -> None:
-        """Set what to fit: ``y`` weighted, centred (if affine) and scaled; weights of sum 1."""
+        """Set the target: ``y`` weighted, centred (if affine) and scaled; weights of sum 1."""
         self.rows[_Y], self.rows[_WEIGHTS], self.rows[_ROOTS] = y, weights, roots
 
     def columns(self, k: int) -> Floats:
-        """Derivatives by each constant, (constants, rows), of the last program differentiated."""
+        """Derivatives by the constants, (constants, rows), of the last program differentiated."""
         first = len(self.rows) - self.small.shape[1]
         return self.rows[first : first + k].copy()
 
@@ -247,7 +247,7 @@ def _derivatives(
 
 @_inner()
 def _centre(memory: Floats, row: Row, affine: bool) -> tuple[float, float, float]:
-    """Weight (and centre) a row in place; return its mean, squared norm and the scale taken out.
+    """Weight (and centre) a row in place; return its mean, squared norm and extracted scale.
 
     Values whose squares would leave the range of float64 are divided by their largest size.
     """
@@ -270,7 +270,7 @@ def _centre(memory: Floats, row: Row, affine: bool) -> tuple[float, float, float
 
 @_inner()
 def _project(memory: Floats, unit: float, affine: bool) -> tuple[float, float, float, float]:
-    """Residual of the best ``a f + b``: return loss, a, mean of f, and f's norm (once scaled)."""
+    """Residual of the best ``a f + b``; return loss, a, mean of f, and f's (scaled) norm."""
     mean, norm, scale = _centre(memory, _F, affine)
     a = unit * scale
     if affine:
@@ -289,7 +289,7 @@ def _project(memory: Floats, unit: float, affine: bool) -> tuple[float, float, f
 def _normal_equations(
     memory: Floats, first: int, k: int, norm_f: float, affine: bool, small: Floats
 ) -> None:
-    """Columns projected off scale and offset, normalised; their products and gradient.
+    """Project columns off scale and offset, normalise them; compute J'J and the gradient.
 
     A column that is not free gets size inf, which makes its step 0.
     """
@@ -321,7 +321,7 @@ def _normal_equations(
 
 @_inner()
 def _solve(k: int, damping: float, small: Floats) -> float:
-    """Damped step by Cholesky; return the loss it should save (0: no step)."""
+    """Damped step by Cholesky; return its predicted reduction of the loss (0: no step)."""
     factor, step = small[_NORMAL + small.shape[1] :], small[_STEP]
     for j in range(k):
         for i in range(j, k):
@@ -349,7 +349,7 @@ def _solve(k: int, damping: float, small: Floats) -> float:
 
 @_inner()
 def _adapt(damping: float, moved: bool, saved: float, gain: float) -> float:
-    """Less damping when a step saved what the linear model promised, more when it did not."""
+    """Update the damping by how the loss fell compared with the linear model's prediction."""
     if not moved:
         factor = limit.BAD
     elif saved > limit.GOOD_SHARE * gain:

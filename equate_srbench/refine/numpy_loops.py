@@ -1,4 +1,4 @@
-"""The operator table in the form the compiled kernel runs: NumPy loops on numbered registers.
+"""The operator table as programs for the compiled kernel: NumPy loops on registers.
 
 Each operator (and each derivative rule) is called once with recording arguments, which gives the
 array operations it consists of. The kernel then calls the very loops NumPy would call, through
@@ -32,7 +32,7 @@ VALUE, FIRST, SECOND = range(3)  # what recorded steps compute: a value or a der
 
 
 class LoopTable(NamedTuple):
-    """All operators as arrays of int64.
+    """All operators and their derivatives as arrays of int64.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class LoopTable(NamedTuple):
 
 
 class _Register:
-    """An array that is not there: notes what is done with it."""
+    """A symbolic array that records the operations applied to it."""
 
     def __init__(self, recorder: _Recorder, number: int) -> None:
         self.recorder = recorder
@@ -81,7 +81,7 @@ class _Register:
 
 
 class _Recorder:
-    """Stands in for the array module; collects (ufunc name, inputs, output register)."""
+    """A symbolic array module that collects (ufunc name, inputs, output register)."""
 
     def __init__(self) -> None:
         self.steps: list[tuple[str, list[int], int]] = []
@@ -99,10 +99,10 @@ class _Recorder:
         return record
 
     def recorded(self, result: _Register) -> list[tuple[str, list[int], int]]:
-        """The steps, the last of which is the result."""
+        """The recorded steps; the last one computes ``result``."""
         if not self.steps:
             if result.number != UP:
-                raise ValueError("a rule without an operation must hand on the derivative")
+                raise ValueError("a derivative rule without operations must return ``up``")
             return []
         name, inputs, _ = self.steps[-1]
         if len(self.steps) > TEMPORARIES + 1:
@@ -150,6 +150,6 @@ def _double_loop(ufunc: np.ufunc) -> tuple[int, int, int]:
     head = _UfuncHead.from_address(id(ufunc) + object.__basicsize__)
     known = (ufunc.nin, ufunc.nout, ufunc.nargs, ufunc.ntypes)
     if (head.nin, head.nout, head.nargs, head.ntypes) != known:
-        raise RuntimeError(f"the layout of NumPy {np.__version__}'s ufuncs is not known here")
+        raise RuntimeError(f"unknown memory layout of ufuncs in NumPy {np.__version__}")
     chosen = ufunc.types.index("d" * ufunc.nin + "->" + "d")
     return head.functions[chosen] or 0, head.data[chosen] or 0, ufunc.nin

@@ -1,4 +1,4 @@
-"""Trees packed into flat arrays, the form the compiled kernel and the torch path read."""
+"""Trees packed into flat arrays, the input of the compiled kernel and of the torch backend."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Programs:
         self.code_at, self.constant_at = _starts(self.sizes), _starts(self.counts)
 
     def repeated(self, chosen: Ints) -> Programs:
-        """The chosen programs, each with codes and constants of its own."""
+        """Copies of the chosen programs, each with its own codes and constants."""
         out = Programs([])
         out.sizes, out.counts = self.sizes[chosen], self.counts[chosen]
         out.code_at, out.constant_at = _starts(out.sizes), _starts(out.counts)
@@ -54,11 +54,11 @@ class Programs:
 
     @property
     def largest(self) -> tuple[int, int]:
-        """Most nodes and most constants of any program."""
+        """Largest number of nodes and of constants of any program."""
         return int(self.sizes.max(initial=1)), int(self.counts.max(initial=0))
 
     def chunks(self, costs: NDArray[np.floating], limit: float) -> list[tuple[int, int]]:
-        """Ranges of consecutive programs whose ``costs`` sum to at most ``limit``, if they can."""
+        """Ranges of consecutive programs whose costs sum to at most ``limit`` where possible."""
         edges: list[int] = []
         total = float("inf")
         for i, cost in enumerate(costs.tolist()):
@@ -70,7 +70,7 @@ class Programs:
 
 
 def _starts(sizes: Ints) -> Ints:
-    """Where each part begins, and where the last one ends."""
+    """Offsets of consecutive parts, and the end of the last one."""
     return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
 

@@ -1,4 +1,4 @@
-"""Constants of many formulas at once, on one table."""
+"""Least-squares constants of many formulas at once, on one table."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ class Refined:
         return len(self._trees)
 
     def constants(self, i: int) -> tuple[float, ...]:
-        """Inner constants of tree ``i``."""
+        """Inner constants of tree ``i``, without scale and offset."""
         at = self._programs.constant_at
         return tuple(self._programs.constants[at[i] : at[i + 1]].tolist())
 
     def tree(self, i: int) -> Tree:
-        """Tree ``i`` with its constants, ``scale`` and ``offset``; 1 and 0 are left out."""
+        """Tree ``i`` with its fitted constants, scale (unless 1) and offset (unless 0)."""
         tree = self._trees[i].with_constants(self.constants(i))
         scale, offset = float(self.scale[i]), float(self.offset[i])
         if scale == 0.0:
@@ -70,7 +70,7 @@ class Refined:
 
 
 class Refiner:
-    """Fits constants of formulas on one table, many formulas at once.
+    """Fits constants of many formulas at once on one table.
 
     Parameters
     ----------
@@ -86,8 +86,8 @@ class Refiner:
     Raises
     ------
     ValueError
-        On shapes that do not fit together, values that are not finite, no positive weight, or an
-        unknown backend.
+        If shapes are inconsistent, values are not finite, no weight is positive, or the backend is
+        unknown.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Refiner:
         y = np.asarray(y, dtype=np.float64)
         w = np.ones(len(y)) if weights is None else np.asarray(weights, dtype=np.float64)
         if X.ndim != 2 or y.shape != (len(X),) or w.shape != y.shape:
-            raise ValueError(f"X {X.shape}, y {y.shape} and weights {w.shape} do not fit together")
+            raise ValueError(f"inconsistent shapes: X {X.shape}, y {y.shape}, weights {w.shape}")
         if not (np.isfinite(X).all() and np.isfinite(y).all() and np.isfinite(w).all()):
             raise ValueError("X, y and weights must be finite")
         if (w < 0).any() or not (w > 0).any():
@@ -168,7 +168,7 @@ class Refiner:
         self, programs: Programs, y: Floats, unit: float, affine: bool, noise: Floats,
         max_steps: int, limit: float, out: Floats, deadline: Deadline | None,
     ) -> None:  # fmt: skip
-        """Fit on the CPU, some programs at a time, or some steps of one on a very long table."""
+        """Fit on the CPU in short calls: some programs each, or some steps on a very long table."""
         from equate_srbench.refine import kernel
 
         memory = kernel.Memory.of(self._X, *programs.largest)
@@ -211,7 +211,7 @@ class Refiner:
         )  # fmt: skip
 
     def _target(self, affine: bool) -> tuple[Floats, float, float]:
-        """Weighted ``y`` as the kernels read it, the mean taken out and the unit it is in."""
+        """Scaled, weighted and centred ``y`` for the kernels, its mean and its unit."""
         unit = _power_of_two(float(np.max(np.abs(self._y))))
         y = self._y * unit
         if not affine:
@@ -243,7 +243,7 @@ class Refiner:
 
 
 def evaluate_many(trees: Sequence[Tree], X: ArrayLike) -> Floats:
-    """Values of many trees.
+    """Evaluate many trees.
 
     Parameters
     ----------
@@ -272,7 +272,7 @@ def evaluate_many(trees: Sequence[Tree], X: ArrayLike) -> Floats:
 
 
 def jacobian(tree: Tree, X: ArrayLike) -> Floats:
-    """Derivatives of ``tree`` with respect to its constants.
+    """Jacobian of ``tree`` with respect to its constants.
 
     Parameters
     ----------
@@ -304,7 +304,7 @@ def _power_of_two(size: float) -> float:
 
 
 def _perturbations(starts: int, k: int, rng: np.random.Generator | None) -> Floats:
-    """Factors and shifts of the extra starts, shape (starts - 1, 2, k), alike for all trees."""
+    """Factors and shifts of the extra starts, (starts - 1, 2, k), the same for all trees."""
     rng = np.random.default_rng(0) if rng is None else rng
     extra = max(starts - 1, 0)
     noise = np.empty((extra, 2, k))

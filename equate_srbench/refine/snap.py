@@ -1,4 +1,4 @@
-"""Constants that are probably 2, 1/3 or pi made exactly that, where the data do not object."""
+"""Snapping of fitted constants to simple numbers (2, 1/3, pi) where the data allow it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def snap(
     refit: Refit | None = None,
     deadline: Deadline | None = None,
 ) -> Tree:
-    """``tree`` with constants moved to simple numbers, one at a time, where the fit allows.
+    """Snap constants to simple numbers, one at a time, while the fit stays as good.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def _moved_all(
     reach: float,
     deadline: Deadline,
 ) -> Tree:
-    """One constant after the other, always the most convincing move that the fit allows."""
+    """Greedy loop: always the most plausible move that the fit allows."""
     least = loss(tree)
     held: set[int] = set()
     n_moved = 0
@@ -123,7 +123,7 @@ def _moved(tree: Tree, place: int, value: float) -> Tree:
 
 
 def _moves(tree: Tree, held: set[int], reach: float) -> list[tuple[int, float]]:
-    """Constant and simple number, the most convincing first; simple constants join ``held``."""
+    """Candidate moves, the most plausible first; constants already simple join ``held``."""
     found: list[tuple[float, int, int, float]] = []
     for place, constant in enumerate(tree.constants):
         if place in held:
@@ -140,7 +140,7 @@ def _moves(tree: Tree, held: set[int], reach: float) -> list[tuple[int, float]]:
 
 
 def _simple_numbers(constant: float, reach: float) -> Iterator[tuple[int, float]]:
-    """Simple numbers near ``constant`` with their cost, and zero."""
+    """Simple numbers near ``constant``, and zero, with their costs."""
     size, sign = abs(constant), math.copysign(1.0, constant)
     if size == 0.0 or not math.isfinite(size):
         return
@@ -157,7 +157,7 @@ def _simple_numbers(constant: float, reach: float) -> Iterator[tuple[int, float]
 
 @lru_cache(maxsize=1)
 def _table() -> tuple[Array, NDArray[np.int64]]:
-    """Simple numbers that are not whole, ascending, with their costs."""
+    """Simple numbers that are not integers, ascending, with their costs."""
     table: dict[float, int] = {}
 
     def note(value: float, cost: int) -> None:

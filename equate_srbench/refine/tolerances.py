@@ -1,4 +1,4 @@
-"""Thresholds of the constant fit, shared by the compiled kernel and the torch path."""
+"""Tolerances of the fit of constants, shared by the compiled kernel and the torch backend."""
 
 #: A loss (relative to ``y``) below this is rounding: stop.
 EXACT = 1e-28

@@ -257,8 +257,8 @@ def test__fit__alarm__gets_through(table, random_trees):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((np.ones((3, 1)), np.ones(4)), "do not fit together"),
-        ((np.ones((3, 1)), np.ones(3), np.ones(2)), "do not fit together"),
+        ((np.ones((3, 1)), np.ones(4)), "inconsistent shapes"),
+        ((np.ones((3, 1)), np.ones(3), np.ones(2)), "inconsistent shapes"),
         ((np.full((3, 1), np.nan), np.ones(3)), "must be finite"),
         ((np.ones((3, 1)), np.ones(3), np.zeros(3)), "must not be negative, and one must"),
         ((np.ones((3, 1)), np.ones(3), None, "fortran"), "expected 'auto', 'numba' or 'torch'"),

@@ -1,1 +1,1 @@
-"""Rules on formulas: simplification, size as SRBench counts it, and a normal form."""
+"""Algebra on expression trees: simplification, SRBench's complexity, and a normal form."""

@@ -1,4 +1,4 @@
-"""Size of a formula as SRBench counts it, without SymPy.
+"""SRBench's model complexity, computed without SymPy.
 
 SRBench's model size is the number of nodes, in preorder, of what ``sympy.parse_expr`` makes of the
 model string. SymPy evaluates while it parses: sums and products become n-ary, ``x - y`` is
@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any
+from typing import Literal, TypeGuard
 
 import numpy as np
 
@@ -27,7 +27,14 @@ from equate_srbench.expr.text.printing import printed_whole
 from equate_srbench.expr.tree import Tree
 
 Number = int | Fraction | float
-Node = Any  # Number | tuple, recursive
+Weighted = tuple[tuple["Node", Number], ...]  # factors with exponents, terms with coefficients
+Variable = tuple[Literal["v"], int]
+Call = tuple[Literal["f"], str, "Node"]
+Power = tuple[Literal["^"], "Node", "Node"]
+Product = tuple[Literal["*"], Number, Weighted]
+Sum = tuple[Literal["+"], Number, Weighted]
+Form = Variable | Call | Power | Product | Sum
+Node = Number | Form
 
 _HALF = Fraction(1, 2)
 _POWERS: dict[str, Number] = {"inv": -1, "sqrt": _HALF, "square": 2, "cube": 3}
@@ -97,8 +104,8 @@ def _operate(name: str, *args: Node) -> Node:
     return _function(name, args[0])
 
 
-def _is_number(node: Node) -> bool:
-    return not isinstance(node, tuple)
+def _is_call(node: Node, *names: str) -> TypeGuard[Call]:
+    return isinstance(node, tuple) and node[0] == "f" and node[1] in names
 
 
 def _is_one(node: Node) -> bool:
@@ -110,18 +117,17 @@ def _whole(e: Number) -> bool:
 
 
 def _split(node: Node) -> tuple[Number, Node]:
-    if _is_number(node):
+    if not isinstance(node, tuple):
         return node, 1
     if node[0] == "*":
         return node[1], _product(1, node[2])
     return 1, node
 
 
-def _factors(node: Node) -> tuple[tuple[Node, Number], ...]:
-    if _is_number(node):
+def _factors(node: Node) -> Weighted:
+    if not isinstance(node, tuple):
         return ()
-    factors: tuple[tuple[Node, Number], ...] = node[2] if node[0] == "*" else ((node, 1),)
-    return factors
+    return node[2] if node[0] == "*" else ((node, 1),)
 
 
 # -- sums, products, powers -----------------------------------------------------------------
@@ -134,8 +140,8 @@ def _add(*terms: tuple[Node, Number]) -> Node:
     while queue:
         node, c = queue.pop()
         inner, rest = _split(node)
-        if _is_one(rest):
-            constant += c * inner
+        if not isinstance(rest, tuple):
+            constant += c * inner * rest
         elif rest[0] == "+":
             constant += c * inner * rest[1]
             queue += [(term, c * inner * d) for term, d in reversed(rest[2])]
@@ -156,18 +162,18 @@ def _multiply(*nodes: Node) -> Node:
     queue = list(reversed(nodes))
     while queue:
         node = queue.pop()
-        if _is_number(node):
+        if not isinstance(node, tuple):
             coefficient *= node
             continue
         if node[0] == "*":
             coefficient *= node[1]
         for base, e in _factors(node):
-            if not _is_number(base) and base[:2] == ("f", "exp") and _is_one(e):
+            if _is_call(base, "exp") and _is_one(e):
                 c, rest = _split(base[2])
                 exponents[rest] = exponents.get(rest, 0) + c
                 continue
             total = powers.pop(base, 0) + e
-            if total == e or _is_number(base) or base[0] != "*" or total == 0:
+            if total == e or not isinstance(base, tuple) or base[0] != "*" or total == 0:
                 powers[base] = total
             else:
                 queue.append(_power(base, total))
@@ -178,13 +184,13 @@ def _multiply(*nodes: Node) -> Node:
     product = _product(coefficient, factors)
     if len(factors) == 1 and not _is_one(coefficient) and coefficient != 0:
         base, e = factors[0]
-        if _is_one(e) and not _is_number(base) and base[0] == "+":  # 2*(x + y) = 2*x + 2*y
+        if _is_one(e) and isinstance(base, tuple) and base[0] == "+":  # 2*(x + y) = 2*x + 2*y
             terms = tuple((node, coefficient * c) for node, c in base[2])
             return "+", coefficient * base[1], terms
     return product
 
 
-def _product(coefficient: Number, factors: tuple[tuple[Node, Number], ...]) -> Node:
+def _product(coefficient: Number, factors: Weighted) -> Node:
     if coefficient == 0 or not factors:
         return coefficient
     if len(factors) == 1 and _is_one(coefficient) and _is_one(factors[0][1]):
@@ -197,24 +203,23 @@ def _power(base: Node, e: Number) -> Node:
         return 1
     if _is_one(e):
         return base
-    if _is_number(base):
+    if not isinstance(base, tuple):
         return _number_power(base, e)
-    if base[:2] == ("f", "exp") and _whole(e):
+    if _is_call(base, "exp") and _whole(e):
         return _function("exp", _multiply(e, base[2]))
     if base[0] == "^" and _whole(e):
         return "^", base[1], _multiply(e, base[2])
     if base[0] != "*":
         return "*", 1, ((base, e),)
-    coefficient: Number = base[1]
-    factors: tuple[tuple[Node, Number], ...] = base[2]
+    coefficient, factors = base[1], base[2]
     if _whole(e):
         parts = [_power(inner, d * e) for inner, d in factors]
         return _multiply(_number_power(coefficient, e), *parts)
     return _root(coefficient, factors, e)
 
 
-def _root(coefficient: Number, factors: tuple[tuple[Node, Number], ...], e: Number) -> Node:
-    """A fractional power: positive numbers and absolute values come out, and small powers join."""
+def _root(coefficient: Number, factors: Weighted, e: Number) -> Node:
+    """A fractional power of a product, with positive numbers and absolute values taken out."""
     inner, d = factors[0]
     if len(factors) == 1 and _is_one(coefficient):
         if -1 < d < 1 or _is_magnitude(inner):
@@ -231,22 +236,23 @@ def _root(coefficient: Number, factors: tuple[tuple[Node, Number], ...], e: Numb
 
 
 def _power_kept(base: Node, e: Number) -> Node:
-    if not _is_number(base) and base[0] == "*" and len(base[2]) == 1 and _is_one(base[1]):
+    if isinstance(base, tuple) and base[0] == "*" and len(base[2]) == 1 and _is_one(base[1]):
         return _root(1, base[2], e)
     return "*", 1, ((base, e),)
 
 
 def _is_magnitude(node: Node) -> bool:
-    return not _is_number(node) and node[:2] == ("f", "abs")
+    return _is_call(node, "abs")
 
 
 def _number_power(base: Number, e: Number) -> Node:
-    """Numbers fold, apart from roots such as ``sqrt(2)``, which SymPy keeps as three nodes."""
+    """Fold a power of numbers, except roots such as ``sqrt(2)``: SymPy keeps three nodes."""
     exact = not isinstance(base, float) and not isinstance(e, float)
     try:
         if exact and _whole(e):
-            return Fraction(base) ** int(e)
-        value = float(base) ** float(e)
+            whole: Fraction = Fraction(base) ** int(e)
+            return whole
+        value: float | complex = float(base) ** float(e)
     except (OverflowError, ZeroDivisionError):
         return math.inf
     if isinstance(value, complex):
@@ -260,7 +266,7 @@ def _number_power(base: Number, e: Number) -> Node:
 
 
 def _raise(base: Node, exponent: Node) -> Node:
-    if _is_number(exponent):
+    if not isinstance(exponent, tuple):
         return _power(base, exponent)
     return 1 if _is_one(base) else ("^", base, exponent)
 
@@ -269,7 +275,7 @@ def _raise(base: Node, exponent: Node) -> Node:
 
 
 def _function(name: str, node: Node) -> Node:
-    if _is_number(node):
+    if not isinstance(node, tuple):
         return _folded(name, node)
     if name == "exp":
         return _exponential(node)
@@ -284,19 +290,21 @@ def _function(name: str, node: Node) -> Node:
 
 
 def _folded(name: str, value: Number) -> Number:
-    """Function of a number that appeared when columns cancelled; 0 and 1 stay exact."""
+    """Fold a function of a number that is left when columns cancel; 0 and 1 stay exact."""
     result = float(evaluate(Tree.apply(name, Tree.constant(float(value))), _NO_ROWS)[0])
     return int(result) if result in (0.0, 1.0) and not isinstance(value, float) else result
 
 
-def _exponential(node: Node) -> Node:
-    """``exp``: numbers times logarithms become powers, and a Float summand a factor."""
+def _exponential(node: Form) -> Node:
+    """``exp``, where numbers times logarithms become powers and a Float summand a factor."""
+    constant: Number
+    terms: Weighted
     constant, terms = (node[1], node[2]) if node[0] == "+" else (0, ((node, 1),))
     outside: list[Node] = []
     rest: list[tuple[Node, Number]] = []
     for term, c in terms:
         d, inner = _split(term)
-        if inner[:2] == ("f", "log"):
+        if _is_call(inner, "log"):
             outside.append(_power(inner[2], c * d))
         else:
             rest.append((term, c))
@@ -309,8 +317,8 @@ def _exponential(node: Node) -> Node:
     return _multiply(*outside)
 
 
-def _absolute(node: Node) -> Node:
-    """``Abs``: numbers, absolute values and exponentials come out of products."""
+def _absolute(node: Form) -> Node:
+    """``Abs``, with numbers, absolute values and exponentials taken out of products."""
     if node[0] == "+":
         return "f", "abs", _multiply(-1, node) if _minus_first(node) else node
     coefficient, _ = _split(node)
@@ -319,7 +327,7 @@ def _absolute(node: Node) -> Node:
     for base, e in _factors(node):
         if _is_magnitude(base):
             known.append(_power(base, e))
-        elif not _is_number(base) and base[:2] == ("f", "exp") and _is_one(e):
+        elif _is_call(base, "exp") and _is_one(e):
             known.append(("f", "exp", _real_part(base[2])))
         else:
             unknown.append((base, e))
@@ -329,15 +337,15 @@ def _absolute(node: Node) -> Node:
 
 
 def _real_part(node: Node) -> Node:
-    """SymPy's columns are complex: ``Abs(exp(x))`` is ``exp(re(x))``."""
-    if node[0] == "+":
+    """Real part: SymPy's symbols are complex, so ``Abs(exp(x))`` is ``exp(re(x))``."""
+    if isinstance(node, tuple) and node[0] == "+":
         return "+", node[1], tuple((_real_part(term), c) for term, c in node[2])
     coefficient, rest = _split(node)
     return _multiply(coefficient, rest if _is_magnitude(rest) else ("f", "re", rest))
 
 
 def _undone(name: str, inverse: str, u: Node) -> Node | None:
-    """A trigonometric function of an inverse one; None if SymPy has no rule."""
+    """Compose a trigonometric function with an inverse one; None if SymPy has no rule."""
     if (name, inverse) in (("sin", "arcsin"), ("cos", "arccos"), ("tan", "arctan")):
         return u
     square = _power(u, 2)
@@ -355,8 +363,8 @@ def _undone(name: str, inverse: str, u: Node) -> Node | None:
     return None if form is None else form()
 
 
-def _minus_first(node: Node) -> bool:
-    """SymPy's ``could_extract_minus_sign``: more minus than plus signs, or the leading term's."""
+def _minus_first(node: Form) -> bool:
+    """SymPy's ``could_extract_minus_sign``: by most signs, then by that of the leading term."""
     if node[0] != "+":
         return bool(_split(node)[0] < 0)
     signs = [c < 0 for _, c in node[2]] + ([node[1] < 0] if node[1] != 0 else [])
@@ -373,8 +381,8 @@ def _minus_first(node: Node) -> bool:
 
 
 def _order(node: Node) -> tuple[int, str]:
-    """Order of SymPy's generators: columns by name, then sums and powers, then functions."""
-    if _is_number(node):
+    """Sort key in SymPy's order of generators: columns, then sums and powers, then functions."""
+    if not isinstance(node, tuple):
         return 0, ""
     rank = {"v": 1, "*": 2, "+": 3, "^": 4, "f": 5}[node[0]]
     return rank, f"x_{node[1]}" if rank == 1 else repr(node[1:])
@@ -384,7 +392,7 @@ def _order(node: Node) -> tuple[int, str]:
 
 
 def _count(node: Node) -> int:
-    if _is_number(node) or node[0] == "v":
+    if not isinstance(node, tuple) or node[0] == "v":
         return 1
     if node[0] == "f":
         return 1 + _count(node[2])
@@ -399,7 +407,7 @@ def _count(node: Node) -> int:
     return parts[0] if len(parts) == 1 else 1 + sum(parts)
 
 
-def _count_product(coefficient: Number, factors: tuple[tuple[Node, Number], ...]) -> int:
+def _count_product(coefficient: Number, factors: Weighted) -> int:
     parts = [] if _is_one(coefficient) else [1]
     parts += [_count(base) + (0 if _is_one(e) else 2) for base, e in factors]
     return parts[0] if len(parts) == 1 else 1 + sum(parts)

@@ -1,4 +1,4 @@
-"""One spelling per function: the normal form in which the corpus is drawn and compared.
+"""Normal form of expressions, in which the training corpus is drawn and deduplicated.
 
 An expression is a pair ``(coefficient, node)``, or ``(value, None)`` for a constant. A node is a
 nested tuple, so that nodes hash and compare by plain tuple order:
@@ -8,8 +8,8 @@ nested tuple, so that nodes hash and compare by plain tuple order:
 - ``("p", ((node, exponent), ...))`` a product of powers, sorted
 - ``("s", ((node, coefficient), ...), constant)`` a sum, sorted, its first coefficient 1
 
-The constructors below merge like terms, pull coefficients out and fold constants, so that two
-spellings of one function mostly end as the same node. Square roots of powers take the positive
+The constructors below merge like terms, pull coefficients out and fold constants, so that equal
+functions mostly become equal nodes. Square roots of powers take the positive
 branch (``sqrt(x**2)`` becomes ``x``): fine for drawing formulas, since their values are computed
 from the normal form itself, but not a proof of equality.
 """
@@ -19,12 +19,16 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Literal
 
 from equate_srbench.expr.operators import BY_CODE, BY_NAME, CONSTANT, VARIABLE
 from equate_srbench.expr.tree import Tree
 
-Node = tuple[Any, ...]
+Variable = tuple[Literal["v"], int]
+Call = tuple[Literal["f"], str, "Expression"]
+Product = tuple[Literal["p"], tuple[tuple["Node", float], ...]]
+Sum = tuple[Literal["s"], tuple[tuple["Node", float], ...], float]
+Node = Variable | Call | Product | Sum
 Expression = tuple[float, Node | None]
 
 _ODD = frozenset({"sin", "tan", "arcsin", "arctan", "tanh"})
@@ -36,11 +40,11 @@ _FOLD: dict[str, Callable[[float], float]] = {
 
 
 class UndefinedConstantError(ValueError):
-    """A constant subexpression has no finite real value (``log(-1)``, ``1/0``)."""
+    """Raised if a constant subexpression has no finite real value (``log(-1)``, ``1/0``)."""
 
 
 def constant(value: float) -> Expression:
-    """The expression that is ``value`` everywhere."""
+    """A constant expression."""
     return float(value), None
 
 
@@ -50,7 +54,7 @@ def variable(column: int) -> Expression:
 
 
 def add(*expressions: Expression) -> Expression:
-    """The sum of ``expressions``, like terms merged, first coefficient 1 inside."""
+    """Add expressions: like terms are merged, and the first coefficient inside is 1."""
     total = 0.0
     terms: dict[Node, float] = {}
     for coefficient, node in expressions:
@@ -77,7 +81,7 @@ def scaled(expression: Expression, factor: float) -> Expression:
 
 
 def multiply(*expressions: Expression) -> Expression:
-    """The product of ``expressions``: equal bases merged, exponentials joined."""
+    """Multiply expressions: equal bases and exponentials are merged."""
     coefficient = 1.0
     powers: dict[Node, float] = {}
     exponents: list[Expression] = []
@@ -106,7 +110,7 @@ def multiply(*expressions: Expression) -> Expression:
 
 
 def power(expression: Expression, exponent: float) -> Expression:
-    """``expression ** exponent`` for a constant exponent.
+    """Raise an expression to a constant exponent.
 
     Raises
     ------
@@ -134,7 +138,7 @@ def power(expression: Expression, exponent: float) -> Expression:
 
 
 def apply(name: str, argument: Expression) -> Expression:
-    """Function ``name`` of ``argument``; signs and inverse pairs are taken out.
+    """Apply function ``name``; signs are taken out and inverse pairs cancelled.
 
     Raises
     ------
@@ -173,7 +177,7 @@ def _never_negative(node: Node) -> bool:
 
 
 def _log(c: float, node: Node) -> Expression:
-    """``log(c * node)`` with a positive factor and a single power taken out."""
+    """``log(c * node)``, with a positive factor and a single power taken out."""
     if node[0] == "f" and node[1] == "exp" and c > 0.0:
         return add(constant(math.log(c)), node[2])
     outside = 0.0
@@ -186,7 +190,7 @@ def _log(c: float, node: Node) -> Expression:
 
 
 def strip(expression: Expression) -> Expression:
-    """``expression`` modulo outer scale and offset (which a fit finds in closed form)."""
+    """Remove outer scale and offset, which a fit finds in closed form."""
     node = expression[1]
     if node is not None and node[0] == "s":
         return 1.0, add(*((c, inner) for inner, c in node[1]))[1]
@@ -198,12 +202,11 @@ def substitute(expression: Expression, values: dict[int, Expression]) -> Express
     c, node = expression
     if node is None:
         return expression
-    kind = node[0]
-    if kind == "v":
+    if node[0] == "v":
         return scaled(values.get(node[1], (1.0, node)), c)
-    if kind == "f":
+    if node[0] == "f":
         return scaled(apply(node[1], substitute(node[2], values)), c)
-    if kind == "p":
+    if node[0] == "p":
         parts = [power(substitute((1.0, base), values), e) for base, e in node[1]]
         return scaled(multiply(*parts), c)
     parts = [scaled(substitute((1.0, inner), values), t) for inner, t in node[1]]
@@ -214,7 +217,7 @@ def substitute(expression: Expression, values: dict[int, Expression]) -> Express
 
 
 def from_tree(tree: Tree) -> Expression:
-    """The normal form of ``tree``.
+    """Normal form of ``tree``.
 
     Raises
     ------
@@ -258,7 +261,7 @@ _POWERS = {"inv": -1.0, "sqrt": 0.5, "square": 2.0, "cube": 3.0}
 
 
 def to_tree(expression: Expression) -> Tree:
-    """The canonical tree of an expression: one target per function."""
+    """Canonical tree of an expression: one training target per function."""
     return _emit(*expression)
 
 
@@ -285,8 +288,8 @@ def _emit(c: float, node: Node | None) -> Tree:
     return _chain("mul", factors)
 
 
-def _emit_sum(node: Node) -> Tree:
-    """Positive terms minus negative terms."""
+def _emit_sum(node: Sum) -> Tree:
+    """A sum as positive terms minus negative terms."""
     plus = [_emit(c, inner) for inner, c in node[1] if c > 0.0]
     minus = [_emit(-c, inner) for inner, c in node[1] if c < 0.0]
     if node[2] > 0.0:
@@ -300,7 +303,7 @@ def _emit_sum(node: Node) -> Tree:
 
 
 def _chain(name: str, parts: list[Tree]) -> Tree:
-    """``parts`` joined in the order of ``Tree.canonical``."""
+    """Join ``parts`` by a commutative operator, in the order of ``Tree.canonical``."""
     if len(parts) == 1:
         return parts[0]
     code = BY_NAME[name].code
@@ -315,8 +318,8 @@ def _chain(name: str, parts: list[Tree]) -> Tree:
     return Tree(symbols + parts[-1].symbols, constants + parts[-1].constants)
 
 
-def _fraction(node: Node) -> tuple[list[Tree], list[Tree]]:
-    """Factors above and below the line, those with equal exponents under one power."""
+def _fraction(node: Product) -> tuple[list[Tree], list[Tree]]:
+    """Numerator and denominator, factors with equal exponents under one power."""
     groups: dict[float, tuple[list[Tree], list[Tree]]] = {}
     for base, exponent in node[1]:
         size = abs(exponent)
@@ -359,7 +362,7 @@ def _raised(base: Tree, exponent: float) -> Tree:
 
 
 def skeleton_key(expression: Expression) -> str:
-    """A fingerprint that ignores scale, offset, constants, order and the names of columns.
+    """Hash of an expression up to scale, offset, constants, order and column names.
 
     Columns are told apart by where they occur (one round of colour refinement), which is the
     same for every renaming. Formulas that this cannot tell apart share a key, so a comparison
@@ -385,16 +388,21 @@ def _digest(text: str) -> str:
 
 
 def _word(node: Node, colours: dict[int, str]) -> str:
-    """The node as text: children sorted, coefficients and constants as wildcards."""
-    kind = node[0]
-    if kind == "v":
+    """Text of a node: children sorted, coefficients and constants as wildcards."""
+    if node[0] == "v":
         return "x" + colours.get(node[1], "")
-    if kind == "f":
-        return f"{node[1]}({_word(node[2][1], colours)})"
-    if kind == "p":
+    if node[0] == "f":
+        return f"{node[1]}({_word(_argument(node), colours)})"
+    if node[0] == "p":
         return "*(" + ",".join(sorted(_word(b, colours) + _exponent(e) for b, e in node[1])) + ")"
     end = "+c)" if node[2] != 0.0 else ")"
     return "+(" + ",".join(sorted(_word(inner, colours) for inner, _ in node[1])) + end
+
+
+def _argument(call: Call) -> Node:
+    node = call[2][1]
+    assert node is not None  # functions of constants are folded
+    return node
 
 
 def _exponent(e: float) -> str:
@@ -402,15 +410,14 @@ def _exponent(e: float) -> str:
 
 
 def _walk(node: Node, path: str, places: dict[int, list[str]]) -> None:
-    """Collect for each column the paths (with the words met on the way) to its places."""
-    kind = node[0]
-    if kind == "v":
+    """Collect, for each column, the paths to its occurrences (as text of the nodes passed)."""
+    if node[0] == "v":
         places.setdefault(node[1], []).append(path)
         return
     path = f"{path}/{_word(node, {})}"
-    if kind == "f":
-        _walk(node[2][1], path, places)
-    elif kind == "p":
+    if node[0] == "f":
+        _walk(_argument(node), path, places)
+    elif node[0] == "p":
         for base, e in node[1]:
             _walk(base, path + _exponent(e), places)
     else:

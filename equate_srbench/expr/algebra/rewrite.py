@@ -1,8 +1,8 @@
-"""Fast local simplification of trees: constants folded, like things collected, nothing longer.
+"""Fast rule-based simplification of trees: folds constants, collects like terms and factors.
 
-A tree is read into sums and products (``algebra``) and written back in the shortest way found
-here. It takes a fraction of a millisecond, so a search can afford it for every candidate; SymPy
-(``simplify``) is for the few formulas that people see.
+A tree is converted to sums and products (``terms``) and written back in the shortest form that the
+rules here find. This takes a fraction of a millisecond, cheap enough for every candidate of a
+search; SymPy (``simplify``) is reserved for the few formulas that users see.
 """
 
 from __future__ import annotations
@@ -11,7 +11,15 @@ import math
 from collections.abc import Sequence
 
 from equate_srbench.expr.algebra import terms as algebra
-from equate_srbench.expr.algebra.terms import Node, UnsafeRewriteError
+from equate_srbench.expr.algebra.terms import (
+    Call,
+    Form,
+    Node,
+    UnsafeRewriteError,
+    Weighted,
+    as_form,
+    is_call,
+)
 from equate_srbench.expr.tree import Tree
 
 _ROOT_FORMS: dict[float, tuple[str, ...]] = {
@@ -19,11 +27,14 @@ _ROOT_FORMS: dict[float, tuple[str, ...]] = {
     6.0: ("square", "cube"), 9.0: ("cube", "cube"), 8.0: ("square", "square", "square"),
     1.5: ("cube", "sqrt"), 0.25: ("sqrt", "sqrt"),
 }  # fmt: skip
+Factors = Sequence[tuple[Form, float]]  # bases and exponents
+#: Bases above and below the fraction line, by size of the exponent.
+Groups = dict[float, tuple[list[Form], list[Form]]]
 _LOG_POWERS = (0.5, 3.0)  # 0.5*log(x) is one node longer than log(sqrt(x))
 
 
 def rewrite(tree: Tree) -> Tree:
-    """An equal tree with no more nodes, in one spelling for many.
+    """Simplify ``tree`` by algebraic rules.
 
     Parameters
     ----------
@@ -32,9 +43,9 @@ def rewrite(tree: Tree) -> Tree:
     Returns
     -------
     Tree
-        Equal (to rounding) wherever ``tree`` is finite; it may be defined at further points, as
-        ``x`` is for ``x**2/x``. Rewriting it again changes nothing. Left as it is: a tree whose
-        constants fold to something that is not finite.
+        With no more nodes, and equal (to rounding) wherever ``tree`` is finite; it may be defined
+        at further points, as ``x`` is for ``x**2/x``. Rewriting it again changes nothing. A tree
+        whose constants fold to something that is not finite is returned unchanged.
 
     Examples
     --------
@@ -71,13 +82,13 @@ def _pass(tree: Tree) -> Tree:
 
 
 class _Writer:
-    """Writes nodes of ``algebra`` as trees."""
+    """Writes nodes of ``terms`` as trees."""
 
     def __init__(self) -> None:
         self._done: dict[Node, Tree] = {}
 
     def write(self, node: Node) -> Tree:
-        """The shortest tree for ``node`` among the spellings tried."""
+        """Shortest tree for ``node`` among the forms tried."""
         if isinstance(node, float):
             return Tree.constant(node)
         done = self._done.get(node)
@@ -85,23 +96,22 @@ class _Writer:
             done = self._done[node] = self._write(node)
         return done
 
-    def _write(self, node: tuple) -> Tree:  # type: ignore[type-arg]
-        kind = node[0]
-        if kind == "v":
+    def _write(self, node: Form) -> Tree:
+        if node[0] == "v":
             return Tree.variable(node[1])
-        if kind == "f":
+        if node[0] == "f":
             return Tree.apply(node[1], self.write(node[2]))
-        if kind == "^":
+        if node[0] == "^":
             return Tree.apply("pow", self.write(node[1]), self.write(node[2]))
-        if kind == "*":
+        if node[0] == "*":
             return self._product(node[1], node[2])
         return self._sum(node[1], node[2])
 
     # -- products ---------------------------------------------------------------------------
 
-    def _product(self, coefficient: float, factors: Sequence[tuple[Node, float]]) -> Tree:
+    def _product(self, coefficient: float, factors: Factors) -> Tree:
         coefficient, factors = _beautified(*_sign_absorbed(coefficient, factors))
-        groups: dict[float, tuple[list[Node], list[Node]]] = {}
+        groups: Groups = {}
         for base, e in factors:
             base, e = self._cheaper_exponential(base, e, len(factors) > 1 or coefficient != 1.0)
             groups.setdefault(abs(e), ([], []))[e < 0.0].append(base)
@@ -133,20 +143,20 @@ class _Writer:
             return _joined("mul", [front, *sums])
         return Tree.apply("mul", front, _joined("mul", sums)) if sums else front
 
-    def _chain(self, bases: Sequence[Node]) -> Tree:
+    def _chain(self, bases: Sequence[Form]) -> Tree:
         return _joined("mul", [self.write(base) for base in bases])
 
-    def _cheaper_exponential(self, base: Node, e: float, among: bool) -> tuple[Node, float]:
+    def _cheaper_exponential(self, base: Form, e: float, among: bool) -> tuple[Form, float]:
         """``y/exp(x)`` for ``y*exp(-x)``, which costs two nodes more."""
-        if e != 1.0 or base[0] != "f" or base[1] != "exp":
+        if e != 1.0 or not is_call(base, "exp"):
             return base, e
-        opposite = ("f", "exp", algebra.multiply(-1.0, base[2]))
+        opposite: Call = ("f", "exp", algebra.multiply(-1.0, base[2]))
         saved = self.write(base).size - self.write(opposite).size
         return (opposite, -1.0) if saved > (0 if among else 1) else (base, e)
 
     # -- sums -------------------------------------------------------------------------------
 
-    def _sum(self, constant: float, terms: Sequence[tuple[Node, float]]) -> Tree:
+    def _sum(self, constant: float, terms: Weighted) -> Tree:
         merged = _joined_logarithms(terms)
         if merged is not None:
             return self.write(algebra.add((constant, 1.0), *merged))
@@ -161,7 +171,7 @@ class _Writer:
         other = self.write(total)
         return other if other.size < plain.size else plain
 
-    def _plain_sum(self, constant: float, terms: Sequence[tuple[Node, float]]) -> Tree:
+    def _plain_sum(self, constant: float, terms: Weighted) -> Tree:
         plus = [self.write(algebra.multiply(c, node)) for node, c in terms if c > 0.0]
         minus = [(node, c) for node, c in terms if c < 0.0]
         if plus:
@@ -176,7 +186,7 @@ class _Writer:
         return Tree.apply("add", tree, Tree.constant(constant)) if constant else tree
 
 
-def _sum_below(groups: dict[float, tuple[list[Node], list[Node]]]) -> bool:
+def _sum_below(groups: Groups) -> bool:
     return any(base[0] == "+" for base in groups.get(1.0, ([], []))[1])
 
 
@@ -197,7 +207,7 @@ def _joined(name: str, parts: Sequence[Tree]) -> Tree:
 
 
 def _fraction(coefficient: float, above: list[Tree], below: list[Tree]) -> Tree:
-    """``coefficient * above / below`` as a chain that reads from the left."""
+    """``coefficient * above / below`` as a left-associative chain."""
     if coefficient != 1.0:
         above = [Tree.constant(coefficient), *above]
     if not below:
@@ -208,9 +218,7 @@ def _fraction(coefficient: float, above: list[Tree], below: list[Tree]) -> Tree:
     return Tree.apply("div", _joined("mul", above), under)
 
 
-def _sign_absorbed(
-    coefficient: float, factors: Sequence[tuple[Node, float]]
-) -> tuple[float, Sequence[tuple[Node, float]]]:
+def _sign_absorbed(coefficient: float, factors: Factors) -> tuple[float, Factors]:
     """``-y*(a - b)`` as ``y*(b - a)``; ``2*y*(1 - b)`` as ``-2*y*(b - 1)``, shorter in SymPy."""
     if coefficient == 1.0:
         return coefficient, factors
@@ -224,17 +232,15 @@ def _sign_absorbed(
         else:
             turn = sum(signs) < 0.0
         if turn:
-            out[i] = (algebra.multiply(-1.0, base), e)
+            out[i] = (as_form(algebra.multiply(-1.0, base)), e)
             coefficient = -coefficient
             if coefficient == 1.0:
                 break
     return coefficient, out
 
 
-def _beautified(
-    coefficient: float, factors: Sequence[tuple[Node, float]]
-) -> tuple[float, Sequence[tuple[Node, float]]]:
-    """The coefficient moved into a root, exponential or logarithm where it has fewer digits there.
+def _beautified(coefficient: float, factors: Factors) -> tuple[float, Factors]:
+    """Move the coefficient into a root, exponential or logarithm if that leaves fewer digits.
 
     ``1.4142135623730951*sqrt(x)`` becomes ``sqrt(2*x)``, ``2.718281828459045*exp(x)`` becomes
     ``exp(x + 1)``: the same number of nodes, and only if it gives back the same double.
@@ -242,11 +248,11 @@ def _beautified(
     for i, (base, e) in enumerate(factors):
         inner: Node | None = None
         left = 1.0
-        if base[0] == "f" and base[1] == "log" and e == 1.0 and coefficient in _LOG_POWERS:
+        if is_call(base, "log") and e == 1.0 and coefficient in _LOG_POWERS:
             inner = ("f", "log", algebra.power(base[2], coefficient))
         elif coefficient <= 0.0 or len(repr(coefficient)) < 10:
             continue
-        elif base[0] == "f" and base[1] == "exp" and e == 1.0:
+        elif is_call(base, "exp") and e == 1.0:
             shift = float(f"{math.log(coefficient):.15g}")
             if math.exp(shift) == coefficient and len(repr(shift)) < 8:
                 inner = ("f", "exp", algebra.add((base[2], 1.0), (shift, 1.0)))
@@ -258,17 +264,15 @@ def _beautified(
             if coefficient in (root, 1.0 / root) and len(repr(square)) < 8:
                 inner = algebra.multiply(square, base)
         if inner is not None:
-            return left, [*factors[:i], (inner, e), *factors[i + 1 :]]
+            return left, [*factors[:i], (as_form(inner), e), *factors[i + 1 :]]
     return coefficient, factors
 
 
-def _joined_logarithms(
-    terms: Sequence[tuple[Node, float]],
-) -> list[tuple[Node, float]] | None:
+def _joined_logarithms(terms: Weighted) -> list[tuple[Node, float]] | None:
     """``c log u - c log v`` as ``c log(u/v)``; None if there is nothing to join."""
-    groups: dict[float, list[tuple[Node, float]]] = {}
+    groups: dict[float, list[tuple[Call, float]]] = {}
     for node, c in terms:
-        if node[0] == "f" and node[1] == "log":
+        if is_call(node, "log"):
             groups.setdefault(abs(c), []).append((node, c))
     shared = next((c for c, members in groups.items() if len(members) > 1), None)
     if shared is None:
@@ -282,11 +286,9 @@ def _joined_logarithms(
     return [*rest, (algebra.function("log", inside), sign * shared)]
 
 
-def _grouped(
-    terms: Sequence[tuple[Node, float]],
-) -> tuple[list[tuple[Node, float]], Node] | None:
-    """Terms without a common factor, and ``factor * (sum of the others)``; None if none is."""
-    count: dict[tuple[Node, float], int] = {}
+def _grouped(terms: Weighted) -> tuple[list[tuple[Node, float]], Node] | None:
+    """Factor out the most common factor: terms without it, and the product; None if unshared."""
+    count: dict[tuple[Form, float], int] = {}
     for node, _ in terms:
         for factor in algebra.factors_of(node):
             count[factor] = count.get(factor, 0) + 1

@@ -1,4 +1,4 @@
-"""Sums and products as sets: the form in which like things meet (used by ``rewrite``).
+"""N-ary sums and products that collect like terms and factors (used by ``rewrite``).
 
 A node is a float, or a nested tuple, so that nodes hash and compare by plain tuple equality:
 
@@ -16,12 +16,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Literal, TypeGuard
 
 from equate_srbench.expr.operators import BY_CODE, CONSTANT, VARIABLE
 from equate_srbench.expr.tree import Tree
 
-Node = Any  # float | tuple, recursive
+Weighted = tuple[tuple["Form", float], ...]  # factors with exponents, or terms with coefficients
+Variable = tuple[Literal["v"], int]
+Call = tuple[Literal["f"], str, "Node"]
+Power = tuple[Literal["^"], "Node", "Node"]
+Product = tuple[Literal["*"], float, Weighted]
+Sum = tuple[Literal["+"], float, Weighted]
+Form = Variable | Call | Power | Product | Sum
+Node = float | Form
 
 _FOLD: dict[str, Callable[[float], float]] = {
     "exp": math.exp, "log": math.log, "sin": math.sin, "cos": math.cos, "tan": math.tan,
@@ -35,11 +42,11 @@ _LARGEST_SHIFT = 50.0  # exp(u + c) gives its factor exp(c) away only in a harml
 
 
 class UnsafeRewriteError(ArithmeticError):
-    """A constant subexpression has no finite real value (``log(-1)``, ``1/0``)."""
+    """Raised if constants fold to no finite real value (``log(-1)``, ``1/0``) or lose digits."""
 
 
 def from_tree(tree: Tree) -> Node:
-    """The node of ``tree``.
+    """Convert ``tree`` to a node.
 
     Raises
     ------
@@ -60,7 +67,7 @@ def from_tree(tree: Tree) -> Node:
 
 
 def operate(name: str, *args: Node) -> Node:
-    """Operator ``name`` of the table applied to nodes."""
+    """Apply operator ``name`` to nodes."""
     if name == "add":
         return add((args[0], 1.0), (args[1], 1.0))
     if name == "sub":
@@ -76,8 +83,13 @@ def operate(name: str, *args: Node) -> Node:
     return function(name, args[0])
 
 
+def is_call(node: Node, name: str) -> TypeGuard[Call]:
+    """Whether ``node`` is function ``name`` of something."""
+    return isinstance(node, tuple) and node[0] == "f" and node[1] == name
+
+
 def split_coefficient(node: Node) -> tuple[float, Node]:
-    """``node`` as ``coefficient * rest``; a number is its own coefficient with rest 1."""
+    """Split ``node`` into ``coefficient * rest``; the rest of a number is 1."""
     if isinstance(node, float):
         return node, 1.0
     if node[0] != "*":
@@ -85,18 +97,17 @@ def split_coefficient(node: Node) -> tuple[float, Node]:
     return node[1], _product(1.0, node[2])
 
 
-def factors_of(node: Node) -> tuple[tuple[Node, float], ...]:
-    """Factors and exponents of ``node``, its coefficient left out."""
+def factors_of(node: Node) -> Weighted:
+    """Factors and exponents of ``node``, without its coefficient."""
     if isinstance(node, float):
         return ()
-    factors: tuple[tuple[Node, float], ...] = node[2] if node[0] == "*" else ((node, 1.0),)
-    return factors
+    return node[2] if node[0] == "*" else ((node, 1.0),)
 
 
 def add(*terms: tuple[Node, float]) -> Node:
-    """Sum of ``coefficient * node``, like terms collected."""
+    """Sum of ``coefficient * node`` with like terms collected."""
     constant = 0.0
-    collected: dict[Node, float] = {}
+    collected: dict[Form, float] = {}
     queue = list(reversed(terms))
     while queue:
         node, c = queue.pop()
@@ -115,15 +126,15 @@ def add(*terms: tuple[Node, float]) -> Node:
     return _sum(_finite(constant), kept)
 
 
-def _scaled_logarithm(node: Node) -> bool:
+def _scaled_logarithm(node: Form) -> TypeGuard[Call]:
     """Whether ``node`` is ``log(c u)``, whose factor is one constant too many in ``k + a node``."""
-    if node[0] != "f" or node[1] != "log":
+    if not is_call(node, "log"):
         return False
     c = split_coefficient(node[2])[0]
     return c > 0.0 and c != 1.0
 
 
-def _freed(node: Node, a: float) -> tuple[tuple[Node, float], ...]:
+def _freed(node: Form, a: float) -> tuple[tuple[Node, float], ...]:
     """``a log(c u)`` as ``a log(u) + a log(c)``; other terms as they are."""
     if not _scaled_logarithm(node):
         return ((node, a),)
@@ -131,7 +142,7 @@ def _freed(node: Node, a: float) -> tuple[tuple[Node, float], ...]:
     return (function("log", rest), a), (math.log(c), a)
 
 
-def _sum(constant: float, terms: list[tuple[Node, float]]) -> Node:
+def _sum(constant: float, terms: list[tuple[Form, float]]) -> Node:
     if not terms:
         return constant
     if len(terms) == 1 and constant == 0.0:
@@ -146,9 +157,9 @@ def _sum(constant: float, terms: list[tuple[Node, float]]) -> Node:
 
 
 def multiply(*nodes: Node) -> Node:
-    """Product of ``nodes``, equal bases and exponentials collected."""
+    """Product of ``nodes`` with equal bases and exponentials collected."""
     coefficient = 1.0
-    powers: dict[Node, float] = {}
+    powers: dict[Form, float] = {}
     exponent: list[tuple[Node, float]] = []
     queue = list(reversed(nodes))
     while queue:
@@ -159,7 +170,7 @@ def multiply(*nodes: Node) -> Node:
         if node[0] == "*":
             coefficient = _scaled(coefficient, node[1])
         for base, e in factors_of(node):
-            if base[0] == "f" and base[1] == "exp" and e == 1.0:
+            if is_call(base, "exp") and e == 1.0:
                 exponent.append((base[2], 1.0))
                 continue
             total = powers.pop(base, 0.0) + e
@@ -172,16 +183,16 @@ def multiply(*nodes: Node) -> Node:
             _product(coefficient, tuple(powers.items())), function("exp", add(*exponent))
         )
     if exponent:
-        base = ("f", "exp", exponent[0][0])
-        powers[base] = powers.get(base, 0.0) + 1.0
+        call: Call = ("f", "exp", exponent[0][0])
+        powers[call] = powers.get(call, 0.0) + 1.0
     return _product(coefficient, tuple((base, e) for base, e in powers.items() if e != 0.0))
 
 
-def _regroups(base: Node, exponent: float) -> bool:
+def _regroups(base: Form, exponent: float) -> bool:
     return (base[0] == "*" or (base[0] == "f" and base[1] in ("abs", "exp"))) and exponent != 0.0
 
 
-def _product(coefficient: float, factors: tuple[tuple[Node, float], ...]) -> Node:
+def _product(coefficient: float, factors: Weighted) -> Node:
     if coefficient == 0.0 or not factors:
         return coefficient
     if len(factors) == 1 and factors[0][1] == 1.0:
@@ -213,17 +224,23 @@ def power(base: Node, e: float) -> Node:
     return _root(coefficient, factors, e)
 
 
-def _root(coefficient: float, factors: tuple[tuple[Node, float], ...], e: float) -> Node:
-    """A fractional power of a product: only what stays real on its own comes out."""
+def _root(coefficient: float, factors: Weighted, e: float) -> Node:
+    """A fractional power of a product; only factors that stay real are taken out."""
     if coefficient < 0.0:
-        return "*", 1.0, ((_product(coefficient, factors), e),)
+        return "*", 1.0, ((as_form(_product(coefficient, factors)), e),)
     outside = _number_power(coefficient, e)
     if all(d % 2.0 == 0.0 for _, d in factors):  # (x**2)**e = abs(x)**(2 e)
         return multiply(outside, *(power(function("abs", inner), d * e) for inner, d in factors))
     if len(factors) == 1:  # here the base is not negative wherever the root is real
         inner, d = factors[0]
         return multiply(outside, power(inner, d * e))
-    return _product(outside, ((_product(1.0, factors), e),))
+    return _product(outside, ((as_form(_product(1.0, factors)), e),))
+
+
+def as_form(node: Node) -> Form:
+    """Narrow the type of a node that cannot be a number."""
+    assert isinstance(node, tuple)
+    return node
 
 
 def _number_power(base: float, e: float) -> float:
@@ -244,13 +261,13 @@ def raised(base: Node, exponent: Node) -> Node:
         return power(base, exponent)
     if base == 1.0:
         return 1.0
-    if isinstance(base, tuple) and base[:2] == ("f", "exp"):
+    if is_call(base, "exp"):
         return function("exp", multiply(base[2], exponent))
     return "^", base, exponent
 
 
 def function(name: str, node: Node) -> Node:
-    """Function ``name`` of ``node``; inverse pairs and signs are taken out."""
+    """Apply function ``name``; inverse pairs cancel, and signs are taken out."""
     if isinstance(node, float):
         try:
             return _finite(float(_FOLD[name](node)))
@@ -272,14 +289,16 @@ def function(name: str, node: Node) -> Node:
     return "f", name, node
 
 
-def _exponential(node: Node) -> Node:
-    """``exp``: logarithms become powers, a constant summand a factor."""
+def _exponential(node: Form) -> Node:
+    """``exp``, where logarithms become powers and a constant summand a factor."""
+    shift: float
+    terms: Weighted
     shift, terms = (node[1], node[2]) if node[0] == "+" else (0.0, ((node, 1.0),))
     powers: list[Node] = []
     rest: list[tuple[Node, float]] = []
     for term, c in terms:
         d, inner = split_coefficient(term)
-        if inner[0] == "f" and inner[1] == "log":
+        if is_call(inner, "log"):
             powers.append(power(inner[2], c * d))
         else:
             rest.append((term, c))
@@ -292,10 +311,10 @@ def _exponential(node: Node) -> Node:
     return multiply(math.exp(shift), ("f", "exp", left), *powers)
 
 
-def _logarithm(node: Node) -> Node:
-    """``log``: of an exponential, and of a power whose base must be positive."""
+def _logarithm(node: Form) -> Node:
+    """``log``, simplified for an exponential or a power whose base must be positive."""
     coefficient, rest = split_coefficient(node)
-    if coefficient > 0.0 and rest[0] == "f" and rest[1] == "exp":
+    if coefficient > 0.0 and is_call(rest, "exp"):
         return add((rest[2], 1.0), (math.log(coefficient), 1.0))
     factors = factors_of(rest)
     if coefficient == 1.0 and len(factors) == 1:
@@ -305,7 +324,7 @@ def _logarithm(node: Node) -> Node:
     return "f", "log", node
 
 
-def _absolute(node: Node) -> Node:
+def _absolute(node: Form) -> Node:
     coefficient, rest = split_coefficient(node)
     if all(never_negative(base, e) for base, e in factors_of(rest)):
         return multiply(abs(coefficient), rest)
@@ -316,15 +335,15 @@ def _absolute(node: Node) -> Node:
     return multiply(abs(coefficient), ("f", "abs", rest))
 
 
-def never_negative(base: Node, e: float) -> bool:
-    """Whether ``base ** e`` is nowhere negative where it is real."""
+def never_negative(base: Form, e: float) -> bool:
+    """Whether ``base ** e`` is non-negative wherever it is real."""
     if e % 2.0 == 0.0 or not e.is_integer():
         return True
-    return bool(base[0] == "f" and base[1] in ("exp", "abs", "arccos"))
+    return base[0] == "f" and base[1] in ("exp", "abs", "arccos")
 
 
 def _scaled(a: float, b: float) -> float:
-    """``a * b``, refused where it overflows or loses digits by underflow."""
+    """``a * b``; raises ``UnsafeRewriteError`` on overflow or loss of digits by underflow."""
     product = _finite(a * b)
     if abs(product) < 1e-290 and a and b:
         raise UnsafeRewriteError

@@ -1,1 +1,1 @@
-"""SymPy: trees to its objects and back, and simplification in a child process."""
+"""SymPy: conversion of trees, and simplification in a child process."""

@@ -1,4 +1,4 @@
-"""Trees as SymPy objects and back; no text is parsed on the way."""
+"""Conversion between trees and SymPy expressions, without parsing any text."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _NAMES = {spelt: name for name, spelt in _FUNCTIONS.items()} | {
 
 
 def attempted(step: Callable[[Any], Any], expression: sympy.Expr) -> Any | None:
-    """``step(expression)``; None where a routine of SymPy has a defect: other steps still count."""
+    """``step(expression)``, or None if a defect of SymPy's routine makes it fail."""
     import sympy
 
     try:
@@ -44,7 +44,7 @@ def attempted(step: Callable[[Any], Any], expression: sympy.Expr) -> Any | None:
 
 
 def to_sympy(tree: Tree, symbols: Sequence[sympy.Symbol]) -> sympy.Expr:
-    """``tree`` as a SymPy expression.
+    """Convert ``tree`` to a SymPy expression.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def _number(value: float) -> sympy.Expr:
 
 
 def _folded(name: str, args: list[Any]) -> sympy.Expr:
-    """An operator on numbers, in doubles: SymPy's exact 9**9**9 would never end."""
+    """Apply an operator to numbers in float64: SymPy's exact 9**9**9 would never end."""
     if name in _EXACT and all(arg.is_Rational for arg in args) and args[-1] != 0:
         return _apply(name, args)
     constants = [Tree.constant(float(arg)) for arg in args]
@@ -105,7 +105,7 @@ def _apply(name: str, args: list[Any]) -> Any:
 
 
 def from_sympy(expression: sympy.Expr, columns: Mapping[sympy.Symbol, int]) -> Tree:
-    """The tree of a SymPy expression over known symbols.
+    """Convert a SymPy expression over known symbols to a tree.
 
     Parameters
     ----------

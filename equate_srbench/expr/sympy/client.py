@@ -1,4 +1,4 @@
-"""The parent's side of the SymPy worker: started on demand, killed on time, replaced."""
+"""Client of the SymPy worker process, which is started on demand and killed on timeout."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PACKAGE_ROOT = str(Path(equate_srbench.__file__).parent.parent)
 
 
 class SympyWorker:
-    """One child process that turns trees into equal trees by SymPy.
+    """A child process that finds equal forms of trees with SymPy.
 
     Safe to use from several threads (one request at a time) and after a fork (the child process
     of the fork starts a worker of its own). Ends with this process, however that ends.
@@ -36,16 +36,16 @@ class SympyWorker:
 
     @property
     def pid(self) -> int | None:
-        """Process number of the worker, None while there is none."""
+        """Process ID of the worker; None if there is none."""
         return self._process.pid if self._process is not None else None
 
     def start(self) -> None:
-        """Begin to start the worker without waiting (SymPy takes about a second to import)."""
+        """Start the worker without waiting for it (SymPy takes about a second to import)."""
         with self._lock:
             self._start()
 
     def forms(self, tree: Tree, seconds: float) -> list[Tree]:
-        """Trees that SymPy holds equal to ``tree``, as far as found in time.
+        """Forms that SymPy considers equal to ``tree``, as many as it finds in time.
 
         Parameters
         ----------
@@ -67,7 +67,7 @@ class SympyWorker:
             self._lock.release()
 
     def close(self) -> None:
-        """End the worker; a later request starts a new one."""
+        """Stop the worker; a later request starts a new one."""
         with self._lock:
             self._kill()
 
@@ -109,7 +109,7 @@ class SympyWorker:
         return self._ready
 
     def _next(self, end: float) -> list[Any] | None:
-        """The next answer; None at the end of time or of the worker."""
+        """The next answer; None on timeout or when the worker has ended."""
         try:
             return self._answers.get(timeout=max(0.0, end - time.monotonic()))
         except queue.Empty:
@@ -158,7 +158,7 @@ _shared_lock = threading.Lock()
 
 
 def shared_worker() -> SympyWorker:
-    """The worker of this process, made on first use and closed at exit."""
+    """The worker shared by this process, created on first use and closed at exit."""
     global _shared
     with _shared_lock:
         if _shared is None:

@@ -1,4 +1,4 @@
-"""A child process that asks SymPy for other forms of a formula, and dies on time.
+"""Worker process that asks SymPy for equal forms of a formula, under a time limit.
 
 Run as ``python -m equate_srbench.expr.sympy.forms``. Requests and answers are JSON lines on
 standard input and output: a request is ``[number, seconds, symbols, constants]``, the answers are
@@ -49,7 +49,7 @@ _STEPS: tuple[Callable[[Any], Any], ...] = (
 
 
 def forms(tree: Tree) -> Iterator[Tree]:
-    """Trees that SymPy holds equal to ``tree``, cheap steps first.
+    """Forms that SymPy considers equal to ``tree``, cheap steps first.
 
     Constants other than simple fractions become positive symbols: SymPy's algebra on floats is
     inexact and slow.
@@ -75,7 +75,7 @@ def forms(tree: Tree) -> Iterator[Tree]:
 
 
 def _named(expression: Any, values: dict[Any, float]) -> tuple[Any, dict[Any, Any]]:
-    """``expression`` with fractions for simple floats and positive symbols for the others."""
+    """Replace simple floats by fractions and the others by positive symbols."""
     replacement: dict[Any, Any] = {}
     restore: dict[Any, Any] = {}
     names: dict[float, Any] = {}
@@ -99,7 +99,7 @@ def _listen(requests: queue.SimpleQueue[list[Any]]) -> None:
 
 
 def main() -> None:
-    """Answer requests until the parent goes."""
+    """Answer requests until the parent process ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
     parent = os.getppid()
     requests: queue.SimpleQueue[list[Any]] = queue.SimpleQueue()

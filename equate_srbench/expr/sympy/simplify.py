@@ -1,4 +1,4 @@
-"""Shorter forms of a formula, believed only when the numbers agree."""
+"""Simplification with SymPy, accepted only if the values agree numerically."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TOLERANCE = 1e-9
 def simplify(
     tree: Tree, X: Array, *, time_limit: float = 1.0, worker: SympyWorker | None = None
 ) -> Tree:
-    """A shorter equal tree, by own rules and by SymPy in a worker process.
+    """Simplify ``tree`` by ``rewrite`` and by SymPy in a worker process.
 
     Parameters
     ----------
@@ -54,12 +54,12 @@ def simplify(
 
 
 def warm_up() -> None:
-    """Start the SymPy worker in the background, so that ``simplify`` finds it ready."""
+    """Start the SymPy worker in the background, ready for ``simplify``."""
     shared_worker().start()
 
 
 def close() -> None:
-    """End the shared SymPy worker; it also ends with this process."""
+    """Stop the shared SymPy worker; it also ends with this process."""
     shared_worker().close()
 
 
@@ -96,7 +96,7 @@ def _printable(tree: Tree) -> bool:
 
 
 def _probes(X: Array) -> Array:
-    """Points drawn inside the range of every column, the same ones for the same table."""
+    """Random points inside the range of every column, reproducible for a table."""
     if not X.size:
         return np.empty((0, X.shape[1]))
     rng = np.random.default_rng(64)

@@ -1,1 +1,1 @@
-"""Formulas as text and code, and names of columns."""
+"""Formulas as text, source code, LaTeX, HTML and JSON, and names of columns."""

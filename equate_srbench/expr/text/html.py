@@ -19,7 +19,7 @@ class Typesettable(Protocol):
     def __str__(self) -> str: ...
 
 
-class Front(pd.DataFrame):  # type: ignore[misc]
+class Front(pd.DataFrame):
     """A table of formulas that notebooks typeset; its slices and copies are plain DataFrames.
 
     Columns ``complexity``, ``loss``, ``r2``, ``equation`` (text) and ``object`` (``Equation``).

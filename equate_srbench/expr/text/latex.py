@@ -1,4 +1,4 @@
-"""LaTeX for people: rounded numbers, fractions, subscripts and Greek letters.
+"""LaTeX for display: rounded numbers, fractions, subscripts and Greek letters.
 
 Only what matplotlib's mathtext, MathJax and KaTeX all typeset is used.
 """
@@ -119,7 +119,7 @@ def _number(value: float, digits: int) -> Piece:
 
 
 def name_latex(name: str) -> str:
-    """A column name in LaTeX: ``sigma_x`` with a Greek letter and a subscript, ``T2`` likewise."""
+    """LaTeX of a column name, with Greek letters and subscripts (``sigma_x``, ``T2``)."""
     parts = [part for part in name.split("_") if part]
     if not parts:
         return rf"\mathrm{{{_escape(name)}}}"

@@ -1,4 +1,4 @@
-"""Column names as they appear in formula text.
+"""Column names as identifiers in formula text.
 
 Tables have columns called ``x 1``, ``lambda`` or ``exp``; a formula text that Python's grammar and
 SymPy can read has not. Plain names keep every name that can be kept and change the others.
@@ -26,14 +26,14 @@ FUNCTIONS: dict[str, str] = {op.name: op.name for op in OPERATORS} | ALIASES
 
 
 def default_names(n_columns: int) -> tuple[str, ...]:
-    """Names ``x_0 .. x_{n-1}`` for columns that have none."""
+    """Default names ``x_0 .. x_{n-1}`` of columns without names."""
     return tuple(f"x_{j}" for j in range(n_columns))
 
 
 def plain_names(
     names: Sequence[str], reserved: Collection[str] = FUNCTIONS.keys()
 ) -> tuple[str, ...]:
-    """Distinct identifiers for the columns ``names``, equal to the name wherever possible.
+    """Distinct identifiers for column names, equal to the names wherever possible.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def plain_names(
 
 
 def _identifier(name: str) -> str:
-    """The characters of ``name`` that an identifier may have; "" if there are none."""
+    """``name`` reduced to the characters of an identifier; "" if there are none."""
     text = unicodedata.normalize("NFKC", name)
     # a regular expression's \w has digits that identifiers have not
     plain = re.sub("\0+", "_", "".join(c if f"a{c}".isidentifier() else "\0" for c in text))
@@ -76,7 +76,7 @@ def _identifier(name: str) -> str:
 
 
 def is_plain(name: str, reserved: Collection[str] = FUNCTIONS.keys()) -> bool:
-    """Whether ``name`` can stand in formula text as it is."""
+    """Whether ``name`` can be used in formula text unchanged."""
     return (
         name.isidentifier()
         and not keyword.iskeyword(name)

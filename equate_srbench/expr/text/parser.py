@@ -1,7 +1,7 @@
-"""Formula text to tree, through an allow-list over Python's syntax tree; nothing is evaluated.
+"""Parser of formula text: an allow-list over Python's syntax tree; no code is executed.
 
-Text is data: SymPy's ``parse_expr`` runs code found in it, this parser cannot. Every kind of node
-that is not listed here is refused, and size, depth, digits and exponents are limited.
+SymPy's ``parse_expr`` executes code found in its input, this parser cannot. Every type of node that
+is not listed here is rejected, and size, depth, digits and exponents are limited.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ _NUMBERS = {"pi": math.pi, "E": math.e, "e": math.e}
 _MODULES = frozenset({"np", "numpy", "math", "torch", "sympy"})
 _HINTS = {
     ast.BitXor: "'^' is not a power here: write ** instead",
-    ast.FloorDiv: "'//' is not known: write / for division",
-    ast.Mod: "'%' is not known",
-    ast.MatMult: "'@' is not known: write * for a product",
-    ast.Compare: "comparisons are not known: give one side of the equation",
-    ast.BoolOp: "'and' and 'or' are not known",
-    ast.Subscript: "'[...]' is not known: write the column's name, for example x_0",
-    ast.Lambda: "'lambda' is a word of Python: rename the column",
+    ast.FloorDiv: "'//' is not supported: write / for division",
+    ast.Mod: "'%' is not supported",
+    ast.MatMult: "'@' is not supported: write * for a product",
+    ast.Compare: "comparisons are not supported: give one side of the equation",
+    ast.BoolOp: "'and' and 'or' are not supported",
+    ast.Subscript: "'[...]' is not supported: write the column's name, for example x_0",
+    ast.Lambda: "'lambda' is a keyword of Python: rename the column",
     ast.Tuple: "a comma outside a function call: write one formula, with a decimal point",
 }
 
 
 def parse(text: str, columns: Sequence[str]) -> Tree:
-    """The tree written in ``text``.
+    """Parse formula text.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def parse(text: str, columns: Sequence[str]) -> Tree:
     Tree(add mul 2 square sin x_0 x_1)
     """
     if not isinstance(text, str):
-        raise FormulaError(f"a formula is a text, got {type(text).__name__}")
+        raise FormulaError(f"expected formula text, got {type(text).__name__}")
     if len(text) > MAX_CHARACTERS:
         raise FormulaError(f"{len(text)} characters, at most {MAX_CHARACTERS}: shorten the formula")
     if re.search(rf"[\d_]{{{MAX_DIGITS + 1}}}", text):
@@ -91,7 +91,7 @@ def parse(text: str, columns: Sequence[str]) -> Tree:
 
 
 def _syntax(text: str) -> ast.expr:
-    """Python's syntax tree of ``text``; parsing runs nothing."""
+    """Python's syntax tree of ``text``, without executing it."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # SyntaxWarning for 1(2) and such
@@ -105,7 +105,7 @@ def _syntax(text: str) -> ast.expr:
 
 
 class _Reader:
-    """Turns allowed syntax nodes into trees; ``names`` maps column names to numbers."""
+    """Converts allowed syntax nodes to trees; ``names`` maps column names to positions."""
 
     def __init__(self, names: Mapping[str, int]) -> None:
         self._names = names
@@ -126,7 +126,7 @@ class _Reader:
         raise FormulaError(_refusal(node))
 
     def _chain(self, node: ast.BinOp, depth: int) -> Tree:
-        """``a + b - c``: one level however long, read from the left in a loop."""
+        """Read ``a + b - c`` from the left in a loop, as one level of nesting."""
         spine: list[tuple[str, ast.expr]] = []
         name = _operator(node.op)
         family = next((f for f in _CHAINS if name in f), frozenset())
@@ -146,7 +146,7 @@ class _Reader:
         if isinstance(node.op, ast.UAdd):
             return self.read(node.operand, depth + 1)
         if not isinstance(node.op, ast.USub):
-            raise FormulaError(f"'{_symbol(node.op)}' is not known")
+            raise FormulaError(f"'{_symbol(node.op)}' is not supported")
         inner = self.read(node.operand, depth + 1)
         if inner.size == 1 and inner.constants:
             return Tree.constant(-inner.constants[0])
@@ -158,7 +158,7 @@ class _Reader:
         if name is None:
             raise FormulaError(f"unknown function '{_short(word)}'{_suggestion(word, FUNCTIONS)}")
         if node.keywords or any(isinstance(arg, ast.Starred) for arg in node.args):
-            raise FormulaError(f"{word}() takes plain arguments only")
+            raise FormulaError(f"{word}() takes positional arguments only")
         wanted = BY_NAME[name].arity
         if len(node.args) != wanted:
             raise FormulaError(f"{word}() takes {wanted} argument(s), got {len(node.args)}")
@@ -175,12 +175,12 @@ class _Reader:
         if word in _NUMBERS and (word != "e" or isinstance(node, ast.Attribute)):
             return Tree.constant(_NUMBERS[word])
         if word in FUNCTIONS:
-            raise FormulaError(f"function '{word}' without brackets: write {word}(...)")
+            raise FormulaError(f"function '{word}' without parentheses: write {word}(...)")
         raise FormulaError(f"unknown name '{_short(word)}'{_suggestion(word, self._names)}")
 
 
 def combine(name: str, left: Tree, right: Tree) -> Tree:
-    """``left name right`` in the parser's normal form of powers, inverses and differences.
+    """Apply a binary operator in the parser's normal form of powers, inverses and differences.
 
     Raises
     ------
@@ -206,19 +206,19 @@ def combine(name: str, left: Tree, right: Tree) -> Tree:
 def _operator(op: ast.operator) -> str:
     name = _BINARY.get(type(op))
     if name is None:
-        raise FormulaError(_HINTS.get(type(op), f"'{_symbol(op)}' is not known"))
+        raise FormulaError(_HINTS.get(type(op), f"'{_symbol(op)}' is not supported"))
     return name
 
 
 def _function(node: ast.expr) -> str:
-    """The name called; ``np.sin`` counts as ``sin``, any other attribute is refused."""
+    """Name of the called function; ``np.sin`` is ``sin``, other attributes are rejected."""
     if isinstance(node, ast.Name):
         return node.id
     if isinstance(node, ast.Attribute):
         if isinstance(node.value, ast.Name) and node.value.id in _MODULES:
             return node.attr
         raise FormulaError(
-            f"'.{_short(node.attr)}' is not known: only np.sin and the like have a dot"
+            f"'.{_short(node.attr)}' is not supported: only functions such as np.sin may have a dot"
         )
     raise FormulaError("only named functions can be called: write * for a product")
 
@@ -231,7 +231,7 @@ def _number(value: object) -> Tree:
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):
-        raise FormulaError("a number beyond 1.8e308 does not fit a double")
+        raise FormulaError("a number beyond 1.8e308 is out of range of float64")
     return Tree.constant(number)
 
 

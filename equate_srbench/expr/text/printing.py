@@ -1,4 +1,4 @@
-"""Formula text for SymPy and our parser, and source code for NumPy and C.
+"""Printing of trees as formula text (for SymPy and our parser) and as NumPy and C source.
 
 A tree is printed in one pass from right to left over its symbols, on a stack of ``Piece``.
 Brackets are left out only where the reader of the text rebuilds the same operation on the same
@@ -43,7 +43,7 @@ _C: Templates = {
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """The text of one subtree.
+    """Text of one subtree.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ class Piece:
     negated: Piece | None = None
 
     def at(self, level: int) -> str:
-        """The text, in brackets unless it binds at least as strongly as ``level``."""
+        """The text, in parentheses unless it binds at least as strongly as ``level``."""
         return self.text if self.level >= level else f"({self.text})"
 
 
@@ -91,7 +91,7 @@ def number_text(value: float, *, whole: bool = True) -> str:
 
 
 def to_text(tree: Tree, names: Sequence[str]) -> str:
-    """Formula text that our parser and SymPy read; bitwise the same function for our parser.
+    """Print ``tree`` as text for SymPy and our parser, which restores it bit for bit.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def to_c(tree: Tree, names: Sequence[str]) -> str:
 
 
 def render(tree: Tree, names: Sequence[str], templates: Templates, *, whole: bool = True) -> str:
-    """Text of ``tree`` with one template and binding level per operator code."""
+    """Print ``tree`` with one template and binding level per operator code."""
     stack: list[Piece] = []
     values = list(tree.constants)
     plain = printed_whole(tree) if whole else [False] * len(values)
@@ -171,7 +171,7 @@ def render(tree: Tree, names: Sequence[str], templates: Templates, *, whole: boo
 
 
 def printed_whole(tree: Tree) -> list[bool]:
-    """Which constants are whole and printed so, in the tree's order.
+    """Which constants are printed as integers, in the tree's order.
 
     Factors under a root are printed as ``sqrt(2.0*x)``: of ``sqrt(2*x)`` SymPy makes
     ``sqrt(2)*sqrt(x)``, which is longer. Trees without columns are printed with points as well
@@ -232,7 +232,7 @@ def _combine(symbol: int, args: list[Piece], templates: Templates) -> Piece:
 
 
 def _sum(name: str, args: list[Piece], templates: Templates) -> Piece:
-    """``a - 2*b`` for a + (-2 b), which rounds to the same bits."""
+    """Print a + (-2 b) as ``a - 2*b``, which rounds to the same bits."""
     left, right = args
     while right.negated is not None:
         name, right = ("sub" if name == "add" else "add"), right.negated

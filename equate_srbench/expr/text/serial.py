@@ -87,7 +87,7 @@ def load(text: str) -> tuple[Tree, list[str] | None, dict[str, Any]]:
 
 
 def _word(symbol: int) -> str | int:
-    """Symbol in JSON: a column as its number, a constant as ``#``, an operator by name."""
+    """JSON value of a symbol: a column's number, ``#`` for a constant, an operator's name."""
     if symbol >= VARIABLE:
         return symbol - VARIABLE
     return "#" if symbol == CONSTANT else BY_CODE[symbol].name
@@ -110,7 +110,7 @@ def _tree(prefix: Any, constants: Any) -> Tree:
 
 
 def _nulls(values: Any) -> list[float | None]:
-    """Numbers for JSON, which knows no NaN and no infinity."""
+    """Numbers for JSON, with null for NaN and infinities."""
     return [float(value) if np.isfinite(value) else None for value in values]
 
 

@@ -1,1 +1,1 @@
-"""Formulas as token sequences."""
+"""Vocabularies: formulas and numbers as token sequences."""

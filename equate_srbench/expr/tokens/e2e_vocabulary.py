@@ -159,7 +159,7 @@ def _official(words: Sequence[str]) -> tuple[int, float | None]:
         return CONSTANT, _NAMED[word]
     if word.lstrip("-").isdigit():
         return CONSTANT, float(word)
-    raise FormulaError(f"token {word!r} cannot stand in a formula")
+    raise FormulaError(f"token {word!r} is not allowed in a formula")
 
 
 _NO_PART = (-1, 0, 0)

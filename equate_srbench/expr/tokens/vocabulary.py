@@ -28,10 +28,10 @@ class Vocabulary(Protocol):
     columns : sequence of int
         Ids of the column tokens, in column order.
     arity : list of int
-        Tokens or subtrees that must follow each token; -1 where it cannot stand in a formula.
+        Tokens or subtrees that must follow each token; -1 where it is not allowed in a formula.
     needs, leads : list of int
-        Part of a number (0 none, 1 mantissa, 2 exponent) that must be due where the token
-        stands, and that is due after it.
+        Part of a number (0 none, 1 mantissa, 2 exponent) that the token must be, and that must
+        follow it.
     """
 
     words: list[str]
@@ -139,7 +139,7 @@ class CompactVocabulary:
         constants: list[float] = []
         for i in ids:
             if not 2 <= i < len(self.words):
-                raise FormulaError(f"token {i} cannot stand in a formula")
+                raise FormulaError(f"token {i} is not allowed in a formula")
             if i < self._first_value:
                 symbols.append(self._symbols[i - 2])
             else:
