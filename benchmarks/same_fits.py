@@ -403,7 +403,7 @@ def difference(before: dict[str, Any], after: dict[str, Any], relative: float = 
             for i, name in enumerate(columns):
                 unit = max(known[i] for known in old) if name == "loss" else 1.0
                 if not same(row[i], other[i], relative, unit):
-                    return f"{part}: {name} {row[i]} -> {other[i]} in {row[-1]}"
+                    return f"{part}: {name} {row[i]} -> {other[i]} in {row[-1]:.60}"
         if len(old) != len(new):
             return f"{part}: {len(old)} -> {len(new)}"
     if not same(before["equation"], after["equation"], relative):
