@@ -12,12 +12,13 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pooch
+
+from equate_srbench.runtime.files import replace_folders, temporary_sibling, write_file
 
 _WORKERS = Path(__file__).parent / "workers"
 _READY = "ready.json"
@@ -179,8 +180,7 @@ def install(
         raise InstallError(f"{name} needs {wanted.program!r} on the PATH: install it first")
     chosen = python or _fitting_python(wanted)
     wanted.folder.parent.mkdir(parents=True, exist_ok=True)
-    # beside its place, so that the move into place is one step
-    build = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=wanted.folder.parent))
+    build = temporary_sibling(wanted.folder)
     try:
         report(f"{name}: making an environment with {chosen}")
         _run([chosen, "-m", "venv", str(build)], f"cannot make a venv with {chosen}")
@@ -194,7 +194,7 @@ def install(
         _run([str(inside), str(wanted.worker), "--check"], f"{name} was installed but fails")
         frozen = _run([*pip, "freeze"], "pip freeze fails").splitlines()
         ready = {"pins": wanted.pins, "python": chosen, "installed": frozen}
-        (build / _READY).write_text(json.dumps(ready, indent=1), encoding="utf-8")
+        write_file(build / _READY, json.dumps(ready, indent=1))
         _move(build, wanted.folder, again)
     finally:
         shutil.rmtree(build, ignore_errors=True)
@@ -204,12 +204,11 @@ def install(
 
 def _move(build: Path, place: Path, again: bool) -> None:
     """Put a finished environment in its place; of two made at once the first stays."""
-    if again and place.exists():
-        old = build.with_name(f"{build.name}-old")
-        place.rename(old)
-        shutil.rmtree(old, ignore_errors=True)
-    elif place.exists() and not (place / _READY).is_file():
-        shutil.rmtree(place)  # made by nobody we know; without the mark it is not in use
+    if again:
+        replace_folders({build: place})
+        return
+    if place.exists() and not (place / _READY).is_file():
+        shutil.rmtree(place)  # a failed installation: an environment in use has the mark
     try:
         build.rename(place)
     except OSError:

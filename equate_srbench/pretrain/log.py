@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -11,6 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch import Tensor
+
+from equate_srbench.runtime.files import replacing
 
 if TYPE_CHECKING:
     from equate_srbench.pretrain.train import Run
@@ -50,10 +51,8 @@ class Log:
         # a line that was being written when the process was killed has no end
         kept = [r for r in rows if len(r) == len(head) and int(r[0]) <= self.run.progress.step]
         if len(kept) < len(rows):
-            partial = self.path.with_suffix(".partial")
-            with partial.open("w", newline="") as file:
+            with replacing(self.path) as partial, partial.open("w", newline="") as file:
                 csv.writer(file).writerows([head, *kept])
-            os.replace(partial, self.path)
 
     def add(self, loss: Tensor) -> None:
         """Note the loss of one step."""

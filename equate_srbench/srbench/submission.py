@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+
+from equate_srbench.runtime.files import replace_folders, temporary_sibling
 
 #: Our own method's name in SRBench.
 OURS = "equate"
@@ -125,38 +125,21 @@ def export(folder: Path, *, force: bool = False, email: str = "") -> Submission:
     source, target = own(), Submission(folder, OURS)
     for path in (target.algorithm, target.method):
         path.parent.mkdir(parents=True, exist_ok=True)
-    builds = []
+    built: dict[Path, Path] = {}
     try:
         for old, new in ((source.algorithm, target.algorithm), (source.method, target.method)):
-            builds.append(Path(tempfile.mkdtemp(prefix=f".{OURS}-", dir=new.parent)))
-            shutil.copytree(old, builds[-1] / "new", ignore=_NO_COPY)
+            folder = temporary_sibling(new) / "new"
+            built[folder] = new
+            shutil.copytree(old, folder, ignore=_NO_COPY)
         if email:
-            _set_email(builds[0] / "new" / "metadata.yml", email)
-        _swap(builds, [target.algorithm, target.method])
+            _set_email(next(iter(built)) / "metadata.yml", email)
+        replace_folders(built)
     finally:
-        for build in builds:
-            shutil.rmtree(build, ignore_errors=True)
+        for folder in built:
+            shutil.rmtree(folder.parent, ignore_errors=True)
     return target
 
 
 def _set_email(path: Path, email: str) -> None:
     text = path.read_text(encoding="utf-8")
     path.write_text(re.sub(r"(?m)^email:.*$", f"email: {email}", text), encoding="utf-8")
-
-
-def _swap(builds: list[Path], places: list[Path]) -> None:
-    """Move ``build/new`` to its place, what was there to ``build/old``; all or none."""
-    done: list[tuple[Path, Path]] = []
-    try:
-        for build, place in zip(builds, places, strict=True):
-            done.append((build, place))
-            if place.exists():
-                os.replace(place, build / "old")
-            os.replace(build / "new", place)
-    except OSError:
-        for build, place in done:
-            if not (build / "new").exists():
-                os.replace(place, build / "new")
-            if (build / "old").exists():
-                os.replace(build / "old", place)
-        raise

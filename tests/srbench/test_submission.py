@@ -91,7 +91,7 @@ def test__export__disk_fails_midway__as_it_was(tmp_path, monkeypatch, failing):
             raise OSError(28, "No space left on device")
         replace(source, target)
 
-    monkeypatch.setattr(submissions.os, "replace", fail)
+    monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(OSError, match="No space"):
         export(tmp_path, force=True)
     assert files(tmp_path) == FILES
