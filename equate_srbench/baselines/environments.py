@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pooch
 
+from equate_srbench.runtime.child import foreign_environment, last_lines
 from equate_srbench.runtime.files import replace_folders, temporary_sibling, write_file
 
 _WORKERS = Path(__file__).parent / "workers"
@@ -239,24 +240,11 @@ def _run(command: list[str], failure: str) -> str:
     """Output of a command; the last lines of what it said are part of the error."""
     try:
         done = subprocess.run(  # noqa: S603 - our own arguments, no shell
-            command, capture_output=True, text=True, check=False, env=clean_environment()
+            command, capture_output=True, text=True, check=False, env=foreign_environment()
         )
     except OSError as error:
         raise InstallError(f"{failure}: {error}") from None
     if done.returncode:
-        said = " | ".join((done.stderr or done.stdout).strip().splitlines()[-3:])
+        said = last_lines(done.stderr or done.stdout)
         raise InstallError(f"{failure} (exit code {done.returncode}): {said}")
     return done.stdout
-
-
-def clean_environment() -> dict[str, str]:
-    """Our environment without what names our packages to another interpreter.
-
-    A Jupyter kernel sets ``MPLBACKEND`` to a module of its own. Byte code may be written whatever
-    the rule is elsewhere: the environment is ours, and each fit would compile its package again.
-    """
-    own = (
-        "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__", "MPLBACKEND",
-        "PYTHONDONTWRITEBYTECODE",
-    )  # fmt: skip
-    return {k: v for k, v in os.environ.items() if k not in own}

@@ -5,8 +5,6 @@ from __future__ import annotations
 import atexit
 import json
 import os
-import queue
-import subprocess
 import tempfile
 import threading
 import time
@@ -26,16 +24,16 @@ from equate_srbench.baselines import environments
 from equate_srbench.equation import Equation
 from equate_srbench.expr.errors import FormulaError
 from equate_srbench.problem.domain import Domain
+from equate_srbench.runtime.child import Child, foreign_environment, thread_limits
 
 _SECONDS_TO_START = 600.0  # imports on a very busy machine
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
 class WorkerError(RuntimeError):
     """A rival's process failed, died or did not answer in time, without a formula."""
 
 
-class Worker:
+class ExternalWorker:
     """One process in a package's environment; serves one request at a time.
 
     Parameters
@@ -51,31 +49,23 @@ class Worker:
 
     def __init__(self, name: str) -> None:
         python = environments.python_of(name)
-        self.name, self.owner = name, os.getpid()
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
-        self._process = subprocess.Popen(  # noqa: S603 - our own script, no shell
-            [str(python), str(environments.package(name).worker), str(self.owner)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._said,
-            text=True,
-            env={**environments.clean_environment(), **dict.fromkeys(_THREADS, "1")},
+        self.name = name
+        self._child = Child(
+            [str(python), str(environments.package(name).worker), str(os.getpid())],
+            env=foreign_environment(**thread_limits()),
+            new_session=False,  # an isolated fit is killed together with what it has started
         )
-        self._answers: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
-        threading.Thread(
-            target=_collect, args=(self._process.stdout, self._answers), daemon=True
-        ).start()
         self._ready = False
 
     @property
     def pid(self) -> int:
         """Process number."""
-        return self._process.pid
+        return self._child.pid
 
     @property
-    def alive(self) -> bool:
-        """Whether the process runs and is ours (a fork has copies of its parent's workers)."""
-        return self.owner == os.getpid() and self._process.poll() is None
+    def is_running(self) -> bool:
+        """Whether the process runs and was not started by a parent that forked this process."""
+        return self._child.is_running
 
     def await_start(self) -> None:
         """Wait until the package is imported.
@@ -116,9 +106,7 @@ class Worker:
         end = time.monotonic() + seconds
         self.await_start()
         try:
-            assert self._process.stdin is not None
-            self._process.stdin.write(json.dumps(request, default=_plain) + "\n")
-            self._process.stdin.flush()
+            self._child.send(json.dumps(request, default=_plain))
         except BrokenPipeError:
             raise self._death() from None
         while True:
@@ -131,29 +119,25 @@ class Worker:
                 raise WorkerError(f"{self.name} failed: {answer.get('error')}")
 
     def close(self) -> None:
-        """End the process, whatever it does."""
-        if self.owner != os.getpid():
-            return
-        self._process.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout, self._said):
-            if pipe is not None:
-                pipe.close()
+        """Kill the process, whatever it does."""
+        self._child.close()
 
     def _next(self, end: float) -> dict[str, Any]:
         try:
-            answer = self._answers.get(timeout=max(0.0, end - time.monotonic()))
-        except queue.Empty:
+            line = self._child.receive(end - time.monotonic())
+        except TimeoutError:
             raise WorkerError(f"{self.name} did not answer in time and was ended") from None
-        if answer is None:
+        if line is None:
             raise self._death()
+        try:
+            answer: dict[str, Any] = json.loads(line)
+        except ValueError:
+            raise WorkerError(f"{self.name} sent a line that is not JSON: {line[:80]!r}") from None
         return answer
 
     def _death(self) -> WorkerError:
-        code = self._process.wait()
-        self._said.seek(0)
-        said = self._said.read().decode(errors="replace").strip().splitlines()[-3:]
-        return WorkerError(f"{self.name} died (exit code {code}): {' | '.join(said)}")
+        code = self._child.wait()
+        return WorkerError(f"{self.name} died (exit code {code}): {self._child.last_words()}")
 
 
 def _plain(value: Any) -> Any:
@@ -163,35 +147,26 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{value!r} cannot be sent to a rival's process: use plain numbers and text")
 
 
-def _collect(lines: Any, answers: queue.SimpleQueue[dict[str, Any] | None]) -> None:
-    try:
-        for line in lines:
-            answers.put(json.loads(line))
-    except ValueError:  # closed while reading, or a line cut by the kill
-        pass
-    answers.put(None)
-
-
 class _Pool:
     """Idle workers by name: a fit takes one and gives it back unless it failed."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._idle: dict[str, list[Worker]] = {}
+        self._idle: dict[str, list[ExternalWorker]] = {}
         atexit.register(self.close)
 
-    def take(self, name: str) -> Worker:
+    def take(self, name: str) -> ExternalWorker:
         """An idle worker, or a new one."""
         with self._lock:
             idle = self._idle.get(name, [])
             while idle:
                 worker = idle.pop()
-                if worker.alive:
+                if worker.is_running:
                     return worker
                 worker.close()
-        return Worker(name)
+        return ExternalWorker(name)
 
-    def give(self, worker: Worker) -> None:
+    def give(self, worker: ExternalWorker) -> None:
         """Keep a worker for the next fit."""
         with self._lock:
             self._idle.setdefault(worker.name, []).append(worker)

@@ -13,24 +13,22 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-import equate_srbench
 from equate_srbench.expr.errors import FormulaError
 from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.expr.text.parser import parse
 from equate_srbench.expr.tree import Tree
+from equate_srbench.runtime.child import last_lines, own_environment
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +36,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-_PACKAGE_ROOT = str(Path(equate_srbench.__file__).parent.parent)
 _ROWS = 200
 _FAR = 1e-2  # relative scatter of difference and quotient beyond which nothing is constant
 _EQUAL = 1e-6  # scatter below which a failure to simplify proves nothing
@@ -133,20 +130,19 @@ def _ask(model: Tree, truth: Tree, rows: Array, seconds: float) -> str:
         "truth": [truth.symbols, truth.constants],
         "rows": rows.tolist(),
     }
-    path = os.pathsep.join(filter(None, [_PACKAGE_ROOT, os.environ.get("PYTHONPATH")]))
     try:
         run = subprocess.run(
             [sys.executable, "-m", "equate_srbench.bench.assess"],
             input=json.dumps(request), capture_output=True, text=True, timeout=4.0 * seconds + 30.0,
-            env={**os.environ, "PYTHONPATH": path},
+            env=own_environment(),
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         return f"no answer within {4.0 * seconds + 30.0:g} s of wall clock"
     if run.returncode == -signal.SIGXCPU:
         return f"no answer within {seconds:g} s of processor time"
     if run.returncode != 0:
-        last = run.stderr.strip().splitlines()[-1:] or [f"exit code {run.returncode}"]
-        return f"SymPy failed: {last[0][:200]}"
+        said = last_lines(run.stderr, 1) or f"exit code {run.returncode}"
+        return f"SymPy failed: {said[:200]}"
     return run.stdout.strip()
 
 

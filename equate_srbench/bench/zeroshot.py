@@ -47,7 +47,7 @@ _MAX_TIME = 300.0  # seconds of a fit, which takes one or two
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class ZeroShotTable:
     """A data set.
 
     Attributes
@@ -76,7 +76,7 @@ class Job:
     weights: Path
     sha256: str
     examples: int
-    table: Table
+    table: ZeroShotTable
     seed: int
 
     @property
@@ -85,7 +85,7 @@ class Job:
         return self.sha256, self.table.suite, self.table.name, self.seed
 
 
-def read_suite(path: Path, *, every: int = 1) -> list[Table]:
+def read_suite(path: Path, *, every: int = 1) -> list[ZeroShotTable]:
     """Tables of a suite described by a CSV, at most 1000 rows each.
 
     Parameters
@@ -112,16 +112,16 @@ def read_suite(path: Path, *, every: int = 1) -> list[Table]:
             data = pd.read_csv(file, sep="\t").to_numpy(dtype=np.float64)
             data = data[rng.permutation(len(data))[:_N_ROWS]]
             X, y = data[:, :-1], data[:, -1]
-        tables.append(Table(path.stem, row["name"], X, y, X.shape[1]))
+        tables.append(ZeroShotTable(path.stem, row["name"], X, y, X.shape[1]))
     return tables
 
 
-def draw_synthetic(n: int) -> list[Table]:
+def draw_synthetic(n: int) -> list[ZeroShotTable]:
     """``n`` (1 or more) formulas of the corpus on tables of their own, targets without noise."""
     r, rng = Random("held out"), np.random.default_rng([2**31, 0])  # noqa: S311
     examples = examples_of(CorpusConfig(), r, rng, _N_SYNTHETIC_ROWS, n, Filter.shipped(), Counts())
     return [
-        Table(
+        ZeroShotTable(
             SYNTHETIC, f"synthetic-{i:04d}", e.X, evaluate(e.tree, e.X), len(e.tree.columns),
             e.tree.size,
         )
@@ -178,7 +178,7 @@ def _examples(path: Path) -> int:
     return int(checkpoint.describe(path)["card"].get("training", {}).get("examples", 0))
 
 
-def jobs_of(weights: Path, tables: Sequence[Table], seeds: Sequence[int]) -> Iterator[Job]:
+def jobs_of(weights: Path, tables: Sequence[ZeroShotTable], seeds: Sequence[int]) -> Iterator[Job]:
     """A fit of each table with each seed; the synthetic ones, which are many, with the first."""
     sha256, examples = checkpoint.describe(weights)["sha256"], _examples(weights)
     for seed in seeds:

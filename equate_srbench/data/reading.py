@@ -26,7 +26,7 @@ class TableError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class LoadedTable:
     """Numbers to predict from and numbers to predict.
 
     Attributes
@@ -86,7 +86,7 @@ def read_table(source: str) -> pd.DataFrame:
     return frame
 
 
-def read_problem(source: str, target: str = "", features: Sequence[str] = ()) -> Problem:
+def load_table(source: str, target: str = "", features: Sequence[str] = ()) -> LoadedTable:
     """What to predict, and from what, of a table.
 
     Parameters
@@ -152,7 +152,7 @@ def _one_line(error: BaseException) -> str:
 
 def split_columns(
     frame: pd.DataFrame, target: str, features: Sequence[str] | None = None
-) -> Problem:
+) -> LoadedTable:
     """Take the target and the features out of a table as finite floats.
 
     Columns without a single number in them (names, labels) are left out with a note, unless they
@@ -168,7 +168,7 @@ def split_columns(
 
     Returns
     -------
-    Problem
+    LoadedTable
 
     Raises
     ------
@@ -196,7 +196,7 @@ def split_columns(
     if not columns:
         raise TableError(f"no numeric column to predict {target!r} from")
     notes = (f"left out, not numbers: {_some(labels)}",) if labels else ()
-    return Problem(pd.DataFrame(columns), pd.Series(y, name=target), notes)
+    return LoadedTable(pd.DataFrame(columns), pd.Series(y, name=target), notes)
 
 
 def _some(names: Iterable[str], limit: int = 8) -> str:

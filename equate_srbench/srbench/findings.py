@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
-class Broken(Exception):
+class ContractError(Exception):
     """A check failed; the message says what is wrong and what to do."""
 
 

@@ -43,7 +43,7 @@ class Clock:
         return self.elapsed() >= self._seconds
 
 
-class Best:
+class BestSoFar:
     """Keeps the best model by error, and tells of it now and then.
 
     Parameters

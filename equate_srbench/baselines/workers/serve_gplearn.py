@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from gplearn.genetic import SymbolicRegressor
-from line_protocol import Best, Clock, main
+from line_protocol import BestSoFar, Clock, main
 
 #: The functions as written down; gplearn guards them next to 0, which a formula cannot say.
 _TEXT = {
@@ -26,7 +26,7 @@ def fit(
     X: np.ndarray, y: np.ndarray, settings: dict[str, Any], seconds: float, seed: int, tell: Any
 ) -> None:
     """Add generations one by one until the next would not end in time."""
-    clock, best = Clock(seconds), Best(tell, _formula)
+    clock, best = Clock(seconds), BestSoFar(tell, _formula)
     scaled = settings.get("linear_scaling", False)
     functions = tuple(settings.get("function_set", _TEXT))
     if not set(functions) <= set(_TEXT):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from itea.regression import ITEA_regressor, ITExpr_regressor
-from line_protocol import Best, Clock, main
+from line_protocol import BestSoFar, Clock, main
 
 #: Functions of a term with their derivatives, as in SRBench's configuration.
 _FUNCTIONS = {
@@ -31,7 +31,7 @@ def fit(
     X: np.ndarray, y: np.ndarray, settings: dict[str, Any], seconds: float, seed: int, tell: Any
 ) -> None:
     """Evolve until the time is up; every fitted expression is a candidate for the answer."""
-    clock, best = Clock(seconds), Best(tell, _formula)
+    clock, best = Clock(seconds), BestSoFar(tell, _formula)
 
     class Timed(ITExpr_regressor):
         def fit(self, X: np.ndarray, y: np.ndarray) -> Timed:

@@ -23,9 +23,9 @@ from equate_srbench.bench.execution.engines import (
     parse_devices,
     run_calls,
 )
-from equate_srbench.bench.protocol import Task
+from equate_srbench.bench.execution.run import run
 from equate_srbench.bench.rows import RowStore
-from equate_srbench.bench.run import run
+from equate_srbench.bench.task import Task
 
 Tasks = Callable[..., Task]
 Until = Callable[..., None]
