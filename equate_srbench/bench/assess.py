@@ -178,7 +178,7 @@ def compare(model: Tree, truth: Tree, rows: Array) -> str:
 
     columns = [
         sympy.Symbol(f"x{j}", positive=True) if p else sympy.Symbol(f"x{j}", real=True)
-        for j, p in enumerate((rows > 0).all(axis=0))
+        for j, p in enumerate(np.all(rows > 0, axis=0).tolist())
     ]
     points = [dict(zip(columns, map(float, row), strict=True)) for row in rows[:_POINTS]]
     given, wanted = to_sympy(model, columns), to_sympy(truth, columns)

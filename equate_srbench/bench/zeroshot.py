@@ -108,8 +108,8 @@ def read_suite(path: Path, *, every: int = 1) -> list[ZeroShotTable]:
             X = rng.uniform(low, high, (_N_ROWS, len(variables)))
             y = evaluate(parse(row["formula"], [v["name"] for v in variables]), X)
         else:
-            file = path.with_suffix("") / f"{row['name']}.tsv.gz"
-            data = pd.read_csv(file, sep="\t").to_numpy(dtype=np.float64)
+            table = path.with_suffix("") / f"{row['name']}.tsv.gz"
+            data = pd.read_csv(table, sep="\t").to_numpy(dtype=np.float64)
             data = data[rng.permutation(len(data))[:_N_ROWS]]
             X, y = data[:, :-1], data[:, -1]
         tables.append(ZeroShotTable(path.stem, row["name"], X, y, X.shape[1]))

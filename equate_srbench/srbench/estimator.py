@@ -38,7 +38,7 @@ SHARE = 0.95
 SHORTEST = 0.05
 
 
-class SRBenchRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+class SRBenchRegressor(RegressorMixin, BaseEstimator):
     """EQUATE as SRBench runs it.
 
     Parameters

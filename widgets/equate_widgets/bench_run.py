@@ -274,7 +274,7 @@ class BenchRun:
 
 def _birth(pid: int) -> float:
     try:
-        return psutil.Process(pid).create_time()
+        return float(psutil.Process(pid).create_time())
     except psutil.NoSuchProcess:  # ended at once, and its log says why
         return 0.0
 
