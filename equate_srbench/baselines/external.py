@@ -1,4 +1,4 @@
-"""Regressors whose package lives in an environment of its own, reached through a process."""
+"""Regressors whose package is installed in a separate environment and runs in a worker process."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from equate_srbench.expr.errors import FormulaError
 from equate_srbench.problem.domain import Domain
 from equate_srbench.runtime.child import Child, foreign_environment, thread_limits
 
-_SECONDS_TO_START = 600.0  # imports on a very busy machine
+_SECONDS_TO_START = 600.0  # time limit for imports, generous for a busy machine
 
 
 class WorkerError(RuntimeError):
-    """A rival's process failed, died or did not answer in time, without a formula."""
+    """An external method failed, died or did not answer in time."""
 
 
 class ExternalWorker:
-    """One process in a package's environment; serves one request at a time.
+    """A worker process in a package's environment; serves one request at a time.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class ExternalWorker:
 
     @property
     def is_running(self) -> bool:
-        """Whether the process runs and was not started by a parent that forked this process."""
+        """Whether the process runs and was started by this process, not before a fork."""
         return self._child.is_running
 
     def await_start(self) -> None:
@@ -91,17 +91,17 @@ class ExternalWorker:
         seconds : float
             After so long the process is killed.
         on_formula : callable
-            Told of each better formula as it comes.
+            Called with each better formula.
 
         Returns
         -------
         float
-            Seconds that the fit took in there.
+            Seconds that the fit took in the worker.
 
         Raises
         ------
         WorkerError
-            If it fails, dies or takes too long. Formulas told of until then are good.
+            If it fails, dies or takes too long; formulas reported before are valid.
         """
         end = time.monotonic() + seconds
         self.await_start()
@@ -126,7 +126,7 @@ class ExternalWorker:
         try:
             line = self._child.receive(end - time.monotonic())
         except TimeoutError:
-            raise WorkerError(f"{self.name} did not answer in time and was ended") from None
+            raise WorkerError(f"{self.name} did not answer in time and was killed") from None
         if line is None:
             raise self._death()
         try:
@@ -141,14 +141,14 @@ class ExternalWorker:
 
 
 def _plain(value: Any) -> Any:
-    """NumPy's numbers as Python's."""
+    """Convert NumPy scalars for JSON."""
     if isinstance(value, np.generic):
         return value.item()
-    raise TypeError(f"{value!r} cannot be sent to a rival's process: use plain numbers and text")
+    raise TypeError(f"{value!r} cannot be sent to a worker process: use plain numbers and text")
 
 
 class _Pool:
-    """Idle workers by name: a fit takes one and gives it back unless it failed."""
+    """Pool of idle workers by method; a fit takes one and returns it unless it failed."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -156,7 +156,7 @@ class _Pool:
         atexit.register(self.close)
 
     def take(self, name: str) -> ExternalWorker:
-        """An idle worker, or a new one."""
+        """An idle worker, or a new one if there is none."""
         with self._lock:
             idle = self._idle.get(name, [])
             while idle:
@@ -167,7 +167,7 @@ class _Pool:
         return ExternalWorker(name)
 
     def give(self, worker: ExternalWorker) -> None:
-        """Keep a worker for the next fit."""
+        """Return a worker to the pool."""
         with self._lock:
             self._idle.setdefault(worker.name, []).append(worker)
 
@@ -183,7 +183,7 @@ POOL = _Pool()
 
 
 class ExternalRegressor(RegressorMixin, BaseEstimator):
-    """A rival in an environment of its own, behind fit, predict and ``equation_``.
+    """Base of regressors whose package is installed in a separate environment.
 
     A subclass names its ``package``; its parameters other than ``max_time`` and ``random_state``
     are sent to the worker script of that name.
@@ -195,7 +195,7 @@ class ExternalRegressor(RegressorMixin, BaseEstimator):
     random_state: int | np.random.RandomState | None
 
     def warm_up(self) -> Self:
-        """Start the package's process and wait for its imports, which are no part of a fit.
+        """Start the worker process and wait for its imports, so that ``fit`` need not.
 
         Raises
         ------
@@ -215,7 +215,7 @@ class ExternalRegressor(RegressorMixin, BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
-        """Let the package find a formula.
+        """Fit with the external package.
 
         Parameters
         ----------
@@ -231,8 +231,8 @@ class ExternalRegressor(RegressorMixin, BaseEstimator):
         EnvironmentMissing
             If the package is not installed.
         WorkerError
-            If the package fails without having found any formula. When it had one, that one is
-            the answer, and a warning says what happened.
+            If the package fails before it found a formula. Otherwise the best formula so far is
+            used, with a warning.
         """
         X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
         seed = int(check_random_state(self.random_state).randint(2**31))
@@ -245,15 +245,13 @@ class ExternalRegressor(RegressorMixin, BaseEstimator):
         except WorkerError as error:
             if not hasattr(self, "equation_"):
                 raise
-            warnings.warn(
-                f"{error}; the answer is its best formula until then", UserWarning, stacklevel=2
-            )
-        finally:  # an alarm or Ctrl-C passes through, the best so far is in place
+            warnings.warn(f"{error}; using its best formula until then", UserWarning, stacklevel=2)
+        finally:  # an alarm or Ctrl-C passes through; equation_ is the best so far
             self.fit_time_ = time.monotonic() - started
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Values of the formula.
+        """Evaluate the formula.
 
         Parameters
         ----------
@@ -299,16 +297,18 @@ class ExternalRegressor(RegressorMixin, BaseEstimator):
         POOL.give(worker)
 
     def _limit(self) -> float:
-        """Seconds after which the process is ended: rivals look at the clock now and then."""
+        """Seconds after which the process is killed: packages check the time only now and then."""
         return self.max_time + max(10.0, 0.5 * self.max_time)
 
     def _take(self, formula: str) -> None:
-        """The formula is the answer from now on, if it can be read."""
+        """Use the formula from now on if it can be parsed."""
         plain = [f"x{j}" for j in range(self.n_features_in_)]
         names = [str(name) for name in getattr(self, "feature_names_in_", plain)]
         try:
             self.equation_ = Equation(Equation.from_string(formula, plain).tree, names)
-        except FormulaError as error:  # too deep, say: the last one that can be read stays
+        except (
+            FormulaError
+        ) as error:  # for example too deep: keep the last one that could be parsed
             warnings.warn(
                 f"a formula of {self.package} cannot be read: {error}", UserWarning, stacklevel=2
             )

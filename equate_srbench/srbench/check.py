@@ -1,4 +1,4 @@
-"""``equate srbench check``: SRBench's contract and its reviewers' list, one finding per line."""
+"""Check a submission against SRBench's contract and its reviewers' list."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from equate_srbench.srbench.trials import TRIALS
 FILE_CHECKS = ("files", "name", "metadata", "installation", "no source")
 RUN_CHECKS = (IMPORT, *TRIALS)
 
-#: Most seconds until a new process starts its first check, and for ``pre_train``.
+#: Time limit for a new process to start its first check, and for ``pre_train``.
 START_SECONDS = 300.0
-#: Most seconds for the import of a plugin.
+#: Time limit for the import of a plugin.
 IMPORT_SECONDS = 60.0
 
 
 def refuse_unknown(names: Collection[str]) -> None:
-    """Raise ``SubmissionError`` for the first name that no check has."""
+    """Raise ``SubmissionError`` if a name is not that of a check."""
     known = (*FILE_CHECKS, *RUN_CHECKS)
     unknown = [name for name in names if name not in known]
     if unknown:
@@ -36,7 +36,7 @@ def refuse_unknown(names: Collection[str]) -> None:
 
 
 def check(submission: Submission, only: Collection[str] = ()) -> Iterator[Finding]:
-    """Check a submission; the plugin runs in processes of its own that are killed if need be.
+    """Check a submission; the plugin runs in child processes with time limits.
 
     Parameters
     ----------
@@ -68,12 +68,12 @@ def check(submission: Submission, only: Collection[str] = ()) -> Iterator[Findin
 
 
 def _importable(finding: Finding) -> bool:
-    """Whether a failed import is one that was slow, or asked the network, but came to an end."""
+    """Whether a failed import check completed: the import was slow or used the network."""
     return finding.detail.startswith("importing ")
 
 
 def _one_process(submission: Submission, names: Sequence[str]) -> Iterator[Finding]:
-    """Findings of one process, at least one: what it died of is a finding too."""
+    """Findings of one process, at least one: the cause of its death is a finding as well."""
     experiment = str(submission.experiment.resolve())
     probe = [sys.executable, "-m", "equate_srbench.srbench.probe"]
     with tempfile.TemporaryDirectory(prefix="equate-srbench-") as work:
@@ -89,7 +89,7 @@ def _one_process(submission: Submission, names: Sequence[str]) -> Iterator[Findi
 
 
 def _findings(child: Child, names: Sequence[str]) -> Iterator[Finding]:
-    """Findings until the last one, a check that takes too long, or the end of the process."""
+    """Findings up to the last one, a timeout, or the end of the process."""
     queue = list(names)
     limit, late = START_SECONDS, "it never started"
     while queue:
@@ -104,17 +104,17 @@ def _findings(child: Child, names: Sequence[str]) -> Iterator[Finding]:
         message: dict[str, Any] = json.loads(line)
         if message["event"] == "end":
             yield Finding(queue.pop(0), message["ok"], message["detail"])
-            limit, late = START_SECONDS, "the process does not go on"
+            limit, late = START_SECONDS, "the process did not continue"
         elif message["event"] == "load":
-            limit, late = START_SECONDS, "pre_train does not end"
+            limit, late = START_SECONDS, "pre_train did not end"
         elif queue[0] == IMPORT:
-            limit, late = IMPORT_SECONDS, "do nothing at import"
+            limit, late = IMPORT_SECONDS, "do no work at import"
         else:
             limit, late = TRIALS[queue[0]].limit, TRIALS[queue[0]].late
 
 
 def _cause_of_death(child: Child) -> str:
-    """What a dead process wrote last, or how it died."""
+    """The last line that a dead process wrote, or how it died."""
     code = child.wait(5.0)
     said = child.last_words(1)
     if code == 1 and said:

@@ -1,4 +1,4 @@
-"""Checks of a submission's files; nothing of it is run."""
+"""Checks of a submission's files, without executing them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from equate_srbench.runtime.child import last_lines
 from equate_srbench.srbench.findings import ContractError, Finding, Note
 from equate_srbench.srbench.submission import Submission
 
-#: Most bytes of a submission: it says how to install a method, it does not hold one.
+#: Maximum size of a submission in bytes: it installs a method and does not contain it.
 LARGEST = 200_000
-#: Parts of names that SRBench's scripts treat in a special way.
+#: Parts of names that SRBench's scripts treat specially.
 SPECIAL = ("mrgp", "operon", "dsr", "geneticengine", "e2et", "tpsr", "nesymres", "dso", "bingo")
 KEYS = ("authors", "email", "name", "description", "url")
 INSTALLERS = ("install.sh", "environment.yml", "requirements.txt")
@@ -25,7 +25,7 @@ SHARED = ("numpy", "pandas", "scikit-learn")
 
 
 def check_files(submission: Submission) -> Iterator[Finding]:
-    """All checks of files.
+    """Run all checks of files.
 
     Yields
     ------
@@ -68,9 +68,7 @@ def _name(submission: Submission) -> str:
         raise ContractError(f"{name!r} cannot be imported by every script: use a-z, 0-9 and _ only")
     special = [part for part in SPECIAL if part in name]
     if special:
-        raise ContractError(
-            f"{name!r} contains {special[0]!r}, which SRBench treats in a special way"
-        )
+        raise ContractError(f"{name!r} contains {special[0]!r}, which SRBench treats specially")
     return name
 
 
@@ -81,17 +79,17 @@ def _metadata(submission: Submission) -> str:
         raise ContractError(f"metadata.yml lacks {', '.join(missing)}")
     authors = found["authors"]
     if not (isinstance(authors, list) and authors and all(isinstance(a, str) for a in authors)):
-        raise ContractError("metadata.yml: authors has to be a list of names")
+        raise ContractError("metadata.yml: authors must be a list of names")
     for key in ("name", "description", "url"):
         if not isinstance(found[key], str) or not found[key].strip():
-            raise ContractError(f"metadata.yml: {key} has to be text")
+            raise ContractError(f"metadata.yml: {key} must be text")
     if not re.match(r"https?://\S+$", found["url"]):
-        raise ContractError(f"metadata.yml: url {found['url']!r} is no http address")
+        raise ContractError(f"metadata.yml: url {found['url']!r} is not an http address")
     email = found["email"]
     if email is None or email == "":
         raise Note("metadata.yml: email is empty: put the address of who opens the pull request")
     if not isinstance(email, str) or not re.fullmatch(r"\S+@\S+\.\S+", email):
-        raise ContractError(f"metadata.yml: email {email!r} is no address")
+        raise ContractError(f"metadata.yml: email {email!r} is not an address")
     return f"{found['name']}, {len(authors)} author(s)"
 
 
@@ -114,7 +112,7 @@ def _shell(path: Path) -> None:
     for line in lines:
         if re.search(r"(?<![\w-])(sudo|apt|apt-get)\s", line + " "):
             raise ContractError(
-                f"install.sh uses {line!r}: there are no rights for that; use conda"
+                f"install.sh uses {line!r}: it runs without root permissions; use conda"
             )
     done = subprocess.run(  # noqa: S603 - parses only
         ["bash", "-n", str(path)],  # noqa: S607 - whichever bash there is
@@ -158,7 +156,9 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
-        raise ContractError(f"{path.name} is no YAML: {' '.join(str(error).split())}") from None
+        raise ContractError(
+            f"{path.name} is not valid YAML: {' '.join(str(error).split())}"
+        ) from None
     if not isinstance(found, dict):
-        raise ContractError(f"{path.name} is empty or no mapping of keys")
+        raise ContractError(f"{path.name} is not a mapping")
     return found

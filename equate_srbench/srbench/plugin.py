@@ -1,4 +1,4 @@
-"""A plugin in the hands of the checks: loaded, fitted and read as SRBench does it."""
+"""A plugin under test: loaded, fitted and read as SRBench does."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Plugin:
         self._fitted: TrialTable | None = None
 
     def warm_up(self) -> None:
-        """Run the method's own ``pre_train``, which SRBench runs before it starts the clock."""
+        """Call the method's ``pre_train``, which SRBench calls before it starts the clock."""
         rng = np.random.default_rng(0)
         table = TrialTable(
             pd.DataFrame(rng.uniform(1, 2, (20, 2)), columns=["a", "b"]), rng.random(20)
@@ -71,7 +71,7 @@ class Plugin:
         array: bool = False,
         at_start: Callable[[], None] = lambda: None,
     ) -> float:
-        """Fit as SRBench does; returns the seconds of ``fit`` alone.
+        """Fit as SRBench does and return the seconds spent in ``fit``.
 
         Parameters
         ----------
@@ -108,12 +108,12 @@ class Plugin:
         return time.monotonic() - started
 
     def fitted(self, table: TrialTable) -> None:
-        """Fit, unless the last fit was on this table."""
+        """Fit unless the last fit was to this table."""
         if self._fitted is not table:
             self.fit(table)
 
     def string(self, X: pd.DataFrame) -> str:
-        """What ``model`` says; it gets the frame if it has a parameter ``X``."""
+        """The string returned by ``model``, which gets the frame if it has a parameter ``X``."""
         if "X" in inspect.signature(self.module.model).parameters:
             text = self.module.model(self.est, X)
         else:
@@ -123,7 +123,7 @@ class Plugin:
         return text
 
     def predict(self, X: pd.DataFrame | Array, what: str) -> Array:
-        """Predictions, all finite; ``what`` names the rows in the message."""
+        """Finite predictions; ``what`` names the rows in error messages."""
         found = np.asarray(self.est.predict(X), dtype=np.float64)
         if found.size != len(X):
             raise ContractError(f"predict() gave shape {found.shape} for {len(X)} rows ({what})")
@@ -136,7 +136,7 @@ class Plugin:
         return found.ravel()
 
     def expression(self, X: pd.DataFrame) -> Any:
-        """The model string as SRBench parses it; its names are columns of ``X``."""
+        """The model string parsed as in SRBench; its names must be columns of ``X``."""
         import sympy
         from sympy.parsing.sympy_parser import parse_expr
 
@@ -159,7 +159,7 @@ class Plugin:
         return found
 
     def compare(self, X: pd.DataFrame, what: str) -> float:
-        """Largest relative difference of string and ``predict``.
+        """Largest relative difference between the model string and ``predict``.
 
         Raises
         ------
@@ -194,7 +194,7 @@ class Plugin:
 
 
 class TrialTable:
-    """Columns with names, and a target.
+    """A table with named columns and a target.
 
     Attributes
     ----------
@@ -209,7 +209,7 @@ class TrialTable:
 def sample(
     names: Sequence[str], n_rows: int, *, noise: float = 0.05, seed: int = 0, unit: float = 1.0
 ) -> TrialTable:
-    """A table whose target depends on the first three columns (or on those there are).
+    """Draw a table whose target depends on its first three columns.
 
     Parameters
     ----------

@@ -32,7 +32,7 @@ HEAVY = ("torch", "tensorflow", "jax", "numba", "julia", "matplotlib")
 
 
 class _Network:
-    """No way out, also for libraries in C that ask Python; what was tried is remembered."""
+    """Blocks and records network access through Python's socket module."""
 
     def __init__(self) -> None:
         self.tried: list[str] = []

@@ -1,4 +1,4 @@
-"""Where a submission's files are, and writing ours for a pull request."""
+"""Layout of a submission, and export of ours for a pull request."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _NO_COPY = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
 
 
 class SubmissionError(ValueError):
-    """A folder that holds no submission, or cannot take one; the message says what to do."""
+    """A folder has no submission, or none can be written to it; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A method's two folders in a tree like SRBench's.
+    """The two folders of a method in SRBench's layout.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ def own() -> Submission:
 
 
 def find(root: Path, name: str = "") -> Submission:
-    """The submission in a folder.
+    """Find the submission in a folder.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def find(root: Path, name: str = "") -> Submission:
 def export(folder: Path, *, force: bool = False, email: str = "") -> Submission:
     """Write the two folders of a pull request.
 
-    Each of the two appears whole or not at all, and nothing else in ``folder`` is touched.
+    Either both are written completely or neither; nothing else in ``folder`` is changed.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def export(folder: Path, *, force: bool = False, email: str = "") -> Submission:
             f"algorithms/{OURS} and experiment/methods/{OURS} in it"
         )
     if email and not re.fullmatch(r"[^\s@:#'\"]+@[^\s@:#'\"]+\.[^\s@:#'\"]+", email):
-        raise SubmissionError(f"{email!r} is no address: give one like name@example.org")
+        raise SubmissionError(f"{email!r} is not an email address: give one like name@example.org")
     source, target = own(), Submission(folder, OURS)
     for path in (target.algorithm, target.method):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -22,11 +22,11 @@ from equate_srbench.srbench.plugin import TIME_LIMITS, Plugin, TrialTable, sampl
 
 #: Names that mean something else to SymPy, and names of columns in another order.
 STRANGE = ("beta", "x2", "x1", "I", "E", "S", "N", "gamma", "x0")
-#: Seconds given to a fit that has to keep its time, and those over them that are forgiven.
+#: Time limit of a fit in seconds, and the tolerance beyond it.
 LIMIT, MARGIN = 5.0, 10.0
-#: Seconds that a fit may go on after the alarm.
+#: Seconds within which a fit must end after the alarm.
 SOON = 15.0
-#: Bytes of memory that SRBench's jobs have.
+#: Memory of SRBench's jobs in bytes.
 MEMORY = 10 * 2**30
 
 
@@ -65,7 +65,7 @@ def standard() -> tuple[TrialTable, TrialTable]:
 
 
 def interface(plugin: Plugin) -> str:
-    """An estimator object, ``model``, and what the branch of 2025 asks for."""
+    """``est``, ``model``, and the functions required by the branch of 2025."""
     est, module = plugin.est, plugin.module
     if inspect.isclass(est):
         raise ContractError("est is a class: make it an object")
@@ -77,18 +77,16 @@ def interface(plugin: Plugin) -> str:
             raise ContractError(f"regressor.py has no function {name}(est): srbench_2025 needs it")
     grid = getattr(module, "hyper_params", None)
     if not (isinstance(grid, list) and grid and all(isinstance(entry, dict) for entry in grid)):
-        raise ContractError("hyper_params has to be a list of dicts, e.g. [{'depth': [5]}]")
+        raise ContractError("hyper_params must be a list of dicts, e.g. [{'depth': [5]}]")
     known = est.get_params()
     for name, values in ((n, v) for entry in grid for n, v in entry.items()):
         if name not in known or not isinstance(values, list | tuple) or not values:
-            raise ContractError(
-                f"hyper_params[{name!r}] has to be a parameter with a list of values"
-            )
+            raise ContractError(f"hyper_params[{name!r}] must be a parameter with a list of values")
     return f"{type(est).__name__}, model, complexity, {len(grid)} setting(s)"
 
 
 def parameters(plugin: Plugin) -> str:
-    """``get_params`` and ``set_params`` belong together, and the values are plain data."""
+    """``set_params(**get_params())`` changes nothing, and the values are JSON."""
     est = plugin.est
     params = est.get_params()
     try:
@@ -151,7 +149,7 @@ def copies(plugin: Plugin) -> str:
 
 
 def test_mode(plugin: Plugin) -> str:
-    """``test_params`` end a fit in seconds though SRBench overwrites ``max_time``."""
+    """With ``test_params`` a fit takes seconds although SRBench overwrites ``max_time``."""
     seconds = plugin.fit(standard()[0], max_time=360.0)
     if seconds > 60.0:
         raise ContractError(
@@ -181,7 +179,7 @@ def string_is_model(plugin: Plugin) -> str:
 
 
 def repeatable(plugin: Plugin) -> str:
-    """``model`` and ``predict`` say the same again, and quickly: they are called several times."""
+    """``model`` and ``predict`` are deterministic and quick: they are called several times."""
     train, _ = standard()
     plugin.fitted(train)
     started = time.process_time()
@@ -259,7 +257,7 @@ def four_rows(plugin: Plugin) -> str:
 
 
 def constant_columns(plugin: Plugin) -> str:
-    """A column that says nothing, and then a target that does not vary."""
+    """Constant columns, then also a constant target."""
     table = sample(("a", "b", "c"), 60)
     _whole(plugin, TrialTable(table.X.assign(b=1.0, c=0.0), table.y), "two constant columns")
     return _whole(
@@ -268,12 +266,12 @@ def constant_columns(plugin: Plugin) -> str:
 
 
 def one_column(plugin: Plugin) -> str:
-    """A single input."""
+    """A single column."""
     return _whole(plugin, sample(("a",), 60), "1 column")
 
 
 def thirty_columns(plugin: Plugin) -> str:
-    """More inputs than most networks know."""
+    """More columns than most pretrained networks support."""
     return _whole(plugin, sample([f"c{j}" for j in range(30)], 120), "30 columns")
 
 
@@ -299,7 +297,7 @@ def _whole(plugin: Plugin, table: TrialTable, what: str) -> str:
 
 
 def same_seed(plugin: Plugin) -> str:
-    """The same ``random_state`` gives the same model where time does not decide."""
+    """The same ``random_state`` gives the same model."""
     table = sample(("a", "b"), 40, noise=0.0)
     texts = []
     for _ in range(2):
@@ -311,14 +309,14 @@ def same_seed(plugin: Plugin) -> str:
 
 
 def _hard() -> TrialTable:
-    """A table on which no search is done soon."""
+    """A table on which a search takes long."""
     names = ("a", "b", "c", "d", "e")
     table = sample(names, 1000, noise=0.5)
     return TrialTable(table.X, table.y + np.exp(np.sin(3.0 * table.X["d"] * table.X["e"])))
 
 
 def time_limit(plugin: Plugin) -> str:
-    """``max_time`` is kept with the parameters of a real run."""
+    """``fit`` respects ``max_time`` with the parameters of a real run."""
     seconds = plugin.fit(_hard(), max_time=LIMIT, test=False)
     if seconds > LIMIT + MARGIN:
         raise ContractError(
@@ -332,11 +330,11 @@ class TimeOutException(Exception):
 
 
 class StillRunningError(BaseException):
-    """Leaves a fit that has swallowed the alarm."""
+    """Ends a fit that has swallowed the alarm."""
 
 
 def alarm(plugin: Plugin) -> str:
-    """The alarm inside ``fit`` ends it soon, and the model is usable afterwards."""
+    """SRBench's alarm ends ``fit`` soon, and the model is usable afterwards."""
     table, told = _hard(), []
     for moment in (0.3, 1.5, 4.0):
         rung: list[float] = []
@@ -371,7 +369,7 @@ def alarm(plugin: Plugin) -> str:
 
 
 def harness_alarm(plugin: Plugin) -> str:
-    """``fit`` leaves the harness's alarm and handler alone."""
+    """``fit`` does not change the harness's alarm and handler."""
 
     def ring(number: int, frame: Any) -> None:
         raise TimeOutException
@@ -395,7 +393,7 @@ def harness_alarm(plugin: Plugin) -> str:
 
 
 def memory(plugin: Plugin) -> str:
-    """All checks before this one stayed far below the memory of SRBench's jobs."""
+    """All checks before this one stayed within the memory of SRBench's jobs."""
     plugin.fitted(standard()[0])
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB
     if used > MEMORY:

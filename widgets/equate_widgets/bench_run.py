@@ -15,12 +15,12 @@ from typing import Annotated, Literal
 
 import joblib
 import psutil
-from equate_srbench.bench.execution.plan import PAUSE, BenchPlan
-from equate_srbench.bench.task import SEEDS, Task
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from equate_srbench.baselines import methods as registry
 from equate_srbench.baselines.environments import PACKAGES
+from equate_srbench.bench.execution.plan import PAUSE, BenchPlan
+from equate_srbench.bench.task import SEEDS, Task
 from equate_srbench.runtime.child import own_environment
 from equate_srbench.runtime.files import write_file
 

@@ -143,7 +143,7 @@ class Workplace:
         n_gpus = len(devices) if devices and any(devices) else 0
         if n_gpus and self.jobs not in (0, n_gpus) and self.name != "slurm":
             raise BenchError(
-                f"--jobs {self.jobs} with --device {self.device}: one worker runs per device, "
+                f"--jobs {self.jobs} with --device {self.device}: one worker per device, "
                 f"so omit --jobs or set it to {n_gpus}"
             )
         options = dict(option.partition("=")[::2] for option in self.slurm)
