@@ -17,46 +17,57 @@ if TYPE_CHECKING:
     from equate_srbench.bench.task import Task
 
 
+Suite = Annotated[
+    str,
+    typer.Argument(
+        help="quick, feynman, strogatz, blackbox, firstprinciples, a folder or a CSV file."
+    ),
+]
+Out = Annotated[Path, typer.Option(help="Folder for the rows, one file per fit.")]
+Methods = Annotated[str, typer.Option(help="Methods, separated by commas.")]
+Seeds = Annotated[int, typer.Option(help="Number of seeds, 1 to 10.")]
+Noise = Annotated[str, typer.Option(help="Noise levels of the target, separated by commas.")]
+MaxTime = Annotated[float, typer.Option(help="Time limit of a fit in seconds.")]
+Every = Annotated[int, typer.Option(help="Use every k-th dataset of the suite.")]
+Scale = Annotated[bool, typer.Option(help="Standardise X and y before the fit.")]
+MaxTrain = Annotated[int, typer.Option(help="Maximum number of training rows; 0 for all.")]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Run only the fits that are missing or failed in --out.")
+]
+EngineName = Annotated[str, typer.Option(help="local, dask or slurm.")]
+Jobs = Annotated[int, typer.Option(help="Fits at the same time; 0 for one per processor or GPU.")]
+Device = Annotated[
+    str, typer.Option(help="cpu, auto, cuda, or e.g. cuda:0,1 for one worker per GPU.")
+]
+Memory = Annotated[float, typer.Option(help="Memory limit of a fit in GB.")]
+TimeLimit = Annotated[
+    float, typer.Option(help="Seconds after which a fit is killed; 0 for 2 * max-time + 120.")
+]
+Address = Annotated[str, typer.Option(help="Address of a running Dask scheduler.")]
+Slurm = Annotated[
+    list[str] | None,
+    typer.Option(help="KEY=VALUE for submitit, such as slurm_partition=short; repeatable."),
+]
+
+
 def bench(
-    suite: Annotated[
-        str,
-        typer.Argument(
-            help="quick, feynman, strogatz, blackbox, firstprinciples, a folder or a CSV file."
-        ),
-    ],
-    out: Annotated[Path, typer.Option(help="Folder for the rows, one file per fit.")],
-    methods: Annotated[str, typer.Option(help="Methods, separated by commas.")] = "equate",
-    seeds: Annotated[int, typer.Option(help="Number of seeds, 1 to 10.")] = 1,
-    noise: Annotated[
-        str, typer.Option(help="Noise levels of the target, separated by commas.")
-    ] = "0",
-    max_time: Annotated[float, typer.Option(help="Time limit of a fit in seconds.")] = 10.0,
-    every: Annotated[int, typer.Option(help="Use every k-th dataset of the suite.")] = 1,
-    scale: Annotated[bool, typer.Option(help="Standardise X and y before the fit.")] = False,
-    max_train: Annotated[
-        int, typer.Option(help="Maximum number of training rows; 0 for all.")
-    ] = 1000,
-    resume: Annotated[
-        bool,
-        typer.Option("--resume", help="Run only the fits that are missing or failed in --out."),
-    ] = False,
-    engine: Annotated[str, typer.Option(help="local, dask or slurm.")] = "local",
-    jobs: Annotated[
-        int, typer.Option(help="Fits at the same time; 0 for one per processor or GPU.")
-    ] = 0,
-    device: Annotated[
-        str, typer.Option(help="cpu, auto, cuda, or e.g. cuda:0,1 for one worker per GPU.")
-    ] = "cpu",
-    memory: Annotated[float, typer.Option(help="Memory limit of a fit in GB.")] = 10.0,
-    time_limit: Annotated[
-        float,
-        typer.Option(help="Seconds after which a fit is killed. [default: 2 * max-time + 120]"),
-    ] = 0.0,
-    address: Annotated[str, typer.Option(help="Address of a running Dask scheduler.")] = "",
-    slurm: Annotated[
-        list[str] | None,
-        typer.Option(help="KEY=VALUE for submitit, such as slurm_partition=short; repeatable."),
-    ] = None,
+    suite: Suite,
+    out: Out,
+    methods: Methods = "equate",
+    seeds: Seeds = 1,
+    noise: Noise = "0",
+    max_time: MaxTime = 10.0,
+    every: Every = 1,
+    scale: Scale = False,
+    max_train: MaxTrain = 1000,
+    resume: Resume = False,
+    engine: EngineName = "local",
+    jobs: Jobs = 0,
+    device: Device = "cpu",
+    memory: Memory = 10.0,
+    time_limit: TimeLimit = 0.0,
+    address: Address = "",
+    slurm: Slurm = None,
 ) -> None:
     """Run many fits, each in its own process, and store every result.
 

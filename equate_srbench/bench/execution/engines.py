@@ -63,8 +63,8 @@ def make_engine(
         Memory limit of a fit in bytes, from which SLURM's is computed.
     options : mapping of str to str, optional
         Parameters of ``submitit`` for SLURM, such as ``slurm_partition``.
-    cluster : str, optional
-        For ``slurm``: ``"local"`` is submitit's stand-in on this machine.
+    cluster : {"local"}, optional
+        For SLURM: submitit's stand-in on this machine.
 
     Returns
     -------
@@ -85,10 +85,9 @@ def make_engine(
     if name == "dask":
         return DaskEngine(jobs, devices, address)
     if name == "slurm":
-        needs: dict[str, Any] = {"cpus_per_task": 1, "mem_gb": math.ceil(memory_limit / 2**30) + 2}
-        if devices is None or any(devices):
-            needs["gpus_per_node"] = 1
-        needs |= options or {}
+        gpus = {"gpus_per_node": 1} if devices is None or any(devices) else {}
+        memory = {"mem_gb": math.ceil(memory_limit / 2**30) + 2}
+        needs = {"cpus_per_task": 1, **memory, **gpus, **(options or {})}
         return SlurmEngine(Path(folder), jobs, seconds_per_fit, needs, cluster)
     raise EngineError(f"unknown engine {name!r}: use one of {', '.join(ENGINES)}")
 

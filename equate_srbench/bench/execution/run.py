@@ -97,8 +97,7 @@ def run(
     progress : RunObserver, optional
     limits : Limits
     pause : callable, optional
-        Called twice a second; once it returns True, no further fit starts, and the run ends when
-        the fits running on this machine have finished.
+        Polled twice a second; once True, no fit starts, and the run ends with the running fits.
 
     Returns
     -------
@@ -115,30 +114,25 @@ def run(
     start = time.monotonic()
     asked = {task.key: task for task in tasks}
     kept = [row for row in store if row["status"] == "ok" and row["key"] in asked]
-    missing = dict(asked)
-    for row in kept:
-        del missing[row["key"]]
-    ok = failed = 0
-    interrupted, finished = False, False
+    finished = {row["key"] for row in kept}
+    missing = [task for key, task in asked.items() if key not in finished]
+    ok, failed, interrupted = 0, 0, True
     waiting: dict[Future[dict[str, Any]], Task] = {}
     try:
         if progress is not None:
             progress.begin(len(asked), kept, lambda: _running(engine, waiting))
         folder = store.folder.resolve() if getattr(engine, "keeps_rows", False) else None
-        for task in missing.values():
+        for task in missing:
             waiting[engine.submit(fit_and_keep, task, limits, folder)] = task
-        for future in _ended(waiting, pause):
-            row = _row(future, waiting.pop(future), store)
-            store.write(row)
+        for row in _stored_rows(waiting, store, pause):
             ok, failed = ok + (row["status"] == "ok"), failed + (row["status"] != "ok")
             if progress is not None:
                 progress.row(row)
         interrupted = len(asked) > len(kept) + ok + failed
-        finished = not interrupted
     except KeyboardInterrupt:
-        interrupted = True
+        pass
     finally:
-        if not finished:
+        if interrupted:
             _abandon(engine, waiting)
     return RunSummary(len(asked), len(kept), ok, failed, time.monotonic() - start, interrupted)
 
@@ -164,6 +158,16 @@ def fit_and_keep(task: Task, limits: Limits, folder: Path | None) -> dict[str, A
     if folder is not None:
         RowStore(folder).write(row)
     return row
+
+
+def _stored_rows(
+    waiting: dict[Future[dict[str, Any]], Task], store: RowStore, pause: Callable[[], bool]
+) -> Iterator[dict[str, Any]]:
+    """Store and yield the row of each future as it ends."""
+    for future in _ended(waiting, pause):
+        row = _row(future, waiting.pop(future), store)
+        store.write(row)
+        yield row
 
 
 def _ended(
