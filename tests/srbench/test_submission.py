@@ -71,7 +71,7 @@ def test__export__email__in_the_metadata(tmp_path):
     export(tmp_path / "a", email="ada@example.org")
     assert "email: ada@example.org\n" in (tmp_path / "a/algorithms/equate/metadata.yml").read_text()
     for wrong in ("ada", "ada@example", "a@b.c\nname: x", "a: b@c.d", "'@b.c"):
-        with pytest.raises(SubmissionError, match="no address"):
+        with pytest.raises(SubmissionError, match="not an email address"):
             export(tmp_path / "b", email=wrong)
     assert not (tmp_path / "b").exists()
 

@@ -97,7 +97,7 @@ def test__slurm__no_sbatch__clear_error(monkeypatch: pytest.MonkeyPatch, tmp_pat
     """Where there is no SLURM, that is what is said."""
     pytest.importorskip("submitit", reason="the extra slurm is not installed")
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(EngineError, match="no sbatch here"):
+    with pytest.raises(EngineError, match="sbatch was not found"):
         make_engine("slurm", folder=tmp_path)
 
 
@@ -112,7 +112,7 @@ def test__slurm__refused_jobs__end_the_run_with_the_reason(
         program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     engine = make_engine("slurm", folder=tmp_path / "jobs")
-    with pytest.raises(EngineError, match=r"SLURM does not take the jobs: .*invalid partition"):
+    with pytest.raises(EngineError, match=r"SLURM rejects the jobs: .*invalid partition"):
         run([task("Fast", seed=s) for s in range(3)], RowStore(tmp_path / "run"), engine)
 
 

@@ -206,7 +206,7 @@ def test__pmlb__download_with_another_hash__refused(cache, monkeypatch):
         raise ValueError("SHA256 hash of downloaded file does not match")
 
     monkeypatch.setattr(pooch, "retrieve", wrong)
-    with pytest.raises(SuiteError, match="not the file it should be"):
+    with pytest.raises(SuiteError, match="not have the expected SHA-256"):
         load_suite("blackbox").load("1027_ESL")
     assert not list(cache.glob("**/*.gz"))
 
