@@ -29,11 +29,11 @@ from readings import kept
 from rich.console import Console
 
 from equate_srbench.bench.execution.engines import make_engine
-from equate_srbench.bench.protocol import SEEDS, Task
+from equate_srbench.bench.execution.run import run as run_tasks
+from equate_srbench.bench.execution.run_view import BenchProgress
 from equate_srbench.bench.rows import RowStore
-from equate_srbench.bench.run import run as run_tasks
-from equate_srbench.bench.run_view import BenchProgress
 from equate_srbench.bench.suites.loading import load_suite
+from equate_srbench.bench.task import SEEDS, Task
 from equate_srbench.equate.settings import EquateSettings
 from equate_srbench.report.comparison.compare_page import (
     conditions,

@@ -38,8 +38,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from readings import kept
 
-from equate_srbench.bench.protocol import SEEDS, Task
 from equate_srbench.bench.suites.loading import load_suite
+from equate_srbench.bench.task import SEEDS, Task
 from equate_srbench.report.comparison.compare_page import (
     conditions,
     draw_images,

@@ -44,17 +44,18 @@ from readings import kept
 from equate_srbench.baselines.methods import spec
 from equate_srbench.bench import stats
 from equate_srbench.bench.execution.isolate import default_time_limit
-from equate_srbench.bench.protocol import SEEDS, Task
-from equate_srbench.bench.rows import RowStore, write_whole
-from equate_srbench.bench.run import Limits
-from equate_srbench.bench.run import run as run_tasks
-from equate_srbench.bench.run_view import BenchProgress
+from equate_srbench.bench.execution.plan import Workplace, install_missing
+from equate_srbench.bench.execution.run import Limits
+from equate_srbench.bench.execution.run import run as run_tasks
+from equate_srbench.bench.execution.run_view import BenchProgress
+from equate_srbench.bench.rows import RowStore
 from equate_srbench.bench.suites.loading import load_suite
-from equate_srbench.cli.bench_command import Workplace, install_missing
+from equate_srbench.bench.task import SEEDS, Task
 from equate_srbench.report.comparison.compare_page import conditions, draw_images, write_rows
 from equate_srbench.report.figures import teaching_figures
 from equate_srbench.report.tables import teaching
 from equate_srbench.runtime.files import publish as publish_files
+from equate_srbench.runtime.files import write_file
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "results"
@@ -221,7 +222,7 @@ def publish(out: Path) -> None:
     if files:
         publish_files(RESULTS / "teacher", files)
     write_rows(frame, RESULTS / "teacher_rows.parquet")
-    write_whole(page, "\n".join(lines).encode())
+    write_file(page, "\n".join(lines))
     print(page)
 
 
@@ -326,7 +327,7 @@ def main() -> None:
     if args.action == "time":
         figures = measure()
         RowStore(args.out)
-        write_whole(args.out / "time.json", json.dumps(figures).encode())
+        write_file(args.out / "time.json", json.dumps(figures))
         print(
             f"one teacher {figures['one']:.2f} s, grid of {figures['members']} "
             f"{figures['grid']:.2f} s: {figures['ratio']:.1f} times (at most {MOST_RATIO:g})"

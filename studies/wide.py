@@ -31,13 +31,14 @@ from scipy.stats import norm, rankdata, wilcoxon
 from sklearn.metrics import r2_score
 
 from equate_srbench import EquateRegressor
-from equate_srbench.bench.protocol import SEEDS, Task, split
+from equate_srbench.bench.protocol import split
 from equate_srbench.bench.provenance import provenance
-from equate_srbench.bench.rows import write_whole
 from equate_srbench.bench.suites.loading import load_suite
+from equate_srbench.bench.task import SEEDS, Task
 from equate_srbench.problem.canonical import prepare
 from equate_srbench.report.comparison.compare_page import conditions
 from equate_srbench.report.tables.compare import interval
+from equate_srbench.runtime.files import write_file
 from equate_srbench.search.columns import rank_columns
 
 Array = NDArray[np.float64]
@@ -195,7 +196,7 @@ def fit_all(folder: str, out: Path) -> None:
                 if (dataset, seed, ranking) not in done:
                     rows.append(_fitted(folder, dataset, seed, ranking))
                     table = pd.DataFrame(rows).to_csv(index=False, float_format="%.10g")
-                    write_whole(out, table.encode())
+                    write_file(out, table)
                     print(*list(rows[-1].values())[:6], flush=True)
 
 
@@ -321,7 +322,7 @@ def publish(results: Path) -> None:
     text = page(pd.read_csv(results / "wide_ranks.csv", keep_default_na=False),
                 pd.read_csv(fits) if fits.exists() else None)  # fmt: skip
     text += "\n".join(["", *kept(file, "wide"), ""])
-    write_whole(file, text.encode())
+    write_file(file, text)
     print(text)
 
 
@@ -341,7 +342,7 @@ def main() -> None:
     if args.action == "run":
         if not args.only_blackbox:
             table = rank_all().to_csv(index=False, float_format="%.6g")
-            write_whole(args.results / "wide_ranks.csv", table.encode())
+            write_file(args.results / "wide_ranks.csv", table)
         if args.blackbox:
             fit_all(args.blackbox, args.results / "wide_fits.csv")
     publish(args.results)

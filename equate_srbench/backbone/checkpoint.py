@@ -24,6 +24,7 @@ from torch.overrides import TorchFunctionMode
 from equate_srbench.backbone import registry
 from equate_srbench.backbone.config import BackboneConfig
 from equate_srbench.backbone.network import Backbone
+from equate_srbench.runtime.files import replacing
 
 #: Checkpoints that come with the package, by name.
 SHIPPED = {"compact": registry.WEIGHTS / "compact.safetensors"}
@@ -80,15 +81,8 @@ def save(
     }
     header["sha256"] = _digest(header, tensors)
     path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with partial.open("wb") as file:
-            file.write(to_bytes(tensors, header))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as partial:
+        partial.write_bytes(to_bytes(tensors, header))
     return header["sha256"]
 
 

@@ -18,6 +18,8 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 from urllib.request import url2pathname
 
+from equate_srbench.runtime.files import replacing, write_file
+
 WEIGHTS = Path(__file__).parent.parent / "weights"
 INDEX = WEIGHTS / "models.json"
 URL_VARIABLE, CACHE_VARIABLE = "EQUATE_MODELS_URL", "EQUATE_CACHE"
@@ -190,16 +192,12 @@ def _local(base: str) -> Path:
 def _copy(source: Path, target: Path, entry: Model) -> None:
     if not source.is_file():
         raise ModelError(f"{entry.name} is not in {source.parent}: {entry.file} is missing there")
-    partial = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
+    with replacing(target) as partial:
         shutil.copyfile(source, partial)
         if digest(partial) != entry.sha256:
             raise ModelError(
                 f"{source} is not the file it should be: {_difference(partial, entry)}"
             )
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _download(address: str, target: Path, entry: Model) -> None:
@@ -246,6 +244,4 @@ def record(name: str, path: Path, parameters: int, index: Path = INDEX) -> None:
         "bytes": path.stat().st_size,
         "sha256": digest(path),
     }
-    partial = index.with_name(f".{index.name}.{os.getpid()}")
-    partial.write_text(json.dumps(listed, indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, index)
+    write_file(index, json.dumps(listed, indent=1) + "\n")

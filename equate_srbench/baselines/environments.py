@@ -1,7 +1,7 @@
-"""Environments of their own for packages that do not live beside ours.
+"""Separate environments for packages whose dependencies conflict with ours.
 
-An environment is a venv in the user's cache folder, named after what is pinned in it. It is built
-in a folder beside its place and moved there when it works, so a half-made one is never found.
+An environment is a venv in the user's cache folder, named after its pinned requirements. It is
+built in a temporary folder and moved into place when it works, so it is complete or absent.
 """
 
 from __future__ import annotations
@@ -12,28 +12,30 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pooch
 
+from equate_srbench.runtime.child import foreign_environment, last_lines
+from equate_srbench.runtime.files import replace_folders, temporary_sibling, write_file
+
 _WORKERS = Path(__file__).parent / "workers"
 _READY = "ready.json"
 
 
 class EnvironmentMissing(RuntimeError):
-    """A method's package is not installed; the message has the command that does it."""
+    """A method's package is not installed; the message names the command that installs it."""
 
 
 class InstallError(RuntimeError):
-    """An environment could not be made; the message says what to do."""
+    """An environment could not be installed; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A package and what it is pinned to.
+    """A package and its pinned requirements.
 
     Attributes
     ----------
@@ -43,9 +45,9 @@ class Package:
     pins : tuple of str
         Requirements for pip.
     pythons : tuple of str
-        Versions of Python that the pins have wheels for.
+        Python versions for which the pinned requirements have wheels.
     program : str
-        Has to be on the PATH, "" for nothing.
+        Program that must be on the PATH; "" for none.
     """
 
     name: str
@@ -56,18 +58,18 @@ class Package:
 
     @property
     def worker(self) -> Path:
-        """The script that serves this package inside its environment."""
+        """The script that runs in the environment and serves requests."""
         return _WORKERS / f"serve_{self.name}.py"
 
     @property
     def folder(self) -> Path:
-        """Where the environment is, or would be."""
+        """Folder of the environment, whether it exists or not."""
         digest = hashlib.sha256("\n".join(self.pins).encode()).hexdigest()[:10]
         return cache_folder() / f"{self.name}-{digest}"
 
     @property
     def is_installed(self) -> bool:
-        """Whether the environment is there; it works, or it would not be."""
+        """Whether the environment exists."""
         return (self.folder / _READY).is_file()
 
 
@@ -103,27 +105,27 @@ PACKAGES: dict[str, Package] = {
 
 
 def cache_folder() -> Path:
-    """The folder of all environments; ``EQUATE_ENVIRONMENTS`` moves it."""
+    """Folder of all environments; set by ``EQUATE_ENVIRONMENTS`` if defined."""
     chosen = os.environ.get("EQUATE_ENVIRONMENTS")
     return Path(chosen) if chosen else Path(pooch.os_cache("equate-srbench")) / "environments"
 
 
 def package(name: str) -> Package:
-    """The package of a method; raises ValueError for one that has none."""
+    """The package of a method; raises ValueError if it needs none."""
     if name not in PACKAGES:
         raise ValueError(
-            f"{name!r} has no environment of its own: use one of {', '.join(PACKAGES)}"
+            f"{name!r} needs no separate environment: use one of {', '.join(PACKAGES)}"
         )
     return PACKAGES[name]
 
 
 def python_of(name: str) -> Path:
-    """The interpreter that has the package.
+    """The Python interpreter of the package's environment.
 
     Raises
     ------
     EnvironmentMissing
-        If the environment, or a program that the package needs, is not here.
+        If the environment, or a program that the package needs, is missing.
     """
     wanted = package(name)
     if wanted.program and shutil.which(wanted.program) is None:
@@ -133,7 +135,7 @@ def python_of(name: str) -> Path:
         )
     if not wanted.is_installed:
         raise EnvironmentMissing(
-            f"method {name!r} runs in an environment of its own, which is not at "
+            f"method {name!r} runs in a separate environment, which is missing at "
             f"{wanted.folder}: run `equate baselines install {name}`"
         )
     return _python_in(wanted.folder)
@@ -146,18 +148,18 @@ def install(
     again: bool = False,
     report: Callable[[str], object] = lambda line: None,
 ) -> Path:
-    """Make the environment of a package, unless it is there.
+    """Create the environment of a package unless it exists.
 
     Parameters
     ----------
     name : str
         Method key.
     python : str, optional
-        Interpreter for it; by default this one, or one on the PATH that the pins have wheels for.
+        Interpreter to use; by default this one, or a supported version found on the PATH.
     again : bool, default=False
-        Make it anew.
+        Recreate it if it exists.
     report : callable, optional
-        Told what is being done, a line at a time.
+        Called with a line of text per step.
 
     Returns
     -------
@@ -167,7 +169,7 @@ def install(
     Raises
     ------
     InstallError
-        If no interpreter fits, or making, installing or importing fails.
+        If no interpreter is suitable, or a step of the installation fails.
     ValueError
         If the method has no environment.
     """
@@ -179,22 +181,21 @@ def install(
         raise InstallError(f"{name} needs {wanted.program!r} on the PATH: install it first")
     chosen = python or _fitting_python(wanted)
     wanted.folder.parent.mkdir(parents=True, exist_ok=True)
-    # beside its place, so that the move into place is one step
-    build = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=wanted.folder.parent))
+    build = temporary_sibling(wanted.folder)
     try:
-        report(f"{name}: making an environment with {chosen}")
-        _run([chosen, "-m", "venv", str(build)], f"cannot make a venv with {chosen}")
+        report(f"{name}: creating an environment with {chosen}")
+        _run([chosen, "-m", "venv", str(build)], f"cannot create a venv with {chosen}")
         inside = _python_in(build)
         report(f"{name}: installing {' '.join(wanted.pins)}")
         pip = [str(inside), "-m", "pip", "--disable-pip-version-check", "--no-input"]
-        # most modules are never imported: the trial below compiles those that are
+        # most modules are never imported: the test below compiles those that are
         install = [*pip, "install", "--quiet", "--no-compile"]
         _run([*install, *wanted.pins], f"pip could not install {name}")
-        report(f"{name}: trying it")
+        report(f"{name}: testing it")
         _run([str(inside), str(wanted.worker), "--check"], f"{name} was installed but fails")
         frozen = _run([*pip, "freeze"], "pip freeze fails").splitlines()
         ready = {"pins": wanted.pins, "python": chosen, "installed": frozen}
-        (build / _READY).write_text(json.dumps(ready, indent=1), encoding="utf-8")
+        write_file(build / _READY, json.dumps(ready, indent=1))
         _move(build, wanted.folder, again)
     finally:
         shutil.rmtree(build, ignore_errors=True)
@@ -203,13 +204,12 @@ def install(
 
 
 def _move(build: Path, place: Path, again: bool) -> None:
-    """Put a finished environment in its place; of two made at once the first stays."""
-    if again and place.exists():
-        old = build.with_name(f"{build.name}-old")
-        place.rename(old)
-        shutil.rmtree(old, ignore_errors=True)
-    elif place.exists() and not (place / _READY).is_file():
-        shutil.rmtree(place)  # made by nobody we know; without the mark it is not in use
+    """Move a finished environment into place; of two built at the same time the first stays."""
+    if again:
+        replace_folders({build: place})
+        return
+    if place.exists() and not (place / _READY).is_file():
+        shutil.rmtree(place)  # a failed installation: an environment in use has the mark
     try:
         build.rename(place)
     except OSError:
@@ -223,7 +223,7 @@ def _python_in(folder: Path) -> Path:
 
 
 def _fitting_python(wanted: Package) -> str:
-    """Our own interpreter if the pins have wheels for it, else one from the PATH."""
+    """Find a supported interpreter: the running one, else one from the PATH."""
     if f"{sys.version_info[0]}.{sys.version_info[1]}" in wanted.pythons:
         return sys.executable
     for version in wanted.pythons:
@@ -237,27 +237,14 @@ def _fitting_python(wanted: Package) -> str:
 
 
 def _run(command: list[str], failure: str) -> str:
-    """Output of a command; the last lines of what it said are part of the error."""
+    """Run a command and return its output; an error contains its last lines."""
     try:
         done = subprocess.run(  # noqa: S603 - our own arguments, no shell
-            command, capture_output=True, text=True, check=False, env=clean_environment()
+            command, capture_output=True, text=True, check=False, env=foreign_environment()
         )
     except OSError as error:
         raise InstallError(f"{failure}: {error}") from None
     if done.returncode:
-        said = " | ".join((done.stderr or done.stdout).strip().splitlines()[-3:])
+        said = last_lines(done.stderr or done.stdout)
         raise InstallError(f"{failure} (exit code {done.returncode}): {said}")
     return done.stdout
-
-
-def clean_environment() -> dict[str, str]:
-    """Our environment without what names our packages to another interpreter.
-
-    A Jupyter kernel sets ``MPLBACKEND`` to a module of its own. Byte code may be written whatever
-    the rule is elsewhere: the environment is ours, and each fit would compile its package again.
-    """
-    own = (
-        "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__", "MPLBACKEND",
-        "PYTHONDONTWRITEBYTECODE",
-    )  # fmt: skip
-    return {k: v for k, v in os.environ.items() if k not in own}

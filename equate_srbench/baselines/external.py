@@ -1,12 +1,10 @@
-"""Regressors whose package lives in an environment of its own, reached through a process."""
+"""Regressors whose package is installed in a separate environment and runs in a worker process."""
 
 from __future__ import annotations
 
 import atexit
 import json
 import os
-import queue
-import subprocess
 import tempfile
 import threading
 import time
@@ -26,17 +24,17 @@ from equate_srbench.baselines import environments
 from equate_srbench.equation import Equation
 from equate_srbench.expr.errors import FormulaError
 from equate_srbench.problem.domain import Domain
+from equate_srbench.runtime.child import Child, foreign_environment, thread_limits
 
-_SECONDS_TO_START = 600.0  # imports on a very busy machine
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+_SECONDS_TO_START = 600.0  # time limit for imports, generous for a busy machine
 
 
 class WorkerError(RuntimeError):
-    """A rival's process failed, died or did not answer in time, without a formula."""
+    """An external method failed, died or did not answer in time."""
 
 
-class Worker:
-    """One process in a package's environment; serves one request at a time.
+class ExternalWorker:
+    """A worker process in a package's environment; serves one request at a time.
 
     Parameters
     ----------
@@ -51,31 +49,23 @@ class Worker:
 
     def __init__(self, name: str) -> None:
         python = environments.python_of(name)
-        self.name, self.owner = name, os.getpid()
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
-        self._process = subprocess.Popen(  # noqa: S603 - our own script, no shell
-            [str(python), str(environments.package(name).worker), str(self.owner)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._said,
-            text=True,
-            env={**environments.clean_environment(), **dict.fromkeys(_THREADS, "1")},
+        self.name = name
+        self._child = Child(
+            [str(python), str(environments.package(name).worker), str(os.getpid())],
+            env=foreign_environment(**thread_limits()),
+            new_session=False,  # an isolated fit is killed together with what it has started
         )
-        self._answers: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
-        threading.Thread(
-            target=_collect, args=(self._process.stdout, self._answers), daemon=True
-        ).start()
         self._ready = False
 
     @property
     def pid(self) -> int:
         """Process number."""
-        return self._process.pid
+        return self._child.pid
 
     @property
-    def alive(self) -> bool:
-        """Whether the process runs and is ours (a fork has copies of its parent's workers)."""
-        return self.owner == os.getpid() and self._process.poll() is None
+    def is_running(self) -> bool:
+        """Whether the process runs and was started by this process, not before a fork."""
+        return self._child.is_running
 
     def await_start(self) -> None:
         """Wait until the package is imported.
@@ -101,24 +91,22 @@ class Worker:
         seconds : float
             After so long the process is killed.
         on_formula : callable
-            Told of each better formula as it comes.
+            Called with each better formula.
 
         Returns
         -------
         float
-            Seconds that the fit took in there.
+            Seconds that the fit took in the worker.
 
         Raises
         ------
         WorkerError
-            If it fails, dies or takes too long. Formulas told of until then are good.
+            If it fails, dies or takes too long; formulas reported before are valid.
         """
         end = time.monotonic() + seconds
         self.await_start()
         try:
-            assert self._process.stdin is not None
-            self._process.stdin.write(json.dumps(request, default=_plain) + "\n")
-            self._process.stdin.flush()
+            self._child.send(json.dumps(request, default=_plain))
         except BrokenPipeError:
             raise self._death() from None
         while True:
@@ -131,68 +119,55 @@ class Worker:
                 raise WorkerError(f"{self.name} failed: {answer.get('error')}")
 
     def close(self) -> None:
-        """End the process, whatever it does."""
-        if self.owner != os.getpid():
-            return
-        self._process.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout, self._said):
-            if pipe is not None:
-                pipe.close()
+        """Kill the process, whatever it does."""
+        self._child.close()
 
     def _next(self, end: float) -> dict[str, Any]:
         try:
-            answer = self._answers.get(timeout=max(0.0, end - time.monotonic()))
-        except queue.Empty:
-            raise WorkerError(f"{self.name} did not answer in time and was ended") from None
-        if answer is None:
+            line = self._child.receive(end - time.monotonic())
+        except TimeoutError:
+            raise WorkerError(f"{self.name} did not answer in time and was killed") from None
+        if line is None:
             raise self._death()
+        try:
+            answer: dict[str, Any] = json.loads(line)
+        except ValueError:
+            raise WorkerError(f"{self.name} sent a line that is not JSON: {line[:80]!r}") from None
         return answer
 
     def _death(self) -> WorkerError:
-        code = self._process.wait()
-        self._said.seek(0)
-        said = self._said.read().decode(errors="replace").strip().splitlines()[-3:]
-        return WorkerError(f"{self.name} died (exit code {code}): {' | '.join(said)}")
+        code = self._child.wait()
+        return WorkerError(f"{self.name} died (exit code {code}): {self._child.last_words()}")
 
 
 def _plain(value: Any) -> Any:
-    """NumPy's numbers as Python's."""
+    """Convert NumPy scalars for JSON."""
     if isinstance(value, np.generic):
         return value.item()
-    raise TypeError(f"{value!r} cannot be sent to a rival's process: use plain numbers and text")
-
-
-def _collect(lines: Any, answers: queue.SimpleQueue[dict[str, Any] | None]) -> None:
-    try:
-        for line in lines:
-            answers.put(json.loads(line))
-    except ValueError:  # closed while reading, or a line cut by the kill
-        pass
-    answers.put(None)
+    raise TypeError(f"{value!r} cannot be sent to a worker process: use plain numbers and text")
 
 
 class _Pool:
-    """Idle workers by name: a fit takes one and gives it back unless it failed."""
+    """Pool of idle workers by method; a fit takes one and returns it unless it failed."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._idle: dict[str, list[Worker]] = {}
+        self._idle: dict[str, list[ExternalWorker]] = {}
         atexit.register(self.close)
 
-    def take(self, name: str) -> Worker:
-        """An idle worker, or a new one."""
+    def take(self, name: str) -> ExternalWorker:
+        """An idle worker, or a new one if there is none."""
         with self._lock:
             idle = self._idle.get(name, [])
             while idle:
                 worker = idle.pop()
-                if worker.alive:
+                if worker.is_running:
                     return worker
                 worker.close()
-        return Worker(name)
+        return ExternalWorker(name)
 
-    def give(self, worker: Worker) -> None:
-        """Keep a worker for the next fit."""
+    def give(self, worker: ExternalWorker) -> None:
+        """Return a worker to the pool."""
         with self._lock:
             self._idle.setdefault(worker.name, []).append(worker)
 
@@ -208,7 +183,7 @@ POOL = _Pool()
 
 
 class ExternalRegressor(RegressorMixin, BaseEstimator):
-    """A rival in an environment of its own, behind fit, predict and ``equation_``.
+    """Base of regressors whose package is installed in a separate environment.
 
     A subclass names its ``package``; its parameters other than ``max_time`` and ``random_state``
     are sent to the worker script of that name.
@@ -220,7 +195,7 @@ class ExternalRegressor(RegressorMixin, BaseEstimator):
     random_state: int | np.random.RandomState | None
 
     def warm_up(self) -> Self:
-        """Start the package's process and wait for its imports, which are no part of a fit.
+        """Start the worker process and wait for its imports, so that ``fit`` need not.
 
         Raises
         ------
@@ -240,7 +215,7 @@ class ExternalRegressor(RegressorMixin, BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
-        """Let the package find a formula.
+        """Fit with the external package.
 
         Parameters
         ----------
@@ -256,8 +231,8 @@ class ExternalRegressor(RegressorMixin, BaseEstimator):
         EnvironmentMissing
             If the package is not installed.
         WorkerError
-            If the package fails without having found any formula. When it had one, that one is
-            the answer, and a warning says what happened.
+            If the package fails before it found a formula. Otherwise the best formula so far is
+            used, with a warning.
         """
         X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
         seed = int(check_random_state(self.random_state).randint(2**31))
@@ -270,15 +245,13 @@ class ExternalRegressor(RegressorMixin, BaseEstimator):
         except WorkerError as error:
             if not hasattr(self, "equation_"):
                 raise
-            warnings.warn(
-                f"{error}; the answer is its best formula until then", UserWarning, stacklevel=2
-            )
-        finally:  # an alarm or Ctrl-C passes through, the best so far is in place
+            warnings.warn(f"{error}; using its best formula until then", UserWarning, stacklevel=2)
+        finally:  # an alarm or Ctrl-C passes through; equation_ is the best so far
             self.fit_time_ = time.monotonic() - started
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Values of the formula.
+        """Evaluate the formula.
 
         Parameters
         ----------
@@ -324,11 +297,11 @@ class ExternalRegressor(RegressorMixin, BaseEstimator):
         POOL.give(worker)
 
     def _limit(self) -> float:
-        """Seconds after which the process is ended: rivals look at the clock now and then."""
+        """Seconds after which the process is killed: packages check the time only now and then."""
         return self.max_time + max(10.0, 0.5 * self.max_time)
 
     def _take(self, formula: str) -> None:
-        """The formula is the answer from now on, if it can be read."""
+        """Use the formula from now on if it can be parsed."""
         plain = [f"x{j}" for j in range(self.n_features_in_)]
         names = [str(name) for name in getattr(self, "feature_names_in_", plain)]
         try:
@@ -337,7 +310,7 @@ class ExternalRegressor(RegressorMixin, BaseEstimator):
                 names,
                 named=hasattr(self, "feature_names_in_"),
             )
-        except FormulaError as error:  # too deep, say: the last one that can be read stays
+        except FormulaError as error:  # too deep, say: keep the last one that was read
             warnings.warn(
                 f"a formula of {self.package} cannot be read: {error}", UserWarning, stacklevel=2
             )

@@ -1,4 +1,4 @@
-"""Published results, as data: from other machines, budgets and versions."""
+"""Published results as data; machines, budgets and versions differ from ours."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from importlib.resources import files
 
 import pandas as pd
 
-#: How a plot has to call these figures.
+#: Label of these results in plots.
 LABEL = "published, other machine"
 
 
 def published(
     track: str | None = None, data_group: str | None = None, edition: int | None = None
 ) -> pd.DataFrame:
-    """SRBench's published figures, one per row.
+    """Load SRBench's published results, one per row.
 
     Parameters
     ----------
     track : {"black-box", "ground-truth"}, optional
     data_group : {"all", "tuned", "off-the-shelf", "Feynman", "Strogatz"}, optional
     edition : {2021, 2025}, optional
-        Without these, all rows.
+        By default all rows.
 
     Returns
     -------
@@ -37,6 +37,6 @@ def published(
         if value is not None:
             if value not in set(table[column]):
                 known = ", ".join(map(str, sorted(set(table[column]))))
-                raise ValueError(f"{column}={value!r}: nothing is published, use one of {known}")
+                raise ValueError(f"{column}={value!r}: no published results, use one of {known}")
             table = table[table[column] == value]
     return table.reset_index(drop=True).assign(label=LABEL)

@@ -1,1 +1,1 @@
-"""Many fits of many methods on many data sets, kept as rows."""
+"""Benchmark of methods over datasets: protocol, metrics, stored rows, statistics."""

@@ -1,9 +1,9 @@
-"""Symbolic solution: whether a formula is the truth up to a constant offset or factor.
+"""Symbolic solution: whether a formula is the true one up to a constant offset or factor.
 
 The criterion is SRBench's (La Cava et al. 2021, section 4): after simplification, model minus truth
-or model over truth is a constant. The way is our own and has three outcomes. Numbers decide first:
-where neither is nearly constant on rows of the data set, nothing more is asked. Otherwise SymPy
-has to find the constant, in a child process that ends at a limit of processor time.
+or model over truth is a constant. The procedure is our own and has three outcomes. If neither is
+nearly constant numerically on rows of the dataset, the formula is not a solution. Otherwise SymPy
+has to find the constant, in a child process with a limit on processor time.
 
 Run as ``python -m equate_srbench.bench.assess`` this module is that child: one request as JSON on
 standard input (trees, never text), one answer on standard output.
@@ -13,24 +13,22 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-import equate_srbench
 from equate_srbench.expr.errors import FormulaError
 from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.expr.text.parser import parse
 from equate_srbench.expr.tree import Tree
+from equate_srbench.runtime.child import last_lines, own_environment
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,15 +36,14 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-_PACKAGE_ROOT = str(Path(equate_srbench.__file__).parent.parent)
 _ROWS = 200
-_FAR = 1e-2  # relative scatter of difference and quotient beyond which nothing is constant
+_FAR = 1e-2  # relative scatter above which difference and quotient are not constant
 _EQUAL = 1e-6  # scatter below which a failure to simplify proves nothing
-_ALIKE = 1e-3  # constants this close, relatively, are the same constant: SRBench keeps 3 digits
-_EXACT = 1e-12  # the same, where one is known to be the other
+_ALIKE = 1e-3  # relative distance below which constants are equal: SRBench keeps 3 digits
+_EXACT = 1e-12  # the same for constants of the true formula
 _NOTHING = 1e-4  # coefficients below count as 0, as in SRBench
 _LARGEST_DENOMINATOR = 12
-_POINTS = 5  # at which two formulas are compared in more digits than a double has
+_POINTS = 5  # points at which two formulas are compared with extended precision
 _DIGITS = 30
 _SAME = 1e-12
 _MEMORY = 4 << 30  # bytes for the child: expansions can explode
@@ -54,7 +51,7 @@ _MEMORY = 4 << 30  # bytes for the child: expansions can explode
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """Whether a formula is the truth.
+    """Whether a formula is the true one.
 
     Attributes
     ----------
@@ -62,7 +59,7 @@ class Assessment:
         None if it could not be decided.
     reason : str
         ``difference constant``, ``quotient constant``, ``numbers differ``, ``no constant``, or
-        what stood in the way.
+        the reason why it is undecided.
     """
 
     solved: bool | None
@@ -70,14 +67,14 @@ class Assessment:
 
 
 def assess(model: str, truth: str, X: pd.DataFrame, *, seconds: float = 30.0) -> Assessment:
-    """Compare a formula with the truth.
+    """Compare a formula with the true one.
 
     Parameters
     ----------
     model, truth : str
         Formulas in the names of the columns of ``X``.
     X : DataFrame of shape (n_rows, n_features)
-        Rows of the data set; the first 200 are used. Columns that are positive there are taken
+        Rows of the dataset; the first 200 are used. Columns that are positive there are taken
         to be positive.
     seconds : float, default=30.0
         Of processor time for SymPy, so that a busy machine decides as much as an idle one. The
@@ -113,7 +110,7 @@ def assess(model: str, truth: str, X: pd.DataFrame, *, seconds: float = 30.0) ->
 
 
 def _scatter(model: Array, truth: Array) -> float:
-    """The smaller relative scatter of difference and quotient; NaN or inf if undefined."""
+    """Relative scatter of difference or quotient, whichever is smaller; NaN or inf if undefined."""
     defined = np.isfinite(truth)
     model, truth = model[defined], truth[defined]
     if not len(model) or not np.isfinite(model).all():
@@ -126,27 +123,26 @@ def _scatter(model: Array, truth: Array) -> float:
 
 
 def _ask(model: Tree, truth: Tree, rows: Array, seconds: float) -> str:
-    """The child's answer, or why there is none."""
+    """The answer of the child process, or the reason why there is none."""
     request = {
         "seconds": seconds,
         "model": [model.symbols, model.constants],
         "truth": [truth.symbols, truth.constants],
         "rows": rows.tolist(),
     }
-    path = os.pathsep.join(filter(None, [_PACKAGE_ROOT, os.environ.get("PYTHONPATH")]))
     try:
         run = subprocess.run(
             [sys.executable, "-m", "equate_srbench.bench.assess"],
             input=json.dumps(request), capture_output=True, text=True, timeout=4.0 * seconds + 30.0,
-            env={**os.environ, "PYTHONPATH": path},
+            env=own_environment(),
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         return f"no answer within {4.0 * seconds + 30.0:g} s of wall clock"
     if run.returncode == -signal.SIGXCPU:
         return f"no answer within {seconds:g} s of processor time"
     if run.returncode != 0:
-        last = run.stderr.strip().splitlines()[-1:] or [f"exit code {run.returncode}"]
-        return f"SymPy failed: {last[0][:200]}"
+        said = last_lines(run.stderr, 1) or f"exit code {run.returncode}"
+        return f"SymPy failed: {said[:200]}"
     return run.stdout.strip()
 
 
@@ -154,10 +150,10 @@ def _ask(model: Tree, truth: Tree, rows: Array, seconds: float) -> str:
 
 
 def main() -> None:
-    """Answer one request."""
+    """Answer one request (the child process)."""
     import resource
 
-    import sympy  # noqa: F401 - a second of importing that is not the formula's
+    import sympy  # noqa: F401 - its import must not count in the limit on processor time
 
     request = json.loads(sys.stdin.read())
     used = resource.getrusage(resource.RUSAGE_SELF)
@@ -168,13 +164,13 @@ def main() -> None:
 
 
 def compare(model: Tree, truth: Tree, rows: Array) -> str:
-    """``difference constant``, ``quotient constant`` or ``no constant``; takes any time.
+    """Return ``difference constant``, ``quotient constant`` or ``no constant``, without time limit.
 
     Parameters
     ----------
     model, truth : Tree
     rows : ndarray of shape (n_rows, n_columns)
-        Of the data set. Columns that are positive there are taken to be positive.
+        Of the dataset. Columns that are positive there are taken to be positive.
     """
     import sympy
 
@@ -182,13 +178,13 @@ def compare(model: Tree, truth: Tree, rows: Array) -> str:
 
     columns = [
         sympy.Symbol(f"x{j}", positive=True) if p else sympy.Symbol(f"x{j}", real=True)
-        for j, p in enumerate((rows > 0).all(axis=0))
+        for j, p in enumerate(np.all(rows > 0, axis=0).tolist())
     ]
     points = [dict(zip(columns, map(float, row), strict=True)) for row in rows[:_POINTS]]
     given, wanted = to_sympy(model, columns), to_sympy(truth, columns)
     pairs = [_matched(step(given), step(wanted)) for step in (lambda e: e, sympy.expand)]
     pairs = [pair for pair in pairs if _may_agree(pair, points)]
-    # all cheap steps on everything before the first dear one
+    # all cheap steps before the first expensive one
     for step in _steps():
         for pair in pairs:
             for name, joined in (
@@ -202,7 +198,7 @@ def compare(model: Tree, truth: Tree, rows: Array) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """Two formulas with exact numbers; ``values`` are those of the symbols for constants."""
+    """Two formulas with exact numbers; ``values`` maps symbols of constants to numbers."""
 
     model: sympy.Expr
     truth: sympy.Expr
@@ -210,10 +206,10 @@ class _Pair:
 
 
 def _may_agree(pair: _Pair, points: list[dict[Any, float]]) -> bool:
-    """False if in 30 digits neither difference nor quotient is the same at all points.
+    """Whether difference or quotient is equal at all points in 30 digits.
 
-    The numbers of the two formulas are exactly equal now where they were alike, so what differs
-    here is no rounding, and SymPy need not look for what is not there.
+    Matched constants are exactly equal, so a difference is not due to rounding, and SymPy need not
+    search for a constant.
     """
     sizes, gaps, ratios = [], [], []
     for point in points:
@@ -256,7 +252,7 @@ def _is_constant(
 
 
 def _matched(model: sympy.Expr, truth: sympy.Expr) -> _Pair:
-    """Both formulas with exact numbers, and the same symbol for constants that are alike.
+    """Both formulas with exact numbers; equal constants become the same symbol.
 
     Algebra with floating-point numbers is slow in SymPy and never gives an exact 0. A number of
     the model that is close to one of the truth becomes that one, one close to a simple fraction

@@ -1,4 +1,4 @@
-"""Scores of one fit, as SRBench counts them."""
+"""Metrics of one fit as SRBench defines them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from equate_srbench.expr.text.parser import parse
 
 Array = NDArray[np.float64]
 
-#: What SymPy has not shortened by then it mostly never does, and every fit of a run waits for it.
+#: Longer simplification rarely shortens a formula further, and every fit of a run waits for it.
 _SIMPLIFY_SECONDS = 2.0
 _ASSESS_SECONDS = 30.0
-_ROWS = 1000  # on which a simplified formula must agree
+_ROWS = 1000  # rows on which a simplified formula must agree
 
 
 def accuracy(y_train: Array, p_train: Array, y_test: Array, p_test: Array) -> dict[str, Any]:
-    """R2 and the two thresholds.
+    """Compute R2 and the two accuracy thresholds.
 
     Parameters
     ----------
@@ -47,16 +47,16 @@ def accuracy(y_train: Array, p_train: Array, y_test: Array, p_test: Array) -> di
 
 
 def formula(model: str, X: pd.DataFrame, truth: str | None) -> dict[str, Any]:
-    """Size of a formula, and whether it is the truth.
+    """Compute the size of a formula and whether it is the true one.
 
     Parameters
     ----------
     model : str
         As SymPy reads it, in the names of the columns of ``X``.
     X : DataFrame of shape (n_rows, n_features)
-        Rows of the data set.
+        Rows of the dataset.
     truth : str or None
-        The formula behind the data, None where there is none.
+        The true formula; None if it is unknown.
 
     Returns
     -------

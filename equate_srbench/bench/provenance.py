@@ -1,4 +1,4 @@
-"""Where a row comes from: version, commit, machine, date."""
+"""Provenance of a row: version, commit, machine, date."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CHECKOUT = Path(equate_srbench.__file__).parent.parent
 
 
 class Provenance(BaseModel):
-    """What one needs to know to judge a figure.
+    """Software and hardware that a row was computed with.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class Provenance(BaseModel):
 
 
 def provenance(device: str = "cpu") -> Provenance:
-    """Provenance of a row made now, in this process."""
+    """Provenance of a row computed now in this process."""
     cores = len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else 0
     cores = cores or os.cpu_count() or 1
     threads = os.environ.get("OMP_NUM_THREADS", "")

@@ -1,4 +1,4 @@
-"""Rows of a benchmark: one JSON file per fit, whole or absent, valid or set aside with a reason."""
+"""Results of a benchmark: one JSON file per fit, written atomically and validated when read."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
-from uuid import uuid4
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
 
 from equate_srbench.bench.provenance import Provenance, provenance
+from equate_srbench.bench.task import Task
+from equate_srbench.runtime.files import write_file
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from equate_srbench.bench.protocol import Task
-
-SCHEMA = 1
+SCHEMA: Literal[1] = 1
 Status = Literal["ok", "timeout", "killed", "crash", "error"]
 STATUSES: tuple[str, ...] = get_args(Status)
 
@@ -30,7 +29,7 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-#: JSON has no NaN and no infinity: a score that is not finite is no score.
+#: JSON has neither NaN nor infinity: a score that is not finite is stored as None.
 Score = Annotated[float | None, BeforeValidator(_finite)]
 Seconds = Annotated[float, Field(ge=0)]
 
@@ -41,42 +40,41 @@ class Row(BaseModel):
     Attributes
     ----------
     version : int
-        Of this schema.
+        Version of this schema.
     key : str
-        ``Task.key``; also the name of the file.
+        ``Task.key``; also the stem of the file name.
     suite, dataset, method, settings, seed, noise, max_time, scale, max_train, max_rows :
-        The task.
+        Fields of the task.
     status : {"ok", "timeout", "killed", "crash", "error"}
     error : str or None
-        What went wrong, in one line; None if and only if the status is ``ok``.
+        Reason of the failure in one line; None if and only if the status is ``ok``.
     n_train, n_test, n_features : int or None
         Shape of the split.
     rows_sha256 : str or None
-        Of the numbers of the data set (before the split): equal rows have equal hashes.
+        Hash of the values of the dataset before the split.
     notes : list of str
-        What a reader should know about the rows.
+        Remarks on the data and the predictions.
     fit_seconds, total_seconds : float or None, float
-        Wall clock of ``fit``, and of the whole task.
+        Wall clock of ``fit`` and of the whole task.
     r2_train, r2_test : float or None
-        R2 against the target given to ``fit`` (with its noise), and on the clean test rows.
+        R2 on the training rows with the noisy target given to ``fit``, and on the clean test rows.
     acc99, acc999 : bool
         Whether the test R2 is above .99 and above .999.
     model : str or None
-        The formula as SymPy reads it, None for a method without formulas.
+        The formula as SymPy reads it; None for a method without formulas.
     complexity, complexity_simplified : int or None
-        Nodes as SRBench counts them, of the formula as it is and after simplification.
+        Number of nodes as SRBench counts them, before and after simplification.
     solved : bool or None
-        Symbolic solution; None if there is nothing to compare, or it could not be decided.
+        Whether the formula is the true one; None if there is none, or it could not be decided.
     solved_reason : str or None
-        How that was decided, None if there was nothing to compare.
-    trace : list of [seconds, R2 on the fit rows] or None
-        Best so far each time it improved, where the method tells.
+        Reason of that decision; None if there is no true formula.
+    trace : list of [seconds, training R2] or None
+        Improvements of the best formula during the fit, where the method records them.
     teacher : dict or None
-        What a method with a smooth teacher says about it: the strengths, or whether it was used;
-        the student's fidelity and the teacher's own test R2 where there are such.
+        Diagnostics of a smooth teacher: regularisation strengths or whether it was used, and where
+        available the student's fidelity and the teacher's own test R2.
     diagnostics : dict of str to float, or None
-        What the method says about its search in single numbers, such as the flip rate of the
-        gradient ascent; None where it says nothing.
+        Scalar diagnostics of the method's search, such as the flip rate of the gradient ascent.
     provenance : Provenance
     """
 
@@ -119,7 +117,7 @@ class Row(BaseModel):
 
 
 def make_row(task: Task, *, status: str, total_seconds: float, **values: Any) -> dict[str, Any]:
-    """A valid row of ``task`` as plain data; ``values`` are fields of ``Row``."""
+    """A validated row of ``task`` as plain data; ``values`` are fields of ``Row``."""
     row = Row.model_validate(
         {
             "key": task.key,
@@ -134,16 +132,16 @@ def make_row(task: Task, *, status: str, total_seconds: float, **values: Any) ->
 
 
 def failure_row(task: Task, status: str, message: str, seconds: float) -> dict[str, Any]:
-    """The row of a fit that gave no result.
+    """The row of a fit without a result.
 
     Parameters
     ----------
     task : Task
     status : {"timeout", "killed", "crash", "error"}
     message : str
-        What happened; kept as one line of at most 2000 characters.
+        Reason; stored as one line of at most 2000 characters.
     seconds : float
-        Wall clock until then.
+        Wall clock until the failure.
     """
     if status == "ok":
         raise ValueError("a failure cannot have the status 'ok'")
@@ -152,12 +150,11 @@ def failure_row(task: Task, status: str, message: str, seconds: float) -> dict[s
 
 
 class RowStore:
-    """A folder of rows that any number of processes may write and read at once, without locks.
+    """A folder of rows that several processes can read and write at the same time without locks.
 
-    Each row is a file ``rows/KEY.json`` that appears in one step, so a reader never meets half of
-    it, and two writers of one key leave one whole row. A file that is no valid row is moved to
-    ``quarantine/`` with the reason beside it as soon as it is read; its key then counts as
-    missing.
+    Each row is a file ``rows/KEY.json`` that is written atomically: a reader never meets a partial
+    row, and of two writers of one key the later wins. A file that is not a valid row is moved to
+    ``quarantine/`` with the reason beside it when it is read; its key then counts as missing.
 
     Parameters
     ----------
@@ -172,24 +169,24 @@ class RowStore:
         self.rows.mkdir(parents=True, exist_ok=True)
 
     def path(self, key: str) -> Path:
-        """Where the row of ``key`` is or would be."""
+        """Path of the row of ``key``, whether it exists or not."""
         return self.rows / f"{key}.json"
 
     def write(self, row: Mapping[str, Any]) -> bool:
-        """Validate a row and write it in one step.
+        """Validate a row and write it atomically.
 
         Returns
         -------
         bool
-            False if it was left out, because it is a failure and a finished row is there.
+            False if it was not written, because it is a failure and a row with a result exists.
 
         Raises
         ------
         ValueError
             If the row does not fit the schema.
         OSError
-            If it cannot be written (disk full); the message names the file, and all rows that
-            were there are still whole.
+            If it cannot be written (disk full); the message names the file, and existing rows
+            stay intact.
         """
         try:
             valid = Row.model_validate(row)
@@ -198,7 +195,7 @@ class RowStore:
         if valid.status != "ok" and self._status(valid.key) == "ok":
             return False
         text = json.dumps(valid.model_dump(mode="json"), allow_nan=False)
-        write_whole(self.path(valid.key), text.encode())
+        write_file(self.path(valid.key), text)
         return True
 
     def read(self, key: str) -> dict[str, Any]:
@@ -207,7 +204,7 @@ class RowStore:
         Raises
         ------
         KeyError
-            If there is none, or only a corrupt one, which is then in quarantine.
+            If there is none, or only a corrupt one, which is moved to quarantine.
         """
         row = self._load(self.path(key))
         if row is None:
@@ -222,7 +219,7 @@ class RowStore:
                 yield row
 
     def keys(self, status: str | Collection[str] | None = None) -> list[str]:
-        """Keys of the valid rows, all or those with one of the given statuses, sorted."""
+        """Sorted keys of the valid rows, optionally only of those with the given statuses."""
         wanted = STATUSES if status is None else [status] if isinstance(status, str) else status
         unknown = sorted(set(wanted) - set(STATUSES))
         if unknown:
@@ -230,12 +227,12 @@ class RowStore:
         return [row["key"] for row in self if row["status"] in wanted]
 
     def quarantined(self) -> dict[str, str]:
-        """File name in ``quarantine/`` -> why it is there."""
+        """File names in ``quarantine/`` with the reasons."""
         reasons = sorted(self.quarantine.glob("*.reason.txt"))
         return {p.name.removesuffix(".reason.txt"): p.read_text().strip() for p in reasons}
 
     def frame(self) -> pd.DataFrame:
-        """All rows as a table, one column per field.
+        """All rows as a table with one column per field.
 
         Returns
         -------
@@ -244,7 +241,7 @@ class RowStore:
             provenance in columns of its own. Whole numbers and truth values that may be missing
             have pandas' nullable types.
         """
-        import pandas as pd  # not needed by the many processes that only write
+        import pandas as pd  # not needed by processes that only write
 
         rows = []
         for row in self:
@@ -256,9 +253,9 @@ class RowStore:
         return frame.astype(_DTYPES)
 
     def to_parquet(self, path: str | Path | None = None) -> Path:
-        """Write ``frame()`` as one Parquet file, in one step; default ``FOLDER/rows.parquet``."""
+        """Write ``frame()`` to a Parquet file atomically; default ``FOLDER/rows.parquet``."""
         target = self.folder / "rows.parquet" if path is None else Path(path)
-        write_whole(target, self.frame().to_parquet(index=False))
+        write_file(target, self.frame().to_parquet(index=False))
         return target
 
     def _status(self, key: str) -> str | None:
@@ -301,34 +298,8 @@ _DTYPES = {
 }  # fmt: skip
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is either complete or as it was before.
-
-    Raises
-    ------
-    OSError
-        If it cannot be written; the message names the file.
-    """
-    temporary = path.with_name(f".{path.name[:100]}.{uuid4().hex}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OSError(
-            error.errno,
-            f"cannot write ({error.strerror}); what was there before is whole, so free some space "
-            "and run again",
-            str(path),
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def _parse(path: Path, key: str | None = None) -> dict[str, Any]:
-    """The valid row in a file; ValueError with the reason otherwise."""
+    """The row in a file; raises ValueError if it is not valid."""
     try:
         row = Row.model_validate_json(path.read_bytes())
     except ValidationError as error:
@@ -340,7 +311,7 @@ def _parse(path: Path, key: str | None = None) -> dict[str, Any]:
 
 
 def _reason(error: ValidationError) -> str:
-    """The first complaint in one line, with the place and the value."""
+    """The first validation error in one line, with the field and the value."""
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"]) or "row"
     value = repr(first["input"])

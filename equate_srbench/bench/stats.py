@@ -1,10 +1,10 @@
-"""Comparing methods over many data sets: ranks, paired tests, intervals.
+"""Comparison of methods over datasets: ranks, paired tests, intervals.
 
 Demsar (2006), "Statistical comparisons of classifiers over multiple data sets": average ranks and
 Wilcoxon's signed-rank test with Holm's correction.
 
-Everything takes a table of scores, one row per data set and one column per method, larger being
-better. A missing score, or minus infinity, is a fit without a result: worse than every other.
+All functions take a table of scores with one row per dataset and one column per method; larger is
+better. A missing score or minus infinity stands for a fit without a result and ranks last.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 
 
 def score_table(frame: pd.DataFrame, value: str = "r2_test") -> pd.DataFrame:
-    """Scores by data set and method from rows of a benchmark.
+    """Table of scores by dataset and method from rows of a benchmark.
 
     Parameters
     ----------
@@ -42,14 +42,14 @@ def score_table(frame: pd.DataFrame, value: str = "r2_test") -> pd.DataFrame:
 
 
 def _median(values: pd.Series) -> float:
-    """The median; the lower of the middle two where their mean is undefined."""
+    """The median; minus infinity where the mean of the middle two is undefined."""
     with np.errstate(invalid="ignore"):
         middle = float(np.median(values))
     return -np.inf if np.isnan(middle) else middle
 
 
 def ranks(scores: pd.DataFrame) -> pd.DataFrame:
-    """Rank of every method on every data set: 1 is the best, equal scores share their mean rank.
+    """Rank the methods on every dataset: 1 is the best, ties share their mean rank.
 
     Parameters
     ----------
@@ -64,22 +64,22 @@ def ranks(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def average_ranks(scores: pd.DataFrame) -> pd.Series:
-    """Mean rank of every method over the data sets, the best method first."""
+    """Mean rank of every method over the datasets, the best method first."""
     return ranks(scores).mean().sort_values(kind="stable").rename("rank")
 
 
 def friedman(scores: pd.DataFrame) -> float:
-    """The p value of Friedman's test that all methods are alike.
+    """Friedman's test of equal performance of all methods: its p value.
 
     Raises
     ------
     ValueError
-        For fewer than three methods or two data sets.
+        For fewer than three methods or two datasets.
     """
     if scores.shape[1] < 3 or len(scores) < 2:
         raise ValueError(
-            f"{scores.shape[1]} methods on {len(scores)} data sets: Friedman's test needs at least "
-            "3 methods and 2 data sets; compare two methods with wilcoxon_holm"
+            f"{scores.shape[1]} methods on {len(scores)} datasets: Friedman's test needs at least "
+            "3 methods and 2 datasets; compare two methods with wilcoxon_holm"
         )
     ranked = ranks(scores).to_numpy()
     if (ranked == ranked[:, :1]).all():
@@ -90,7 +90,7 @@ def friedman(scores: pd.DataFrame) -> float:
 def wilcoxon_holm(
     scores: pd.DataFrame, *, against: str | None = None, floor: float = 0.0
 ) -> pd.DataFrame:
-    """Wilcoxon's signed-rank test of pairs of methods, with Holm's correction over the pairs.
+    """Wilcoxon signed-rank tests of pairs of methods with Holm's correction.
 
     Parameters
     ----------
@@ -98,8 +98,8 @@ def wilcoxon_holm(
     against : str, optional
         Compare this method with every other; default all pairs.
     floor : float, default=0.0
-        Scores below count as this: the size of a wild R2 of -1000, or of a missing one, says
-        nothing.
+        Lower scores are raised to this value: the size of an extremely negative R2 carries no
+        information.
 
     Returns
     -------
@@ -129,7 +129,7 @@ def wilcoxon_holm(
 
 
 def holm(p: ArrayLike) -> Array:
-    """Holm's step-down correction of p values for testing all of them at once.
+    """Holm's step-down correction of p values for multiple testing.
 
     Parameters
     ----------
@@ -156,12 +156,12 @@ def bootstrap_interval(
     level: float = 0.95,
     n_resamples: int = 2000,
 ) -> tuple[float, float]:
-    """Percentile interval of a statistic over data sets.
+    """Bootstrap percentile interval of a statistic over datasets.
 
     Parameters
     ----------
     values : array_like of shape (n_datasets,)
-        Minus infinity is allowed where the statistic bears it (a median does).
+        Minus infinity is allowed if the statistic supports it, as a median does.
     statistic : callable, default=numpy.mean
         Takes an array and ``axis``.
     rng : Generator
@@ -187,7 +187,7 @@ def bootstrap_interval(
 
 
 def _complete(scores: pd.DataFrame) -> Array:
-    """The table with minus infinity for what is missing, of shape (n_datasets, n_methods)."""
+    """The table with minus infinity for missing scores, shape (n_datasets, n_methods)."""
     if not scores.shape[0] or not scores.shape[1]:
         raise ValueError("an empty table of scores: nothing to compare")
     values = scores.to_numpy(dtype=np.float64, na_value=np.nan)

@@ -1,9 +1,9 @@
-"""What backbones do without adaptation or search, kept row by row.
+"""Evaluate backbones without adaptation or search; every fit is stored as a row.
 
 ``python -m equate_srbench.bench.zeroshot CHECKPOINT... --data DIR --rows FILE`` fits
 ``E2ERegressor`` (128 samples in two bags and both views, all of them refined) to the Strogatz sets,
-to every fourth Feynman set and to fresh synthetic formulas. A fit whose row is in the file already
-is not made again.
+to every fourth Feynman set and to fresh synthetic formulas. Fits whose rows exist in the file are
+skipped.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ _MAX_TIME = 300.0  # seconds of a fit, which takes one or two
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
-    """A data set.
+class ZeroShotTable:
+    """A table to fit.
 
     Attributes
     ----------
@@ -71,22 +71,22 @@ class Table:
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """One fit."""
+    """One fit of a backbone to a table."""
 
     weights: Path
     sha256: str
     examples: int
-    table: Table
+    table: ZeroShotTable
     seed: int
 
     @property
     def key(self) -> tuple[str, str, str, int]:
-        """That of its row."""
+        """The key of the row of this fit."""
         return self.sha256, self.table.suite, self.table.name, self.seed
 
 
-def read_suite(path: Path, *, every: int = 1) -> list[Table]:
-    """Tables of a suite described by a CSV, at most 1000 rows each.
+def read_suite(path: Path, *, every: int = 1) -> list[ZeroShotTable]:
+    """Read or draw the tables of a suite described by a CSV, at most 1000 rows each.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def read_suite(path: Path, *, every: int = 1) -> list[Table]:
         are drawn from ``formula``; otherwise they stand in ``STEM/NAME.tsv.gz`` beside the CSV,
         target last.
     every : int, default=1
-        Take every n-th set.
+        Use every k-th table.
     """
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))[::every]
@@ -108,20 +108,20 @@ def read_suite(path: Path, *, every: int = 1) -> list[Table]:
             X = rng.uniform(low, high, (_N_ROWS, len(variables)))
             y = evaluate(parse(row["formula"], [v["name"] for v in variables]), X)
         else:
-            file = path.with_suffix("") / f"{row['name']}.tsv.gz"
-            data = pd.read_csv(file, sep="\t").to_numpy(dtype=np.float64)
+            table = path.with_suffix("") / f"{row['name']}.tsv.gz"
+            data = pd.read_csv(table, sep="\t").to_numpy(dtype=np.float64)
             data = data[rng.permutation(len(data))[:_N_ROWS]]
             X, y = data[:, :-1], data[:, -1]
-        tables.append(Table(path.stem, row["name"], X, y, X.shape[1]))
+        tables.append(ZeroShotTable(path.stem, row["name"], X, y, X.shape[1]))
     return tables
 
 
-def draw_synthetic(n: int) -> list[Table]:
-    """``n`` (1 or more) formulas of the corpus on tables of their own, targets without noise."""
+def draw_synthetic(n: int) -> list[ZeroShotTable]:
+    """Draw ``n`` >= 1 formulas of the corpus with tables and noise-free targets."""
     r, rng = Random("held out"), np.random.default_rng([2**31, 0])  # noqa: S311
     examples = examples_of(CorpusConfig(), r, rng, _N_SYNTHETIC_ROWS, n, Filter.shipped(), Counts())
     return [
-        Table(
+        ZeroShotTable(
             SYNTHETIC, f"synthetic-{i:04d}", e.X, evaluate(e.tree, e.X), len(e.tree.columns),
             e.tree.size,
         )
@@ -130,7 +130,7 @@ def draw_synthetic(n: int) -> list[Table]:
 
 
 def fit(job: Job) -> Score:
-    """Fit on three quarters of the rows, score on the rest."""
+    """Fit to three quarters of the rows and score on the rest."""
     torch.set_num_threads(1)
     X, y = job.table.X, job.table.y
     order = np.random.default_rng(job.seed).permutation(len(y))
@@ -158,12 +158,12 @@ def fit(job: Job) -> Score:
 
 
 def find_checkpoints(paths: Iterable[Path]) -> list[Path]:
-    """Files by path or name, and those in folders, by examples seen.
+    """Checkpoint files by path, name or folder, ordered by training examples.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file, or a folder holds none.
+        If a file does not exist, or a folder has no checkpoint.
     """
     found: list[Path] = []
     for path in paths:
@@ -178,8 +178,8 @@ def _examples(path: Path) -> int:
     return int(checkpoint.describe(path)["card"].get("training", {}).get("examples", 0))
 
 
-def jobs_of(weights: Path, tables: Sequence[Table], seeds: Sequence[int]) -> Iterator[Job]:
-    """A fit of each table with each seed; the synthetic ones, which are many, with the first."""
+def jobs_of(weights: Path, tables: Sequence[ZeroShotTable], seeds: Sequence[int]) -> Iterator[Job]:
+    """Fits of all tables with all seeds; of synthetic tables only with the first seed."""
     sha256, examples = checkpoint.describe(weights)["sha256"], _examples(weights)
     for seed in seeds:
         for table in tables:
@@ -188,7 +188,7 @@ def jobs_of(weights: Path, tables: Sequence[Table], seeds: Sequence[int]) -> Ite
 
 
 def run(jobs: Iterable[Job], rows: Path, workers: int) -> Iterator[Score]:
-    """Make the fits that have no row yet, in ``workers`` processes; keep and yield each row."""
+    """Run the fits without a row in ``workers`` processes; store and yield each row."""
     done = {score.key for score in read_rows(rows)}
     missing = [job for job in jobs if job.key not in done]
     if workers == 1:
@@ -215,10 +215,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     add = parser.add_argument
     add("checkpoints", type=Path, nargs="+", help="files, folders, or names")
     add("--data", type=Path, required=True, help="folder with feynman.csv and strogatz.csv")
-    add("--rows", type=Path, required=True, help="CSV with the rows so far; new ones go there")
+    add(
+        "--rows",
+        type=Path,
+        required=True,
+        help="CSV of existing rows, to which new ones are appended",
+    )
     add("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    add("--every", type=int, default=4, help="take every n-th Feynman set (default: 4)")
-    add("--synthetic", type=int, default=0, help="fresh synthetic formulas (default: none)")
+    add("--every", type=int, default=4, help="use every k-th Feynman set (default: 4)")
+    add("--synthetic", type=int, default=0, help="number of fresh synthetic formulas (default: 0)")
     add("--jobs", type=int, default=1, help="processes (default: 1)")
     args = parser.parse_args(argv)
     if args.jobs < 1 or args.every < 1 or args.synthetic < 0:
@@ -233,7 +238,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     except (OSError, ValueError) as error:
         parser.error(str(error))
     missing = sum(job.key not in before for job in jobs)
-    print(f"{len(jobs)} fits, {len(jobs) - missing} of them made before", flush=True)
+    print(f"{len(jobs)} fits, {len(jobs) - missing} of them exist already", flush=True)
     start = time.monotonic()
     for n, _ in enumerate(run(jobs, args.rows, args.jobs), start=1):
         if n % 20 == 0 or n == missing:

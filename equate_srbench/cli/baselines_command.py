@@ -1,4 +1,4 @@
-"""``equate baselines``: packages in environments of their own."""
+"""``equate baselines``: methods in separate environments."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ import typer
 
 from equate_srbench.runtime.terminal import errors_in_one_line
 
-app = typer.Typer(help="Rivals that live in environments of their own.", no_args_is_help=True)
+app = typer.Typer(help="Methods that need a separate environment.", no_args_is_help=True)
 
 
 @app.command()
 def install(
     names: Annotated[list[str], typer.Argument(help="itea, operon, gplearn or pysr.")],
-    python: Annotated[str, typer.Option(help="Interpreter for it. [default: one that fits]")] = "",
-    again: Annotated[bool, typer.Option("--again", help="Make it anew if it is there.")] = False,
+    python: Annotated[
+        str, typer.Option(help="Python interpreter to use. [default: a supported one]")
+    ] = "",
+    again: Annotated[bool, typer.Option("--again", help="Recreate it if it exists.")] = False,
 ) -> None:
-    """Make the environment of one or more rivals, with pinned versions."""
+    """Create the environments of one or more methods, with pinned versions."""
     from equate_srbench.baselines import environments
 
     with errors_in_one_line(environments.InstallError, ValueError, OSError):
@@ -29,7 +31,7 @@ def install(
 
 @app.command("list")
 def show() -> None:
-    """Say which methods there are, and which rivals are installed."""
+    """List the methods and whether their environments are installed."""
     from equate_srbench.baselines.environments import PACKAGES
     from equate_srbench.baselines.methods import METHODS
 

@@ -1,4 +1,4 @@
-"""``equate doctor``: what is installed and whether it works, one finding per line."""
+"""``equate doctor``: what is installed and whether it works, one check per line."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
+import typer
 
-#: What a broken installation raises: files missing, versions that do not fit, numbers gone wrong.
+#: What a broken installation raises: missing files, incompatible versions, wrong numbers.
 _BROKEN = (
     ImportError, OSError, ValueError, RuntimeError, ArithmeticError, TypeError, LookupError,
     AttributeError,
@@ -23,7 +23,7 @@ _PACKAGES = ("numpy", "scipy", "pandas", "scikit-learn", "sympy", "numba", "torc
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class HealthCheck:
     """The result of one check.
 
     Attributes
@@ -31,7 +31,7 @@ class Finding:
     name : str
     ok : bool
     detail : str
-        One line of facts, or what is broken.
+        One line of facts, or the error.
     """
 
     name: str
@@ -39,13 +39,22 @@ class Finding:
     detail: str
 
 
-def examine() -> Iterator[Finding]:
+def doctor() -> None:
+    """Check the installation; exit code 1 if something does not work."""
+    healthy = True
+    for check in examine():
+        typer.echo(f"{'ok  ' if check.ok else 'FAIL'} {check.name:<12s} {check.detail}")
+        healthy &= check.ok
+    raise typer.Exit(0 if healthy else 1)
+
+
+def examine() -> Iterator[HealthCheck]:
     """Run all checks, the slow ones last.
 
     Yields
     ------
-    Finding
-        A check that cannot be run is a finding that is not ok, never an exception.
+    HealthCheck
+        A check that raises is reported as failed.
     """
     checks: dict[str, Callable[[], str]] = {
         "package": _package,
@@ -57,10 +66,10 @@ def examine() -> Iterator[Finding]:
     }
     for name, check in checks.items():
         try:
-            yield Finding(name, True, check())
+            yield HealthCheck(name, True, check())
         except _BROKEN as error:
-            reason = " ".join(str(error).split()) or "no reason given"
-            yield Finding(name, False, f"{type(error).__name__}: {reason}")
+            reason = " ".join(str(error).split()) or "no message"
+            yield HealthCheck(name, False, f"{type(error).__name__}: {reason}")
 
 
 def _package() -> str:
@@ -103,14 +112,18 @@ def _kernels() -> str:
     seconds = time.monotonic() - start
     stats = [f.stats for f in vars(kernel).values() if hasattr(f, "stats") and f.stats.cache_path]
     if not stats:
-        return f"compiled in {seconds:.1f} s in every process: set NUMBA_CACHE_DIR to a folder"
+        return (
+            f"compiled in {seconds:.1f} s and not cached: set NUMBA_CACHE_DIR to a writable folder"
+        )
     compiled = any(sum(s.cache_misses.values()) for s in stats)
     done = f"{'compiled' if compiled else 'loaded'} in {seconds:.1f} s" if fresh else "in memory"
-    return f"{done}, kept in {stats[0].cache_path}"
+    return f"{done}, cached in {stats[0].cache_path}"
 
 
 def _self_test() -> str:
-    """Find 3 x0 / x1^2 from 60 rows in two seconds."""
+    """Find 3*x0/x1**2 from 60 rows in two seconds."""
+    import numpy as np
+
     from equate_srbench import EquateRegressor
 
     X = np.random.default_rng(0).uniform(1.0, 5.0, (60, 2))

@@ -1,4 +1,4 @@
-"""``equate models``: backbones that are known by name."""
+"""``equate models``: pretrained backbones by name."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import typer
 
 from equate_srbench.runtime.terminal import errors_in_one_line
 
-app = typer.Typer(help="Pretrained backbones: what there is, and where.", no_args_is_help=True)
+app = typer.Typer(help="Pretrained backbones: list, fetch and verify them.", no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(help="As `equate models list` shows it.")]
+Name = Annotated[str, typer.Argument(help="A name from `equate models list`.")]
 
 
 @app.command("list")
 def show() -> None:
-    """Say which backbones there are, and whether they are on this machine."""
+    """List the backbones and whether they are on this machine."""
     from equate_srbench.backbone import registry
 
     for name, model in registry.known().items():
@@ -32,9 +32,9 @@ def show() -> None:
 
 @app.command()
 def fetch(name: Name) -> None:
-    """Get a backbone into the cache folder, checked by its SHA-256.
+    """Download a backbone to the cache folder and check its SHA-256.
 
-    EQUATE_MODELS_URL names an address or a folder to take it from, EQUATE_CACHE the cache folder.
+    EQUATE_MODELS_URL sets the address or folder of the source, EQUATE_CACHE the cache folder.
     """
     from equate_srbench.backbone import registry
 
@@ -43,8 +43,10 @@ def fetch(name: Name) -> None:
 
 
 @app.command()
-def verify(name: Annotated[str, typer.Argument(help="[default: all that are here]")] = "") -> None:
-    """Compare files with their recorded size and SHA-256; exit code 2 if one differs."""
+def verify(
+    name: Annotated[str, typer.Argument(help="[default: all on this machine]")] = "",
+) -> None:
+    """Check size and SHA-256 of the files; exit code 2 if one differs."""
     from equate_srbench.backbone import registry
 
     here = [n for n, model in registry.known().items() if model.path is not None]
@@ -55,7 +57,7 @@ def verify(name: Annotated[str, typer.Argument(help="[default: all that are here
 
 @app.command()
 def path(name: Name) -> None:
-    """Print where the file is; exit code 2 if it is not on this machine."""
+    """Print the path of the file; exit code 2 if it is not on this machine."""
     from equate_srbench.backbone import registry
 
     with errors_in_one_line(OSError):
@@ -64,11 +66,11 @@ def path(name: Name) -> None:
 
 @app.command()
 def card(
-    name: Annotated[str, typer.Argument(help="A name, or a checkpoint's file.")] = "compact",
+    name: Annotated[str, typer.Argument(help="A name, or the path of a checkpoint.")] = "compact",
 ) -> None:
-    """Print the model card: what it was trained on, for how long, and its scores.
+    """Print the model card: training data, training time and scores.
 
-    A file without a card beside it gets one from its own header, without scores.
+    Without a card file, the card is made from the header of the checkpoint, without scores.
     """
     from pathlib import Path
 

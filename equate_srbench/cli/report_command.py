@@ -1,4 +1,4 @@
-"""The command ``equate report``: a benchmark's folder, or a notebook with parameters."""
+"""``equate report``: compare the methods of a benchmark, or run a report notebook."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 def report(
     what: Annotated[
-        str, typer.Argument(metavar="RUN|NAME", help="Folder of `equate bench`, or a notebook.")
+        str,
+        typer.Argument(metavar="RUN|NAME", help="Folder of `equate bench`, or name of a notebook."),
     ] = "",
     parameter: Annotated[
         list[str] | None,
@@ -26,14 +27,14 @@ def report(
         typer.Option(help="Folder for the report. [default: RUN/report or equate-NAME]"),
     ] = None,
     list_: Annotated[
-        bool, typer.Option("--list", help="Name the notebooks, their questions and parameters.")
+        bool, typer.Option("--list", help="List the notebooks with their questions and parameters.")
     ] = False,
 ) -> None:
-    """Compare the methods of a benchmark, or answer a question by a notebook."""
+    """Compare the methods of a benchmark, or run a report notebook."""
     if list_:
         _list()
     elif not what:
-        _refuse("which report? Give a folder of `equate bench`, or a name from --list")
+        _refuse("no report is given: use a folder of `equate bench`, or a name from --list")
     elif Path(what).is_dir():
         _of_folder(Path(what), out, parameter or [])
     else:
@@ -48,25 +49,25 @@ def _of_folder(run: Path, out: Path | None, parameters: list[str]) -> None:
         from equate_srbench.report.comparison.compare_page import read_rows, write_report
         from equate_srbench.report.tables import compare
 
-        _say_both(str(run))
+        _warn_ambiguous(str(run))
         if parameters:
             _refuse(f"{str(run)!r} is a folder, and -p is for notebooks: leave -p out")
         frame = read_rows(run)
         for block in compare.blocks(frame):
-            typer.echo(f"\n{block.title}: {block.pairs} data sets (times seeds)")
+            typer.echo(f"\n{block.title}: {block.pairs} datasets (times seeds)")
             if block.pairs:
                 typer.echo(compare.to_text(compare.summary(block)))
         typer.echo(f"\nreport     {write_report(run, out)}")
 
 
-def _say_both(name: str) -> None:
-    """A folder may be called like a notebook; the folder is older than our names."""
+def _warn_ambiguous(name: str) -> None:
+    """Warn if a notebook has the same name as the folder, which takes precedence."""
     from equate_srbench.report.notebooks.catalogue import notebooks
 
     if name in notebooks():
         typer.echo(
-            f"{name!r} is a folder here and a notebook too: reporting on the folder; "
-            "run the command elsewhere for the notebook",
+            f"{name!r} is both a folder and a notebook: reporting on the folder; "
+            "run the command in another folder for the notebook",
             err=True,
         )
 

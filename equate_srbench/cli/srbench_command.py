@@ -1,4 +1,4 @@
-"""``equate srbench``: check a submission, and write ours."""
+"""``equate srbench``: check a submission, and export ours."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import typer
 
 from equate_srbench.runtime.terminal import errors_in_one_line
 
-app = typer.Typer(help="The SRBench entry: check it, write it.", no_args_is_help=True)
+app = typer.Typer(help="The SRBench submission: check and export it.", no_args_is_help=True)
 
 
 @app.command()
 def check(
     folder: Annotated[
         Path | None,
-        typer.Argument(help="Holds `algorithms` and `experiment`. [default: our submission]"),
+        typer.Argument(help="Folder with `algorithms` and `experiment`. [default: our submission]"),
     ] = None,
-    name: Annotated[str, typer.Option(help="Method, where the folder has several.")] = "",
+    name: Annotated[str, typer.Option(help="Name of the method, if the folder has several.")] = "",
     only: Annotated[
-        list[str] | None, typer.Option(help="Name of a check; give it again for more. [all]")
+        list[str] | None, typer.Option(help="Name of a check; repeatable. [default: all]")
     ] = None,
 ) -> None:
-    """Run SRBench's contract and its reviewers' list; exit code 1 if anything fails."""
+    """Check SRBench's contract and its reviewers' list; exit code 1 if a check fails."""
     from equate_srbench.srbench import submission as submissions
     from equate_srbench.srbench.check import check as run
     from equate_srbench.srbench.check import refuse_unknown
@@ -45,9 +45,12 @@ def check(
 
 @app.command()
 def export(
-    folder: Annotated[Path, typer.Argument(help="New or empty, or a checkout with --force.")],
+    folder: Annotated[
+        Path, typer.Argument(help="New or empty folder, or with --force a checkout of SRBench.")
+    ],
     force: Annotated[
-        bool, typer.Option("--force", help="Replace our two folders in a folder that has others.")
+        bool,
+        typer.Option("--force", help="Replace our two folders in a folder with other contents."),
     ] = False,
     email: Annotated[str, typer.Option(help="Contact address for metadata.yml.")] = "",
 ) -> None:
@@ -64,5 +67,5 @@ def export(
 
 
 def _printable(text: str) -> str:
-    """Foreign text on one line, without what a terminal would obey."""
+    """External text on one line, without control characters."""
     return "".join(c if c.isprintable() else " " for c in text)

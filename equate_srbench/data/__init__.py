@@ -1,6 +1,6 @@
-"""Tables: the three that ship with the package, and any file that holds one.
+"""Three tables that come with the package; ``reading`` loads tables from files.
 
-What each shipped table says and where its figures come from is in ``README.md`` in this folder.
+``README.md`` in this folder describes the tables and their sources.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class ShippedTable:
-    """A table inside the package.
+    """A table that comes with the package.
 
     Attributes
     ----------
@@ -30,7 +30,7 @@ class ShippedTable:
 
     @property
     def path(self) -> Path:
-        """Where the CSV file lies."""
+        """Path of the CSV file."""
         return Path(str(files(__name__) / f"{self.name}.csv"))
 
 

@@ -1,4 +1,4 @@
-"""From a file to numbers, with errors that say which file, column and value are at fault."""
+"""Read tables from files; errors name the file, column and value."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _PACKED = (".gz", ".bz2", ".xz", ".zst")
 
 
 class TableError(ValueError):
-    """A table that cannot be used as asked; the message is one line for the user."""
+    """A table cannot be used as requested; the message is one line for the user."""
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """Numbers to predict from and numbers to predict.
+class LoadedTable:
+    """Features and target of a table.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class Problem:
     y : Series of shape (n_rows,), float64
         Named after the target column.
     notes : tuple of str
-        What was left out, one line each.
+        What was omitted, one line each.
     """
 
     X: pd.DataFrame
@@ -45,7 +45,7 @@ class Problem:
 
 
 def read_table(source: str) -> pd.DataFrame:
-    """Read a shipped table by name or a CSV, TSV or Parquet file, packed or not.
+    """Read a bundled table by name, or a CSV, TSV or Parquet file, optionally compressed.
 
     Parameters
     ----------
@@ -60,13 +60,13 @@ def read_table(source: str) -> pd.DataFrame:
     Raises
     ------
     TableError
-        If there is no such file, it has an unknown kind, or it holds no rows.
+        If the file does not exist, has an unknown type, or has no rows.
     """
     path = Path(source)
     if not path.exists():
         if source not in SHIPPED:
             raise TableError(
-                f"no file {source!r} and no shipped table of that name"
+                f"no file {source!r} and no bundled table of that name"
                 f" ({', '.join(SHIPPED)}){did_you_mean(source, SHIPPED)}"
             )
         path = SHIPPED[source].path
@@ -86,8 +86,8 @@ def read_table(source: str) -> pd.DataFrame:
     return frame
 
 
-def read_problem(source: str, target: str = "", features: Sequence[str] = ()) -> Problem:
-    """What to predict, and from what, of a table.
+def load_table(source: str, target: str = "", features: Sequence[str] = ()) -> LoadedTable:
+    """Read a table and split it into features and target.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def _read(path: Path) -> pd.DataFrame:
         return pd.read_parquet(path)
     if kind not in _TEXT:
         raise TableError(
-            f"unknown kind {kind!r}: use .csv, .tsv, .txt or .parquet, or these packed"
+            f"unknown kind {kind!r}: use .csv, .tsv, .txt or .parquet, optionally compressed"
         )
     separator = _TEXT[kind]
     engine = "c" if separator else "python"  # only the Python engine guesses a separator
@@ -152,11 +152,11 @@ def _one_line(error: BaseException) -> str:
 
 def split_columns(
     frame: pd.DataFrame, target: str, features: Sequence[str] | None = None
-) -> Problem:
-    """Take the target and the features out of a table as finite floats.
+) -> LoadedTable:
+    """Split a table into features and target as finite floats.
 
-    Columns without a single number in them (names, labels) are left out with a note, unless they
-    were asked for. Boolean columns count as 0 and 1.
+    Columns without any number (names, labels) are omitted with a note unless they were
+    requested. Boolean columns count as 0 and 1.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ def split_columns(
 
     Returns
     -------
-    Problem
+    LoadedTable
 
     Raises
     ------
@@ -182,7 +182,7 @@ def split_columns(
                 f"{did_you_mean(name, frame.columns)}"
             )
     if features is not None and target in features:
-        raise TableError(f"{target!r} cannot be target and feature at once")
+        raise TableError(f"{target!r} cannot be both target and feature")
     for name in features or ():
         if list(features or ()).count(name) > 1:
             raise TableError(f"feature {name!r} is given more than once")
@@ -196,25 +196,25 @@ def split_columns(
     if not columns:
         raise TableError(f"no numeric column to predict {target!r} from")
     notes = (f"left out, not numbers: {_some(labels)}",) if labels else ()
-    return Problem(pd.DataFrame(columns), pd.Series(y, name=target), notes)
+    return LoadedTable(pd.DataFrame(columns), pd.Series(y, name=target), notes)
 
 
 def _some(names: Iterable[str], limit: int = 8) -> str:
-    """At most ``limit`` names in quotes, and how many more there are."""
+    """At most ``limit`` names in quotes, and the number of further ones."""
     names = [repr(str(name)) for name in names]
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more
 
 
 def _is_label(column: pd.Series) -> bool:
-    """Whether no value of the column is a number: it names the rows and measures nothing."""
+    """Whether no value of the column is a number: it holds names or labels."""
     if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
         return False
     return bool(np.isnan(_coerced(column)).all())
 
 
 def _coerced(column: pd.Series) -> NDArray[np.float64]:
-    """The column as float64, NaN where a value is no number."""
+    """The column as float64, NaN where a value is not a number."""
     try:
         values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     except OverflowError:  # a whole number of more than 308 digits

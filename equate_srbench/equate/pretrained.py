@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from equate_srbench.backbone import checkpoint
 from equate_srbench.backbone.config import BackboneConfig
 from equate_srbench.equate.alignment import Alignment
+from equate_srbench.runtime.files import replacing
 
 #: Shipped modules by the name of their backbone.
 SHIPPED = {"compact": checkpoint.SHIPPED["compact"].with_name("alignment.safetensors")}
@@ -41,12 +42,8 @@ def save(path: Path, modules: Alignment, backbone_sha256: str, card: Mapping[str
         for name, t in modules.state_dict().items()
     }
     header = {"format": _FORMAT, "backbone": backbone_sha256, "card": json.dumps(dict(card))}
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with replacing(path) as partial:
         save_file(tensors, partial, header)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def load(backbone: str | os.PathLike[str], path: Path | None = None) -> Alignment | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 
 from equate_srbench.pretrain.corpus.examples import Counts
+from equate_srbench.runtime.files import replacing
 
 LOG = "log.csv"
 
@@ -87,10 +87,8 @@ class Log:
         # a line that was being written when the process was killed has no end
         kept = [r for r in rows if len(r) == len(head) and int(r[0]) <= self.progress.step]
         if len(kept) < len(rows):
-            partial = self.path.with_suffix(".partial")
-            with partial.open("w", newline="") as file:
+            with replacing(self.path) as partial, partial.open("w", newline="") as file:
                 csv.writer(file).writerows([head, *kept])
-            os.replace(partial, self.path)
 
     def add(self, loss: Tensor) -> None:
         """Record the loss of one step; does not wait for the device."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from equate_srbench.backbone.registry import digest
+from equate_srbench.runtime.files import TEMPORARY, replacing, write_file
 
 #: Lists the shards and holds everything that is not a tensor; replaced last.
 INDEX = "state.json"
@@ -54,19 +54,15 @@ def save_state(
     hashes = {}
     for i, shard in enumerate(in_shards(tensors, shard_mib)):
         name = f"state-{step}-{i}.safetensors"
-        partial = directory / f".{name}"
-        save_file(shard, partial)
-        hashes[name] = digest(partial)
-        os.replace(partial, directory / name)
-    partial = directory / f".{INDEX}"
-    with partial.open("w") as file:
-        json.dump({"shards": list(hashes), "sha256": hashes, **header}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, directory / INDEX)
+        with replacing(directory / name) as partial:
+            save_file(shard, partial)
+            hashes[name] = digest(partial)
+    write_file(directory / INDEX, json.dumps({"shards": list(hashes), "sha256": hashes, **header}))
     for old in directory.glob("state-*.safetensors"):
         if old.name not in hashes:
             old.unlink()
+    for cut_off in directory.glob(f".state*{TEMPORARY}"):  # of a process that was killed
+        cut_off.unlink()
 
 
 def in_shards(tensors: Mapping[str, Tensor], shard_mib: float) -> list[dict[str, Tensor]]:

@@ -1,4 +1,4 @@
-"""Time as an argument: a deadline that the phases of a fit share."""
+"""Deadlines, passed as arguments to the phases of a fit."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Callable
 
 
 class Deadline:
-    """A moment on the monotonic clock after which work should end.
+    """A point in time after which work should end.
 
     Parameters
     ----------
     seconds : float
         Seconds from now; ``inf`` never ends.
     parent : Deadline, optional
-        A deadline that ends this one too, also by ``stop``.
+        Deadline that also ends this one when it is over or stopped.
     clock : callable, default=time.monotonic
-        Seconds of any clock. With ``time.thread_time`` a share of work ends at the same place
-        however busy the machine is; give it a parent on the wall clock.
+        Returns seconds. With ``time.thread_time`` the amount of work does not depend on the load
+        of the machine; give such a deadline a parent on the wall clock.
     """
 
     __slots__ = ("_clock", "_end", "_parent", "_start", "_stopped")
@@ -35,7 +35,7 @@ class Deadline:
         self._stopped = False
 
     def left(self) -> float:
-        """Seconds left, 0 when over."""
+        """Seconds left; 0 when the deadline is over."""
         if self.over:
             return 0.0
         own = max(0.0, self._end - self._clock())
@@ -55,9 +55,9 @@ class Deadline:
         )
 
     def stop(self) -> None:
-        """End now: a callback asked for it, or the answer is exact."""
+        """End now, for example because a callback requested it or the answer is exact."""
         self._stopped = True
 
     def within(self, seconds: float, clock: Callable[[], float] | None = None) -> Deadline:
-        """A deadline at most ``seconds`` from now, by its own clock, that ends with this one."""
+        """A deadline at most ``seconds`` from now on its own clock that also ends with this one."""
         return Deadline(min(seconds, self.left()), self, clock or self._clock)

@@ -1,4 +1,4 @@
-"""Where networks run; needs torch only."""
+"""Choice of the torch device."""
 
 from __future__ import annotations
 
@@ -6,16 +6,25 @@ import torch
 
 
 class DeviceError(ValueError):
-    """A device that is unknown or not here."""
+    """The requested device is unknown or not available."""
 
 
 def pick_device(name: str) -> str:
-    """``auto`` is CUDA where there is one; a CUDA device that is named has to be here.
+    """Resolve the name of a torch device.
+
+    Parameters
+    ----------
+    name : str
+        ``auto`` for CUDA if available and the CPU otherwise, ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Returns
+    -------
+    str
 
     Raises
     ------
     DeviceError
-        For any other device, and for a CUDA device that is not here.
+        If the device is of another kind, or the requested CUDA device is not available.
     """
     cuda = torch.cuda.is_available()
     if name == "auto":
@@ -26,8 +35,8 @@ def pick_device(name: str) -> str:
         kind = "unknown"
     if kind not in ("cpu", "cuda"):
         raise DeviceError(
-            f"device={name!r}: fits run on 'cpu' and 'cuda' only, as does training; 'auto' chooses"
+            f"device={name!r}: use 'auto', 'cpu' or 'cuda'; other devices are not supported"
         )
     if kind == "cuda" and not cuda:
-        raise DeviceError(f"device={name!r}: no CUDA device is available here; use 'auto' or 'cpu'")
+        raise DeviceError(f"device={name!r}: no CUDA device is available; use 'auto' or 'cpu'")
     return name

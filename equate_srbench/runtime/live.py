@@ -1,4 +1,4 @@
-"""Work on the screen: a view that changes in a terminal, plain lines now and then elsewhere."""
+"""Progress display: a live view in a terminal, plain lines at intervals elsewhere."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from rich.text import Text
 
 
 class LiveView:
-    """What every kind of progress shares; a subclass says what there is to see.
+    """Base of the progress displays; a subclass defines ``_line`` and optionally ``_view``.
 
     Parameters
     ----------
     console : Console
     interval : float, default=0
-        Least seconds between plain lines, where the console is no terminal.
+        Minimum seconds between plain lines, where the console is not a terminal.
     """
 
     def __init__(self, console: Console, interval: float = 0.0) -> None:
@@ -26,7 +26,7 @@ class LiveView:
         self._live: Live | None = None
 
     def __enter__(self) -> Self:
-        """Take the lines."""
+        """Start the live view."""
         if self._console.is_terminal:
             self._live = Live(
                 console=self._console,
@@ -38,20 +38,20 @@ class LiveView:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Give the lines back, whatever happened."""
+        """Stop the live view."""
         if self._live:
             self._live.stop()
 
     def _view(self) -> RenderableType:
-        """What a terminal shows now."""
+        """The current content of the live view."""
         return self._line()
 
     def _line(self) -> Text:
-        """The state in one line."""
+        """The current state in one line."""
         raise NotImplementedError
 
     def _print_line(self) -> None:
-        """Print the state where nothing is live, unless it was printed a moment ago."""
+        """Print the state unless a live view shows it or it was printed within the interval."""
         if not self._live and time.monotonic() - self._printed >= self._interval:
             self._printed = time.monotonic()
             self._console.print(self._line(), soft_wrap=True)

@@ -1,4 +1,4 @@
-"""What the commands share: errors that a user can mend, as one line and exit code 2."""
+"""Error handling of the commands: user errors become one line on stderr and exit code 2."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 
 @contextmanager
 def errors_in_one_line(*kinds: type[Exception]) -> Iterator[None]:
-    """Turn errors of these kinds into one line on stderr and exit code 2."""
+    """Turn exceptions of these types into one line on stderr and exit code 2."""
     try:
         yield
     except kinds as error:
@@ -20,12 +20,12 @@ def errors_in_one_line(*kinds: type[Exception]) -> Iterator[None]:
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse, before any work is done, a folder that no file can be written to later.
+    """Check before any work that results can be written to ``folder`` later.
 
     Raises
     ------
     NotADirectoryError
-        If it is a file, or below one.
+        If the path, or a parent of it, is a file.
     """
     for part in (folder, *folder.parents):
         if part.exists() and not part.is_dir():
@@ -35,7 +35,7 @@ def check_folder(folder: Path) -> None:
 
 @contextmanager
 def needs_extra(name: str) -> Iterator[None]:
-    """Say how to install the extra that a missing module belongs to."""
+    """Turn a missing module into a hint which extra to install, and exit code 2."""
     try:
         yield
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""How torch computes during a fit, whatever the process uses otherwise."""
+"""Threads and precision of torch during a fit, restored afterwards."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ T = TypeVar("T")
 
 
 class _Setting(Generic[T]):
-    """A setting of the process that fits, also ones in several threads, hold at one value.
+    """A process-wide setting with a fixed value while at least one fit, in any thread, holds it.
 
     Parameters
     ----------
     read, write : callable
     value : object
-        What it is while somebody holds it; the last one restores what the first one found.
+        Value during fits; the last fit to end restores the value that the first one found.
     """
 
     def __init__(self, read: Callable[[], T], write: Callable[[T], None], value: T) -> None:
@@ -46,18 +46,18 @@ class _Setting(Generic[T]):
 
 def _read_precision() -> str:
     """What cuDNN's recurrent layers compute float32 in."""
-    cudnn = torch.backends.cudnn
-    if hasattr(cudnn, "rnn"):  # torch 2.9 and later
-        return str(cudnn.rnn.fp32_precision)
-    return "tf32" if cudnn.allow_tf32 else "ieee"
+    rnn = getattr(torch.backends.cudnn, "rnn", None)  # torch 2.9 and later
+    if rnn is not None:
+        return str(rnn.fp32_precision)
+    return "tf32" if torch.backends.cudnn.allow_tf32 else "ieee"
 
 
 def _write_precision(name: str) -> None:
-    cudnn = torch.backends.cudnn
-    if hasattr(cudnn, "rnn"):
-        cudnn.rnn.fp32_precision = name
+    rnn = getattr(torch.backends.cudnn, "rnn", None)
+    if rnn is not None:
+        rnn.fp32_precision = name
     else:
-        cudnn.allow_tf32 = name == "tf32"
+        torch.backends.cudnn.allow_tf32 = name == "tf32"
 
 
 _threads = _Setting(torch.get_num_threads, torch.set_num_threads, 1)
@@ -65,19 +65,18 @@ _precision = _Setting(_read_precision, _write_precision, "ieee")
 
 
 def one_thread() -> AbstractContextManager[None]:
-    """Let torch use one thread inside; afterwards the setting is what it was before.
+    """Context in which torch uses one thread; the previous setting is restored afterwards.
 
-    The networks of a fit are small: a second thread gains little, costs much on a busy machine,
-    and would make a result depend on the number of processors. Fits in several Python threads
-    restore what the first of them found.
+    The networks of a fit are small: a second thread gains little, is slow on a busy machine, and
+    would make results depend on the number of processors.
     """
     return _threads.held()
 
 
 def full_precision() -> AbstractContextManager[None]:
-    """Let cuDNN's LSTM compute in float32 inside, as everything else of a fit does.
+    """Context in which cuDNN's LSTM computes in float32, as everything else in a fit does.
 
-    It is the one layer that torch computes with ten bits (TF32) unless told otherwise, which would
-    make a GPU's scores differ from a CPU's in the third digit.
+    It is the only layer that torch computes in TF32 (10-bit mantissa) by default, which would make
+    scores on a GPU differ from those on a CPU in the third digit.
     """
     return _precision.held()

@@ -1,8 +1,8 @@
-"""``SRBenchRegressor``: the estimator of the SRBench entry, quick to import.
+"""``SRBenchRegressor``: the estimator of the SRBench submission, quick to import.
 
-It holds what SRBench asks for beyond ``EquateRegressor``: torch is loaded late, weights may lie in
-the harness's folders, ``fit`` ends before the harness's limit, and a model is there from the first
-moment on, whatever the harness's alarm interrupts.
+It adds SRBench's requirements to ``EquateRegressor``: torch is imported late, weights may be in the
+harness's folders, ``fit`` ends before the harness's limit, and a model exists from the start of
+``fit`` on, whenever the harness's alarm interrupts it.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ WEIGHTS_FILE = "equate.safetensors"
 #: The checkpoint that comes with the package.
 PACKAGED = "compact"
 
-#: Share of ``max_time`` that a fit uses: the harness's alarm should never be needed.
+#: Share of ``max_time`` that a fit uses, so that the harness's alarm is not needed.
 SHARE = 0.95
-#: Seconds without which no search is started.
+#: Minimum seconds left for a search to be started.
 SHORTEST = 0.05
 
 
-class SRBenchRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
-    """EQUATE as SRBench runs it.
+class SRBenchRegressor(RegressorMixin, BaseEstimator):
+    """EQUATE for SRBench's harness.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ class SRBenchRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Values of ``equation_``, nothing clipped or patched.
+        """Evaluate ``equation_`` without clipping or patching.
 
         Parameters
         ----------
@@ -146,7 +146,7 @@ class SRBenchRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         return self.equation_.predict(validate_data(self, X, reset=False, dtype=np.float64))
 
     def warm_up(self) -> None:
-        """Load torch, the compiled kernels and the weights, so that ``fit`` need not."""
+        """Load torch, the compiled kernels and the weights before ``fit``."""
         from equate_srbench.backbone import checkpoint
 
         checkpoint.load(self._load().backbone)
@@ -168,7 +168,7 @@ class SRBenchRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def find_weights() -> str:
-    """Name or file of the weights that ``backbone="auto"`` stands for.
+    """Name or file of the weights selected by ``backbone="auto"``.
 
     Raises
     ------
@@ -192,7 +192,7 @@ def find_weights() -> str:
 
 
 def model(est: Any, X: pd.DataFrame | None = None) -> str:
-    """The formula of a fitted estimator as text that SymPy reads.
+    """The formula of a fitted estimator as text for SymPy.
 
     Parameters
     ----------
@@ -209,11 +209,11 @@ def model(est: Any, X: pd.DataFrame | None = None) -> str:
 
 
 def complexity(est: Any) -> int:
-    """Nodes of the formula of a fitted estimator as SymPy parses it, which is SRBench's count."""
+    """Number of nodes of the formula as SymPy parses it, which is SRBench's complexity."""
     check_is_fitted(est, "equation_")
     return int(est.equation_.complexity)
 
 
 def pre_train(est: Any, X: Any = None, y: Any = None) -> None:
-    """Load what ``fit`` needs, before the harness starts its clock; the data is not looked at."""
+    """Load what ``fit`` needs before the harness starts its clock; the data is not used."""
     est.warm_up()

@@ -1,16 +1,16 @@
-"""What a check says."""
+"""Results of checks."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 
-class Broken(Exception):
-    """A check failed; the message says what is wrong and what to do."""
+class ContractError(Exception):
+    """A submission violates SRBench's contract; the message says how, and what to do."""
 
 
 class Note(Exception):
-    """A check found something that only a person can decide; the message says what."""
+    """A check needs a decision by a person; the message says which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Finding:
     ----------
     name : str
     ok : bool or None
-        None for a note: nothing is broken, but a person has to decide something.
+        None if a person has to decide.
     detail : str
         One line of facts, or what is wrong and what to do.
     """

@@ -1,4 +1,4 @@
-"""A plugin in the hands of the checks: loaded, fitted and read as SRBench does it."""
+"""A plugin under test: loaded, fitted and read as SRBench does."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from equate_srbench.srbench.findings import Broken
+from equate_srbench.srbench.findings import ContractError
 
 Array = NDArray[np.float64]
 
@@ -47,21 +47,23 @@ class Plugin:
         self.module: Any = importlib.import_module(f"methods.{name}.regressor")
         for wanted in ("est", "model"):
             if not hasattr(self.module, wanted):
-                raise Broken(f"regressor.py defines no {wanted!r}")
+                raise ContractError(f"regressor.py defines no {wanted!r}")
         self.est: Any = self.module.est
         self.eval_kwargs: dict[str, Any] = getattr(self.module, "eval_kwargs", {})
         self._plain: dict[str, Any] | None = None
-        self._fitted: Table | None = None
+        self._fitted: TrialTable | None = None
 
     def warm_up(self) -> None:
-        """Run the method's own ``pre_train``, which SRBench runs before it starts the clock."""
+        """Call the method's ``pre_train``, which SRBench calls before it starts the clock."""
         rng = np.random.default_rng(0)
-        table = Table(pd.DataFrame(rng.uniform(1, 2, (20, 2)), columns=["a", "b"]), rng.random(20))
+        table = TrialTable(
+            pd.DataFrame(rng.uniform(1, 2, (20, 2)), columns=["a", "b"]), rng.random(20)
+        )
         self._pre_train(table.X, table.y)
 
     def fit(
         self,
-        table: Table,
+        table: TrialTable,
         *,
         max_time: float = 10.0,
         test: bool = True,
@@ -69,11 +71,11 @@ class Plugin:
         array: bool = False,
         at_start: Callable[[], None] = lambda: None,
     ) -> float:
-        """Fit as SRBench does; returns the seconds of ``fit`` alone.
+        """Fit as SRBench does and return the seconds spent in ``fit``.
 
         Parameters
         ----------
-        table : Table
+        table : TrialTable
         max_time : float, default=10
         test : bool, default=True
             Apply ``test_params``, as SRBench's test mode does.
@@ -105,36 +107,36 @@ class Plugin:
         self._fitted = table
         return time.monotonic() - started
 
-    def fitted(self, table: Table) -> None:
-        """Fit, unless the last fit was on this table."""
+    def fitted(self, table: TrialTable) -> None:
+        """Fit unless the last fit was to this table."""
         if self._fitted is not table:
             self.fit(table)
 
     def string(self, X: pd.DataFrame) -> str:
-        """What ``model`` says; it gets the frame if it has a parameter ``X``."""
+        """The string returned by ``model``, which gets the frame if it has a parameter ``X``."""
         if "X" in inspect.signature(self.module.model).parameters:
             text = self.module.model(self.est, X)
         else:
             text = self.module.model(self.est)
         if not isinstance(text, str):
-            raise Broken(f"model() returned {type(text).__name__}, not a string")
+            raise ContractError(f"model() returned {type(text).__name__}, not a string")
         return text
 
     def predict(self, X: pd.DataFrame | Array, what: str) -> Array:
-        """Predictions, all finite; ``what`` names the rows in the message."""
+        """Finite predictions; ``what`` names the rows in error messages."""
         found = np.asarray(self.est.predict(X), dtype=np.float64)
         if found.size != len(X):
-            raise Broken(f"predict() gave shape {found.shape} for {len(X)} rows ({what})")
+            raise ContractError(f"predict() gave shape {found.shape} for {len(X)} rows ({what})")
         bad = int((~np.isfinite(found)).sum())
         if bad:
-            raise Broken(
+            raise ContractError(
                 f"predict() gave {bad} of {len(X)} values that are NaN or infinite ({what}): "
                 "SRBench loses the run; answer with a formula that is defined there"
             )
         return found.ravel()
 
     def expression(self, X: pd.DataFrame) -> Any:
-        """The model string as SRBench parses it; its names are columns of ``X``."""
+        """The model string parsed as in SRBench; its names must be columns of ``X``."""
         import sympy
         from sympy.parsing.sympy_parser import parse_expr
 
@@ -143,23 +145,25 @@ class Plugin:
         try:  # parse_expr evaluates its text: the plugin's own code has run in this process before
             found = parse_expr(text, local_dict=symbols)
         except _UNREADABLE as error:
-            raise Broken(f"SymPy cannot parse {text[:80]!r}: {error}") from None
+            raise ContractError(f"SymPy cannot parse {text[:80]!r}: {error}") from None
         if not isinstance(found, sympy.Expr):
-            raise Broken(f"SymPy reads {text[:80]!r} as {type(found).__name__}, not as a formula")
+            raise ContractError(
+                f"SymPy reads {text[:80]!r} as {type(found).__name__}, not as a formula"
+            )
         foreign = sorted({s.name for s in found.free_symbols} - set(X.columns))
         if foreign:
-            raise Broken(
+            raise ContractError(
                 f"the model string has {', '.join(foreign)}, the columns are "
                 f"{', '.join(X.columns)}: map the names in model(est, X)"
             )
         return found
 
     def compare(self, X: pd.DataFrame, what: str) -> float:
-        """Largest relative difference of string and ``predict``.
+        """Largest relative difference between the model string and ``predict``.
 
         Raises
         ------
-        Broken
+        ContractError
             If it is above ``TOLERANCE``.
         """
         import sympy
@@ -177,7 +181,7 @@ class Plugin:
             gap = float(np.abs(values - predicted).max()) / scale
         if not gap <= TOLERANCE:
             row = int(np.argmax(np.nan_to_num(np.abs(values - predicted), nan=np.inf)))
-            raise Broken(
+            raise ContractError(
                 f"the string is not what predict() computes ({what}): row {row} is "
                 f"{values[row]:.6g} by the string and {predicted[row]:.6g} by predict()"
             )
@@ -189,8 +193,8 @@ class Plugin:
             prepare(self.est, X, y)
 
 
-class Table:
-    """Columns with names, and a target.
+class TrialTable:
+    """A table with named columns and a target.
 
     Attributes
     ----------
@@ -204,8 +208,8 @@ class Table:
 
 def sample(
     names: Sequence[str], n_rows: int, *, noise: float = 0.05, seed: int = 0, unit: float = 1.0
-) -> Table:
-    """A table whose target depends on the first three columns (or on those there are).
+) -> TrialTable:
+    """Draw a table whose target depends on its first three columns.
 
     Parameters
     ----------
@@ -227,4 +231,4 @@ def sample(
     if len(names) > 2:
         y = y + np.sin(2.0 * values[:, 2])
     X[X.columns[0]] *= unit
-    return Table(X, y * unit)
+    return TrialTable(X, y * unit)

@@ -1,8 +1,8 @@
 """The process in which a plugin runs: ``python -m equate_srbench.srbench.probe``.
 
-It writes what happens to a pipe, one JSON line each: a check starts, ``pre_train`` is called for
-the next one, a check has ended. An exception that is not a check's own ends
-the process, as a crash would: ``check`` takes both alike and starts a new one for what is left.
+It writes events to its standard output, one JSON line each: a check starts, ``pre_train`` is called
+for the next one, a check has ended. An exception that is not a check's own ends the process, as a
+crash would: ``check`` treats both alike and starts a new process for the remaining checks.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from equate_srbench.srbench.findings import Broken
+from equate_srbench.srbench.findings import ContractError
 from equate_srbench.srbench.plugin import Plugin
 from equate_srbench.srbench.trials import TRIALS
 
@@ -32,7 +32,7 @@ HEAVY = ("torch", "tensorflow", "jax", "numba", "julia", "matplotlib")
 
 
 class _Network:
-    """No way out, also for libraries in C that ask Python; what was tried is remembered."""
+    """Blocks and records network access through Python's socket module."""
 
     def __init__(self) -> None:
         self.tried: list[str] = []
@@ -49,8 +49,8 @@ class _Network:
         raise OSError(f"no network: {host} was asked for")
 
 
-def main(experiment: str, name: str, fd: str, *trials: str) -> None:
-    """Run checks in order and say so on file descriptor ``fd``.
+def main(experiment: str, name: str, *trials: str) -> None:
+    """Run checks in order and report each on standard output.
 
     Parameters
     ----------
@@ -58,16 +58,15 @@ def main(experiment: str, name: str, fd: str, *trials: str) -> None:
         Folder that holds ``methods``.
     name : str
         Of the method.
-    fd : str
-        Number of an open file descriptor.
     *trials : str
         Names from ``TRIALS``, or "import".
     """
-    pipe = os.fdopen(int(fd), "w", encoding="utf-8")
+    events = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # whatever the plugin prints must not come between the events
 
     def say(**message: Any) -> None:
-        pipe.write(json.dumps(message) + "\n")
-        pipe.flush()
+        events.write(json.dumps(message) + "\n")
+        events.flush()
 
     for module in HARNESS:
         import_module(module)
@@ -77,8 +76,8 @@ def main(experiment: str, name: str, fd: str, *trials: str) -> None:
     before = set(sys.modules)
     try:
         plugin = Plugin(Path(experiment), name)
-    except Broken as broken:
-        say(event="end", ok=False, detail=str(broken))
+    except ContractError as error:
+        say(event="end", ok=False, detail=str(error))
         return
     if IMPORT in trials:
         wall, used = time.monotonic() - started, time.process_time() - busy
@@ -94,8 +93,8 @@ def main(experiment: str, name: str, fd: str, *trials: str) -> None:
         say(event="start")
         try:
             detail, ok = trial.run(plugin), True
-        except Broken as broken:
-            detail, ok = str(broken), False
+        except ContractError as error:
+            detail, ok = str(error), False
         if network.tried:
             asked, ok = ", ".join(sorted(set(network.tried))), False
             detail = f"asked the network for {asked}: everything has to be there after install.sh"

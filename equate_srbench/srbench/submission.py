@@ -1,13 +1,13 @@
-"""Where a submission's files are, and writing ours for a pull request."""
+"""Layout of a submission, and export of ours for a pull request."""
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+
+from equate_srbench.runtime.files import replace_folders, temporary_sibling
 
 #: Our own method's name in SRBench.
 OURS = "equate"
@@ -17,12 +17,12 @@ _NO_COPY = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
 
 
 class SubmissionError(ValueError):
-    """A folder that holds no submission, or cannot take one; the message says what to do."""
+    """A folder has no submission, or none can be written to it; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A method's two folders in a tree like SRBench's.
+    """The two folders of a method in SRBench's layout.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ def own() -> Submission:
 
 
 def find(root: Path, name: str = "") -> Submission:
-    """The submission in a folder.
+    """Find the submission in a folder.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def find(root: Path, name: str = "") -> Submission:
 def export(folder: Path, *, force: bool = False, email: str = "") -> Submission:
     """Write the two folders of a pull request.
 
-    Each of the two appears whole or not at all, and nothing else in ``folder`` is touched.
+    Either both are written completely or neither; nothing else in ``folder`` is changed.
 
     Parameters
     ----------
@@ -121,42 +121,25 @@ def export(folder: Path, *, force: bool = False, email: str = "") -> Submission:
             f"algorithms/{OURS} and experiment/methods/{OURS} in it"
         )
     if email and not re.fullmatch(r"[^\s@:#'\"]+@[^\s@:#'\"]+\.[^\s@:#'\"]+", email):
-        raise SubmissionError(f"{email!r} is no address: give one like name@example.org")
+        raise SubmissionError(f"{email!r} is not an email address: give one like name@example.org")
     source, target = own(), Submission(folder, OURS)
     for path in (target.algorithm, target.method):
         path.parent.mkdir(parents=True, exist_ok=True)
-    builds = []
+    built: dict[Path, Path] = {}
     try:
         for old, new in ((source.algorithm, target.algorithm), (source.method, target.method)):
-            builds.append(Path(tempfile.mkdtemp(prefix=f".{OURS}-", dir=new.parent)))
-            shutil.copytree(old, builds[-1] / "new", ignore=_NO_COPY)
+            folder = temporary_sibling(new) / "new"
+            built[folder] = new
+            shutil.copytree(old, folder, ignore=_NO_COPY)
         if email:
-            _set_email(builds[0] / "new" / "metadata.yml", email)
-        _swap(builds, [target.algorithm, target.method])
+            _set_email(next(iter(built)) / "metadata.yml", email)
+        replace_folders(built)
     finally:
-        for build in builds:
-            shutil.rmtree(build, ignore_errors=True)
+        for folder in built:
+            shutil.rmtree(folder.parent, ignore_errors=True)
     return target
 
 
 def _set_email(path: Path, email: str) -> None:
     text = path.read_text(encoding="utf-8")
     path.write_text(re.sub(r"(?m)^email:.*$", f"email: {email}", text), encoding="utf-8")
-
-
-def _swap(builds: list[Path], places: list[Path]) -> None:
-    """Move ``build/new`` to its place, what was there to ``build/old``; all or none."""
-    done: list[tuple[Path, Path]] = []
-    try:
-        for build, place in zip(builds, places, strict=True):
-            done.append((build, place))
-            if place.exists():
-                os.replace(place, build / "old")
-            os.replace(build / "new", place)
-    except OSError:
-        for build, place in done:
-            if not (build / "new").exists():
-                os.replace(place, build / "new")
-            if (build / "old").exists():
-                os.replace(build / "old", place)
-        raise

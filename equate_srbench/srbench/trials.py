@@ -17,16 +17,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from equate_srbench.srbench.findings import Broken
-from equate_srbench.srbench.plugin import TIME_LIMITS, Plugin, Table, sample
+from equate_srbench.srbench.findings import ContractError
+from equate_srbench.srbench.plugin import TIME_LIMITS, Plugin, TrialTable, sample
 
 #: Names that mean something else to SymPy, and names of columns in another order.
 STRANGE = ("beta", "x2", "x1", "I", "E", "S", "N", "gamma", "x0")
-#: Seconds given to a fit that has to keep its time, and those over them that are forgiven.
+#: Time limit of a fit in seconds, and the tolerance beyond it.
 LIMIT, MARGIN = 5.0, 10.0
-#: Seconds that a fit may go on after the alarm.
+#: Seconds within which a fit must end after the alarm.
 SOON = 15.0
-#: Bytes of memory that SRBench's jobs have.
+#: Memory of SRBench's jobs in bytes.
 MEMORY = 10 * 2**30
 
 
@@ -38,7 +38,7 @@ class Trial:
     ----------
     name : str
     run : callable
-        Plugin -> a line of facts; raises ``Broken``.
+        Plugin -> a line of facts; raises ``ContractError``.
     limit : float
         Seconds after which the process is killed.
     late : str
@@ -55,53 +55,55 @@ class Trial:
 
 
 @lru_cache(maxsize=1)
-def standard() -> tuple[Table, Table]:
+def standard() -> tuple[TrialTable, TrialTable]:
     """Rows to fit and rows to test."""
     table = sample(("a", "b", "c"), 160)
-    return Table(table.X[:120], table.y[:120]), Table(table.X[120:], table.y[120:])
+    return TrialTable(table.X[:120], table.y[:120]), TrialTable(table.X[120:], table.y[120:])
 
 
 # -- without a fit -----------------------------------------------------------------------------
 
 
 def interface(plugin: Plugin) -> str:
-    """An estimator object, ``model``, and what the branch of 2025 asks for."""
+    """``est``, ``model``, and the functions required by the branch of 2025."""
     est, module = plugin.est, plugin.module
     if inspect.isclass(est):
-        raise Broken("est is a class: make it an object")
+        raise ContractError("est is a class: make it an object")
     for name in ("fit", "predict", "get_params", "set_params"):
         if not callable(getattr(est, name, None)):
-            raise Broken(f"est has no method {name}()")
+            raise ContractError(f"est has no method {name}()")
     for name in ("model", "complexity"):
         if not callable(getattr(module, name, None)):
-            raise Broken(f"regressor.py has no function {name}(est): srbench_2025 needs it")
+            raise ContractError(f"regressor.py has no function {name}(est): srbench_2025 needs it")
     grid = getattr(module, "hyper_params", None)
     if not (isinstance(grid, list) and grid and all(isinstance(entry, dict) for entry in grid)):
-        raise Broken("hyper_params has to be a list of dicts, e.g. [{'depth': [5]}]")
+        raise ContractError("hyper_params must be a list of dicts, e.g. [{'depth': [5]}]")
     known = est.get_params()
     for name, values in ((n, v) for entry in grid for n, v in entry.items()):
         if name not in known or not isinstance(values, list | tuple) or not values:
-            raise Broken(f"hyper_params[{name!r}] has to be a parameter with a list of values")
+            raise ContractError(f"hyper_params[{name!r}] must be a parameter with a list of values")
     return f"{type(est).__name__}, model, complexity, {len(grid)} setting(s)"
 
 
 def parameters(plugin: Plugin) -> str:
-    """``get_params`` and ``set_params`` belong together, and the values are plain data."""
+    """``set_params(**get_params())`` changes nothing, and the values are JSON."""
     est = plugin.est
     params = est.get_params()
     try:
         json.dumps(params)
     except (TypeError, ValueError) as error:
-        raise Broken(f"get_params() is not JSON ({error}): SRBench writes it to its file") from None
+        raise ContractError(
+            f"get_params() is not JSON ({error}): SRBench writes it to its file"
+        ) from None
     est.set_params(**params)
     changed = [k for k, v in est.get_params().items() if v != params[k] and v == v]
     if changed:
-        raise Broken(f"set_params(**get_params()) changed {', '.join(changed)}")
+        raise ContractError(f"set_params(**get_params()) changed {', '.join(changed)}")
     if not hasattr(est, "random_state"):
-        raise Broken("est has no random_state: SRBench sets it for each trial")
+        raise ContractError("est has no random_state: SRBench sets it for each trial")
     limits = [name for name in TIME_LIMITS if hasattr(est, name)]
     if not limits:
-        raise Broken("est has no max_time, by which SRBench sets the seconds for fit")
+        raise ContractError("est has no max_time, by which SRBench sets the seconds for fit")
     return f"{len(params)} parameters, time limit by {limits[0]}"
 
 
@@ -113,15 +115,17 @@ def options(plugin: Plugin) -> str:
     }  # fmt: skip
     found = plugin.eval_kwargs
     if not isinstance(found, dict):
-        raise Broken("eval_kwargs is not a dict")
+        raise ContractError("eval_kwargs is not a dict")
     for key, value in found.items():
         if key not in kinds:
-            raise Broken(f"eval_kwargs has {key!r}; allowed are {', '.join(kinds)}")
+            raise ContractError(f"eval_kwargs has {key!r}; allowed are {', '.join(kinds)}")
         if type(value) is not kinds[key]:
-            raise Broken(f"eval_kwargs[{key!r}] is {value!r}, not of type {kinds[key].__name__}")
+            raise ContractError(
+                f"eval_kwargs[{key!r}] is {value!r}, not of type {kinds[key].__name__}"
+            )
     unknown = sorted(set(found.get("test_params", {})) - set(plugin.est.get_params()))
     if unknown:
-        raise Broken(f"test_params has {unknown[0]!r}, which is no parameter of est")
+        raise ContractError(f"test_params has {unknown[0]!r}, which is no parameter of est")
     return ", ".join(found) or "none"
 
 
@@ -131,11 +135,13 @@ def copies(plugin: Plugin) -> str:
 
     twin = clone(plugin.est)
     if twin is plugin.est or repr(twin) != repr(plugin.est):
-        raise Broken("clone(est) is not an unfitted equal of est")
+        raise ContractError("clone(est) is not an unfitted equal of est")
     copy.deepcopy(plugin.est)
     text = repr(plugin.est)
     if len(text) > 10_000:
-        raise Broken(f"print(est) writes {len(text):,} characters: keep models out of parameters")
+        raise ContractError(
+            f"print(est) writes {len(text):,} characters: keep models out of parameters"
+        )
     return text[:60].replace("\n", " ")
 
 
@@ -143,10 +149,12 @@ def copies(plugin: Plugin) -> str:
 
 
 def test_mode(plugin: Plugin) -> str:
-    """``test_params`` end a fit in seconds though SRBench overwrites ``max_time``."""
+    """With ``test_params`` a fit takes seconds although SRBench overwrites ``max_time``."""
     seconds = plugin.fit(standard()[0], max_time=360.0)
     if seconds > 60.0:
-        raise Broken(f"{seconds:.0f} s for 120 rows with test_params: let them shrink the work")
+        raise ContractError(
+            f"{seconds:.0f} s for 120 rows with test_params: let them shrink the work"
+        )
     return f"{seconds:.1f} s"
 
 
@@ -171,19 +179,21 @@ def string_is_model(plugin: Plugin) -> str:
 
 
 def repeatable(plugin: Plugin) -> str:
-    """``model`` and ``predict`` say the same again, and quickly: they are called several times."""
+    """``model`` and ``predict`` are deterministic and quick: they are called several times."""
     train, _ = standard()
     plugin.fitted(train)
     started = time.process_time()
     texts = {plugin.string(train.X) for _ in range(3)}
     seconds = (time.process_time() - started) / 3
     if len(texts) > 1:
-        raise Broken("model() returns another string each time")
+        raise ContractError("model() returns another string each time")
     if seconds > 2.0:
-        raise Broken(f"model() takes {seconds:.1f} s, and SRBench calls it several times: cache it")
+        raise ContractError(
+            f"model() takes {seconds:.1f} s, and SRBench calls it several times: cache it"
+        )
     first, second = (plugin.predict(train.X, "fit rows") for _ in range(2))
     if not np.array_equal(first, second):
-        raise Broken("predict() gives other values each time")
+        raise ContractError("predict() gives other values each time")
     return f"model() takes {1e3 * seconds:.0f} ms"
 
 
@@ -193,7 +203,7 @@ def complexity_of(plugin: Plugin) -> str:
     plugin.fitted(train)
     found = plugin.module.complexity(plugin.est)
     if isinstance(found, bool) or not isinstance(found, int | float | np.number) or found < 1:
-        raise Broken(f"complexity(est) is {found!r}: return the number of nodes")
+        raise ContractError(f"complexity(est) is {found!r}: return the number of nodes")
     return str(found)
 
 
@@ -208,14 +218,14 @@ def population(plugin: Plugin) -> str:
     if hasattr(module, "get_population"):
         members = module.get_population(plugin.est)
         if not 1 <= len(members) <= 100:
-            raise Broken(f"get_population() gave {len(members)} models, not 1 to 100")
+            raise ContractError(f"get_population() gave {len(members)} models, not 1 to 100")
         for member in members:
             _use(plugin, member, train)
         told.append(f"get_population: {len(members)}")
     return ", ".join(told) or "not defined, which is allowed"
 
 
-def _use(plugin: Plugin, member: Any, table: Table) -> None:
+def _use(plugin: Plugin, member: Any, table: TrialTable) -> None:
     plugin.module.model(member, table.X)
     plugin.module.complexity(member)
     member.predict(table.X.to_numpy())
@@ -247,19 +257,21 @@ def four_rows(plugin: Plugin) -> str:
 
 
 def constant_columns(plugin: Plugin) -> str:
-    """A column that says nothing, and then a target that does not vary."""
+    """Constant columns, then also a constant target."""
     table = sample(("a", "b", "c"), 60)
-    _whole(plugin, Table(table.X.assign(b=1.0, c=0.0), table.y), "two constant columns")
-    return _whole(plugin, Table(table.X, np.full(60, 2.5)), "constant columns, constant target")
+    _whole(plugin, TrialTable(table.X.assign(b=1.0, c=0.0), table.y), "two constant columns")
+    return _whole(
+        plugin, TrialTable(table.X, np.full(60, 2.5)), "constant columns, constant target"
+    )
 
 
 def one_column(plugin: Plugin) -> str:
-    """A single input."""
+    """A single column."""
     return _whole(plugin, sample(("a",), 60), "1 column")
 
 
 def thirty_columns(plugin: Plugin) -> str:
-    """More inputs than most networks know."""
+    """More columns than most pretrained networks support."""
     return _whole(plugin, sample([f"c{j}" for j in range(30)], 120), "30 columns")
 
 
@@ -267,7 +279,7 @@ def whole_numbers(plugin: Plugin) -> str:
     """Integer columns and target."""
     rng = np.random.default_rng(0)
     X = pd.DataFrame(rng.integers(1, 9, (80, 2)), columns=["a", "b"])
-    return _whole(plugin, Table(X, (X.a * X.b + 3).to_numpy()), "integers")
+    return _whole(plugin, TrialTable(X, (X.a * X.b + 3).to_numpy()), "integers")
 
 
 def large_units(plugin: Plugin) -> str:
@@ -275,7 +287,7 @@ def large_units(plugin: Plugin) -> str:
     return _whole(plugin, sample(("a", "b"), 60, unit=1e27), "values of 1e27")
 
 
-def _whole(plugin: Plugin, table: Table, what: str) -> str:
+def _whole(plugin: Plugin, table: TrialTable, what: str) -> str:
     seconds = plugin.fit(table)
     plugin.compare(table.X, what)
     return f"{what}: fit in {seconds:.1f} s"
@@ -285,29 +297,31 @@ def _whole(plugin: Plugin, table: Table, what: str) -> str:
 
 
 def same_seed(plugin: Plugin) -> str:
-    """The same ``random_state`` gives the same model where time does not decide."""
+    """The same ``random_state`` gives the same model."""
     table = sample(("a", "b"), 40, noise=0.0)
     texts = []
     for _ in range(2):
         plugin.fit(table, max_time=60.0, test=False, seed=7)
         texts.append(plugin.string(table.X))
     if texts[0] != texts[1]:
-        raise Broken(f"random_state=7 twice gave {texts[0][:60]!r} and {texts[1][:60]!r}")
+        raise ContractError(f"random_state=7 twice gave {texts[0][:60]!r} and {texts[1][:60]!r}")
     return texts[0][:60]
 
 
-def _hard() -> Table:
-    """A table on which no search is done soon."""
+def _hard() -> TrialTable:
+    """A table on which a search takes long."""
     names = ("a", "b", "c", "d", "e")
     table = sample(names, 1000, noise=0.5)
-    return Table(table.X, table.y + np.exp(np.sin(3.0 * table.X["d"] * table.X["e"])))
+    return TrialTable(table.X, table.y + np.exp(np.sin(3.0 * table.X["d"] * table.X["e"])))
 
 
 def time_limit(plugin: Plugin) -> str:
-    """``max_time`` is kept with the parameters of a real run."""
+    """``fit`` respects ``max_time`` with the parameters of a real run."""
     seconds = plugin.fit(_hard(), max_time=LIMIT, test=False)
     if seconds > LIMIT + MARGIN:
-        raise Broken(f"max_time={LIMIT:g}, but fit took {seconds:.1f} s: check the clock in loops")
+        raise ContractError(
+            f"max_time={LIMIT:g}, but fit took {seconds:.1f} s: check the clock in loops"
+        )
     return f"{seconds:.1f} s with max_time={LIMIT:g}"
 
 
@@ -316,11 +330,11 @@ class TimeOutException(Exception):
 
 
 class StillRunningError(BaseException):
-    """Leaves a fit that has swallowed the alarm."""
+    """Ends a fit that has swallowed the alarm."""
 
 
 def alarm(plugin: Plugin) -> str:
-    """The alarm inside ``fit`` ends it soon, and the model is usable afterwards."""
+    """SRBench's alarm ends ``fit`` soon, and the model is usable afterwards."""
     table, told = _hard(), []
     for moment in (0.3, 1.5, 4.0):
         rung: list[float] = []
@@ -338,7 +352,7 @@ def alarm(plugin: Plugin) -> str:
         except TimeOutException:
             pass
         except StillRunningError:
-            raise Broken(
+            raise ContractError(
                 f"the alarm was swallowed: fit went on for {SOON:g} s after it; let the exception "
                 "through (no `except Exception` in loops)"
             ) from None
@@ -346,7 +360,7 @@ def alarm(plugin: Plugin) -> str:
             signal.setitimer(signal.ITIMER_REAL, 0.0)
         late = time.monotonic() - rung[0] if rung else 0.0
         if late > SOON:
-            raise Broken(f"fit went on for {late:.0f} s after the alarm")
+            raise ContractError(f"fit went on for {late:.0f} s after the alarm")
         plugin.compare(table.X, f"after an alarm at {moment:g} s")
         told.append(f"{late:.1f} s" if rung else "before")
         if not rung:
@@ -355,7 +369,7 @@ def alarm(plugin: Plugin) -> str:
 
 
 def harness_alarm(plugin: Plugin) -> str:
-    """``fit`` leaves the harness's alarm and handler alone."""
+    """``fit`` does not change the harness's alarm and handler."""
 
     def ring(number: int, frame: Any) -> None:
         raise TimeOutException
@@ -370,18 +384,20 @@ def harness_alarm(plugin: Plugin) -> str:
         left = signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
     if now is not ring:
-        raise Broken("fit replaced the handler of SIGALRM: then SRBench cannot end it")
+        raise ContractError("fit replaced the handler of SIGALRM: then SRBench cannot end it")
     if abs(1000 - (time.monotonic() - started) - left) > 5.0:
-        raise Broken("fit cancelled or moved SRBench's alarm: use a clock of its own, no SIGALRM")
+        raise ContractError(
+            "fit cancelled or moved SRBench's alarm: use a clock of its own, no SIGALRM"
+        )
     return "handler and alarm as before"
 
 
 def memory(plugin: Plugin) -> str:
-    """All checks before this one stayed far below the memory of SRBench's jobs."""
+    """All checks before this one stayed within the memory of SRBench's jobs."""
     plugin.fitted(standard()[0])
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB
     if used > MEMORY:
-        raise Broken(f"{used / 2**30:.1f} GiB in use: SRBench's jobs have 10")
+        raise ContractError(f"{used / 2**30:.1f} GiB in use: SRBench's jobs have 10")
     return f"{used / 2**30:.2f} GiB at most"
 
 

@@ -22,7 +22,7 @@ from equate_srbench.baselines.itea import ITEARegressor
 
 FAKE = """
 import os, sys, time
-from line_protocol import Best, Clock, main
+from line_protocol import BestSoFar, Clock, main
 
 def fit(X, y, settings, seconds, seed, tell):
     does = settings["does"]
@@ -264,7 +264,7 @@ def test__pool__worker_killed_while_idle__next_fit_starts_another(table):
     est = FakeRegressor().fit(*table)
     (worker,) = POOL._idle["fake"]
     os.kill(worker.pid, signal.SIGKILL)
-    worker._process.wait()
+    worker._child.wait()
     est.fit(*table)
     assert POOL._idle["fake"][0] is not worker
 

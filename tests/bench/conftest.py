@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from equate_srbench.bench.execution import isolate
-from equate_srbench.bench.protocol import Task
+from equate_srbench.bench.task import Task
 
 HERE = Path(__file__).parent
 

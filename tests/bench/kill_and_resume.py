@@ -26,7 +26,7 @@ from equate_srbench.bench.execution.fork_server import GONE_WITHIN
 from equate_srbench.bench.rows import RowStore
 
 HERE = Path(__file__).parent
-TARGETS = ("runner", "keeper", "watcher", "fit", "everything")
+TARGETS = ("runner", "fork server", "watcher", "fit", "everything")
 N_TABLES, N_SEEDS, JOBS = 4, 10, 2
 FITS = N_TABLES * N_SEEDS
 MOST_SECONDS = 1200.0
@@ -148,7 +148,7 @@ class Campaign:
             return [psutil.Process(runner)]
         if target == "everything":
             return [psutil.Process(runner), *family]
-        depth = {"keeper": 1, "watcher": 2, "fit": 3}[target]
+        depth = {"fork server": 1, "watcher": 2, "fit": 3}[target]
         there = [p for p in family if _depth(p, runner) == depth]
         return [self._random.choice(there)] if there else []
 

@@ -17,7 +17,7 @@ SCRIPT = Path(__file__).with_name("kill_and_resume.py")
     [2, pytest.param(20, marks=[pytest.mark.slow, pytest.mark.timeout(1500)])],
 )
 def test__bench__killed_at_random_moments__40_rows(kills: int) -> None:
-    """Runner, keeper, watcher, fit or everything: 40 unique valid rows, none lost."""
+    """Runner, fork server, watcher, fit or everything: 40 unique valid rows, none lost."""
     run = subprocess.run(
         [sys.executable, SCRIPT, "--kills", str(kills)], capture_output=True, text=True, check=False
     )

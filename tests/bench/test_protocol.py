@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 from sklearn.model_selection import train_test_split
 
-from equate_srbench.bench.protocol import NOISE_LEVELS, SEEDS, Task, run_task, split
+from equate_srbench.bench.protocol import run_task, split
 from equate_srbench.bench.suites.loading import Dataset, load_suite
+from equate_srbench.bench.task import NOISE_LEVELS, SEEDS, Task
 
 FAKES = "tests.bench.fakes"
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from equate_srbench.bench.protocol import Task
 from equate_srbench.bench.rows import RowStore, failure_row, make_row
+from equate_srbench.bench.task import Task
 
 ROOT = Path(__file__).parents[2]
 

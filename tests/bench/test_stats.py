@@ -13,7 +13,7 @@ from equate_srbench.bench import stats
 
 @pytest.fixture
 def scores() -> pd.DataFrame:
-    """Three methods on four data sets, with a tie and a failure."""
+    """Three methods on four datasets, with a tie and a failure."""
     return pd.DataFrame(
         {
             "good": [0.9, 0.99, 1.0, 0.8],

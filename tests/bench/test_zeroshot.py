@@ -1,4 +1,4 @@
-"""Scoring checkpoints: data sets, fits, and rows that are made once."""
+"""Scoring checkpoints: datasets, fits, and rows that are made once."""
 
 from __future__ import annotations
 

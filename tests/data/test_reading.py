@@ -150,7 +150,7 @@ def test__split_columns__bool_and_labels__numbers_and_a_note() -> None:
     [
         (FRAME, "Y", None, "no column 'Y'.*'a', 'b', 'y'"),
         (FRAME, "y", ["a", "bb"], "no column 'bb'"),
-        (FRAME, "y", ["y"], "target and feature at once"),
+        (FRAME, "y", ["y"], "both target and feature"),
         (FRAME[["y"]], "y", None, "no numeric column"),
         (FRAME.assign(y=[1, None, 2]), "y", None, "target column 'y' is empty in row 2"),
         (FRAME.assign(a=[1, "n/a", "?"]), "y", None, r"'a' holds 'n/a' in row 2 \(2 such rows\)"),

@@ -27,7 +27,7 @@ from tests.pretrain.test_train import go
         (["--minutes", "1", "--threads", "-3"], "--threads -3: give more than 0"),
         (
             ["--minutes", "1", "--device", "tpu"],
-            "device='tpu': fits run on 'cpu' and 'cuda' only, as does training",
+            "device='tpu': use 'auto', 'cpu' or 'cuda'",
         ),
         (["--minutes", "1", "--dir", ""], "empty path"),
         (["--minutes", "1", "--resume", ""], "empty path"),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 import torch
 
-from equate_srbench.pretrain import state
 from equate_srbench.pretrain.state import INDEX, load_state, save_state
 
 
@@ -34,7 +34,7 @@ def test__save_state__shards__come_back_whole(tmp_path: Path, mib: float, n_file
 def test__save_state__ends_in_the_middle__former_state_is_read(tmp_path: Path, monkeypatch) -> None:
     """Killed after any number of files, the last whole state counts."""
     save_state(tmp_path, tensors(0), {"n": 1}, step=3, shard_mib=0.05)
-    real = state.os.replace
+    real = os.replace
     for allowed in range(5):
         calls = iter(range(100))
 
@@ -43,13 +43,13 @@ def test__save_state__ends_in_the_middle__former_state_is_read(tmp_path: Path, m
                 raise KeyboardInterrupt
             real(a, b)
 
-        monkeypatch.setattr(state.os, "replace", replace)
+        monkeypatch.setattr(os, "replace", replace)
         with pytest.raises(KeyboardInterrupt):
             save_state(tmp_path, tensors(1), {"n": 2}, step=4, shard_mib=0.05)
         header, found = load_state(tmp_path)
         assert header == {"n": 1}
         assert torch.equal(found["t0"], tensors(0)["t0"])
-    monkeypatch.setattr(state.os, "replace", real)
+    monkeypatch.setattr(os, "replace", real)
     save_state(tmp_path, tensors(1), {"n": 2}, step=4, shard_mib=0.05)
     assert load_state(tmp_path)[0] == {"n": 2}
     assert len(list(tmp_path.iterdir())) == 5

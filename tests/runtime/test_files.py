@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from equate_srbench.runtime.files import publish
+from equate_srbench.runtime.files import publish, replace_folders, replacing, write_file
 
 
 def test__publish__new_folder__holds_the_texts(tmp_path: Path) -> None:
@@ -53,3 +53,76 @@ def test__publish__folder_mode__is_the_users(tmp_path: Path) -> None:
     publish(tmp_path / "run", {"one.txt": "1"})
     (tmp_path / "plain").mkdir()
     assert (tmp_path / "run").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test__write_file__replaces_and_follows_the_umask(tmp_path: Path) -> None:
+    """Text is UTF-8, and the file may be read by whom the umask allows."""
+    path = tmp_path / "one.txt"
+    path.write_text("old")
+    write_file(path, "é\n")
+    assert path.read_bytes() == "é\n".encode()
+    (tmp_path / "plain").touch()
+    assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode
+    assert {p.name for p in tmp_path.iterdir()} == {"one.txt", "plain"}
+
+
+def test__write_file__disk_full__old_file_whole_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error names the file and its kind stays that of the cause."""
+    path = tmp_path / "one.txt"
+    path.write_text("old")
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=r"cannot write \(No space left.*one\.txt") as caught:
+        write_file(path, "new")
+    assert caught.value.errno == 28
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["one.txt"]
+
+
+def test__replacing__block_raises__old_file_whole(tmp_path: Path) -> None:
+    """Whatever ends the block, the file is as it was and nothing is beside it."""
+    path = tmp_path / "one.txt"
+    path.write_text("old")
+
+    def write_half() -> None:
+        with replacing(path) as partial:
+            partial.write_text("ne")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_half()
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["one.txt"]
+
+
+@pytest.mark.parametrize("failing", [1, 2, 3])
+def test__replace_folders__a_move_fails__all_as_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int
+) -> None:
+    """Two folders are replaced, or none."""
+    built = {tmp_path / f"new{i}": tmp_path / f"place{i}" for i in (1, 2)}
+    for folder, text in [*((new, "new") for new in built), (tmp_path / "place1", "old")]:
+        folder.mkdir()
+        (folder / "file").write_text(text)
+    replace, calls = os.replace, []
+
+    def fail(source: Path, target: Path) -> None:
+        calls.append(source)
+        if len(calls) == failing:
+            raise OSError(28, "No space left on device")
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", fail)
+        with pytest.raises(OSError, match="No space left"):
+            replace_folders(built)
+    assert {p.name for p in tmp_path.iterdir()} == {"new1", "new2", "place1"}
+    assert (tmp_path / "place1" / "file").read_text() == "old"
+    replace_folders(built)
+    assert {p.name for p in tmp_path.iterdir()} == {"place1", "place2"}
+    assert (tmp_path / "place1" / "file").read_text() == "new"

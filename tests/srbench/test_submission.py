@@ -71,7 +71,7 @@ def test__export__email__in_the_metadata(tmp_path):
     export(tmp_path / "a", email="ada@example.org")
     assert "email: ada@example.org\n" in (tmp_path / "a/algorithms/equate/metadata.yml").read_text()
     for wrong in ("ada", "ada@example", "a@b.c\nname: x", "a: b@c.d", "'@b.c"):
-        with pytest.raises(SubmissionError, match="no address"):
+        with pytest.raises(SubmissionError, match="not an email address"):
             export(tmp_path / "b", email=wrong)
     assert not (tmp_path / "b").exists()
 
@@ -91,7 +91,7 @@ def test__export__disk_fails_midway__as_it_was(tmp_path, monkeypatch, failing):
             raise OSError(28, "No space left on device")
         replace(source, target)
 
-    monkeypatch.setattr(submissions.os, "replace", fail)
+    monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(OSError, match="No space"):
         export(tmp_path, force=True)
     assert files(tmp_path) == FILES

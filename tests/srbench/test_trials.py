@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from equate_srbench.srbench import trials
-from equate_srbench.srbench.findings import Broken
+from equate_srbench.srbench.findings import ContractError
 from equate_srbench.srbench.trials import TRIALS
 
 BASE = """
@@ -179,7 +179,7 @@ def test__trial__broken_plugin__says_what_is_wrong(flaw, load, monkeypatch):
     plugin = load(extra)
     before = signal.getsignal(signal.SIGALRM)
     try:
-        with pytest.raises(Broken) as found:
+        with pytest.raises(ContractError) as found:
             TRIALS[trial].run(plugin)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
@@ -190,7 +190,7 @@ def test__trial__broken_plugin__says_what_is_wrong(flaw, load, monkeypatch):
 @pytest.mark.parametrize("missing", ["est", "model"])
 def test__plugin__without_a_contract_name__says_which(missing, load):
     """Nothing can be checked without the two."""
-    with pytest.raises(Broken, match=f"defines no '{missing}'"):
+    with pytest.raises(ContractError, match=f"defines no '{missing}'"):
         load(f"del {missing}")
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,8 +14,8 @@ import pytest
 
 pytest.importorskip("ipywidgets", reason="needs the extra widgets")
 
-from equate_srbench.bench.protocol import Task
 from equate_srbench.bench.rows import RowStore, failure_row
+from equate_srbench.bench.task import Task
 from equate_widgets import bench_view
 from equate_widgets.bench_glance import Glance, Looker, glance
 from equate_widgets.bench_panel import BenchmarkPanel
@@ -187,7 +189,7 @@ def test__looker__errors_and_death__told(tmp_path: Path) -> None:
     try:
         told = looker.ask(tmp_path, BenchSettings(suite="quik"))
         assert "no suite, folder or file 'quik'" in told.problem
-        looker._process.kill()
+        os.kill(looker._child.pid, signal.SIGKILL)
         assert "has ended" in looker.ask(tmp_path, None).problem
         assert looker.ask(tmp_path, None) == Glance()
     finally:

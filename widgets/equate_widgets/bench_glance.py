@@ -7,17 +7,16 @@ kernel that would hold up the user's cells, and set matplotlib's settings under 
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
-import tempfile
 from io import StringIO
 from pathlib import Path
 from threading import Lock
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
 from equate_srbench.baselines.methods import spec
+from equate_srbench.runtime.child import Child, own_environment
 from equate_widgets.bench_run import BenchSettings
 
 if TYPE_CHECKING:
@@ -202,52 +201,36 @@ class Looker:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._process: subprocess.Popen[str] | None = None
-        self._said: IO[bytes] | None = None
+        self._child: Child | None = None
 
     def ask(self, folder: Path, settings: BenchSettings | None) -> Glance:
         """``glance`` in the other process; its errors come as ``problem``."""
         question = Question(folder=folder.absolute(), settings=settings, place=Path.cwd())
         with self._lock:
-            process = self._started()
-            assert process.stdin is not None
-            assert process.stdout is not None
+            if self._child is None:
+                code = "from equate_widgets.bench_glance import main; main()"
+                widgets = Path(__file__).parents[1]
+                self._child = Child([sys.executable, "-c", code], env=own_environment(widgets))
             try:
-                process.stdin.write(f"{question.model_dump_json()}\n")
-                process.stdin.flush()
-                answer = process.stdout.readline()
+                self._child.send(question.model_dump_json())
+                answer = self._child.receive()
             except BrokenPipeError:
-                answer = ""
-            return Glance.model_validate_json(answer) if answer else self._ended()
+                answer = None
+            return Glance.model_validate_json(answer) if answer else self._ended(self._child)
 
     def close(self) -> None:
         """End the process."""
         with self._lock:
-            if self._process is not None:
-                self._process.kill()
-                self._ended()
+            if self._child is not None:
+                self._child.close()
+                self._child = None
 
-    def _started(self) -> subprocess.Popen[str]:
-        if self._process is None:
-            self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", "from equate_widgets.bench_glance import main; main()"],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said, text=True,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-                start_new_session=True,  # an interrupt of the kernel is not meant for it
-            )  # fmt: skip
-        return self._process
-
-    def _ended(self) -> Glance:
-        """Bury the process, and say what it said last."""
-        assert self._process is not None
-        assert self._said is not None
-        with self._process as process, self._said as said:
-            code = process.wait()
-            said.seek(0)
-            lines = said.read().decode(errors="replace").strip().split("\n")
-        self._process = self._said = None
-        return Glance(problem=f"the reader of the rows has ended (exit code {code}): {lines[-1]}")
+    def _ended(self, child: Child) -> Glance:
+        """Forget an ended process, and say what it said last."""
+        code, said = child.wait(), child.last_words(1)
+        child.close()
+        self._child = None
+        return Glance(problem=f"the reader of the rows has ended (exit code {code}): {said}")
 
 
 def main() -> None:

@@ -14,8 +14,8 @@ from traitlets import Unicode
 from equate_srbench.baselines.environments import PACKAGES
 from equate_srbench.baselines.methods import METHODS, spec
 from equate_srbench.bench.execution.engines import ENGINES
-from equate_srbench.bench.protocol import SEEDS
 from equate_srbench.bench.suites.loading import SUITES
+from equate_srbench.bench.task import SEEDS
 from equate_srbench.runtime.live import duration
 from equate_widgets import bench_view
 from equate_widgets.bench_glance import Glance, Looker

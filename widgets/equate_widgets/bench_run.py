@@ -19,9 +19,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from equate_srbench.baselines import methods as registry
 from equate_srbench.baselines.environments import PACKAGES
-from equate_srbench.bench.protocol import SEEDS, Task
-from equate_srbench.bench.rows import write_whole
-from equate_srbench.cli.bench_command import PAUSE, Plan
+from equate_srbench.bench.execution.plan import PAUSE, BenchPlan
+from equate_srbench.bench.task import SEEDS, Task
+from equate_srbench.runtime.child import own_environment
+from equate_srbench.runtime.files import write_file
 
 State = Literal["new", "running", "pausing", "stopping", "ended"]
 
@@ -55,7 +56,7 @@ class BenchSettings(BaseModel):
     max_time : float, default=5.0
         Seconds for one fit.
     every : int, default=1
-        Every how manieth data set of the suite.
+        Use every k-th dataset of the suite, beginning with the first.
     engine : {"local", "dask", "slurm"}, default="local"
     jobs : int, default=1
         Fits at the same time; 0: one per processor.
@@ -108,7 +109,7 @@ class BenchSettings(BaseModel):
         ValueError
             If there is no such suite.
         """
-        return Plan(
+        return BenchPlan(
             self.suite, self.methods, self.n_seeds, self.noise, self.max_time, self.every,
             scale=False, max_train=_MAX_TRAIN,
         ).tasks()  # fmt: skip
@@ -193,11 +194,11 @@ class BenchRun:
             child = subprocess.Popen(  # noqa: S603 - our own command; the values are arguments
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
                 start_new_session=True,  # an interrupt of the kernel is not meant for the run
-                env={**os.environ, "COLUMNS": "200"},
+                env=own_environment(COLUMNS="200"),
             )  # fmt: skip
         self._children.append(child)
         note = _Note(settings=settings, pid=child.pid, started=_birth(child.pid))
-        write_whole(self.folder / _FILE, note.model_dump_json(indent=1).encode())
+        write_file(self.folder / _FILE, note.model_dump_json(indent=1))
 
     def pause(self) -> None:
         """Let no more fits begin; those that run come to their end."""
@@ -273,7 +274,7 @@ class BenchRun:
 
 def _birth(pid: int) -> float:
     try:
-        return psutil.Process(pid).create_time()
+        return float(psutil.Process(pid).create_time())
     except psutil.NoSuchProcess:  # ended at once, and its log says why
         return 0.0
 

@@ -1,6 +1,6 @@
-"""The worker's side: one rival in an environment of its own, spoken to in JSON lines.
+"""Worker side of an external method: requests and answers are lines of JSON.
 
-Runs with that environment's interpreter and knows nothing of the package that it comes with. A
+Runs with the interpreter of the method's environment and must not import our package. A
 request names a folder with ``X.npy`` and ``y.npy`` and has ``settings``, ``seconds`` and ``seed``.
 Answers are ``{"formula": text}`` for the best so far, whenever there is a better one, then
 ``{"done": seconds}`` or ``{"error": text}``. A formula is plain text over ``x0``, ``x1``, ...
@@ -28,7 +28,7 @@ _SECONDS_BETWEEN_TELLS = 0.5
 
 
 class Clock:
-    """What is left of the seconds of a fit."""
+    """Elapsed and remaining time of a fit."""
 
     def __init__(self, seconds: float) -> None:
         self._start, self._seconds = time.monotonic(), seconds
@@ -43,13 +43,13 @@ class Clock:
         return self.elapsed() >= self._seconds
 
 
-class Best:
-    """Keeps the best model by error, and tells of it now and then.
+class BestSoFar:
+    """Keeps the model with the smallest error and reports it at intervals.
 
     Parameters
     ----------
     tell : callable
-        Takes the formula of a model.
+        Called with the formula of a model.
     formula : callable
         Model -> its formula.
     """
@@ -62,24 +62,24 @@ class Best:
         self._told = True
 
     def offer(self, model: Any, error: float) -> None:
-        """Keep ``model`` if its error is the least so far."""
+        """Keep ``model`` if its error is the smallest so far."""
         if error < self._error:
             self._model, self._error, self._told = model, error, False
         if not self._told and time.monotonic() - self._last >= _SECONDS_BETWEEN_TELLS:
             self.tell()
 
     def tell(self) -> None:
-        """Tell of the best model, if there is one that was not told of."""
+        """Report the best model unless it was reported before."""
         if not self._told:
             self._last, self._told = time.monotonic(), True
             self._tell(self._formula(self._model))
 
 
 def main(fit: Fit) -> None:
-    """Serve requests until the input ends, or try the package once with ``--check``."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
+    """Serve requests until the input ends; with ``--check`` test the package once."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # whatever the package prints must not come between the answers
+    os.dup2(2, 1)  # what the package prints must not mix with the answers
     if "--check" in sys.argv:
         _check(fit)
         return
@@ -98,7 +98,7 @@ def _serve(fit: Fit, request: dict[str, Any], answers: TextIO) -> None:
         fit(X, y, request["settings"], request["seconds"], request["seed"],
             lambda formula: _say(answers, {"formula": formula}))  # fmt: skip
     except Exception as error:
-        # whatever goes wrong in a foreign package is the answer to this request
+        # any error of the package is the answer to this request
         _say(answers, {"error": f"{type(error).__name__}: {error}"})
     else:
         _say(answers, {"done": time.monotonic() - started})
@@ -110,14 +110,14 @@ def _say(answers: TextIO, answer: dict[str, Any]) -> None:
 
 
 def _end_with(parent: int) -> None:
-    """End when the parent is gone, even in the middle of a fit."""
+    """Exit when the parent process has ended, even during a fit."""
     while os.getppid() == parent:
         time.sleep(1.0)
     os._exit(0)
 
 
 def _check(fit: Fit) -> None:
-    """One short fit of a product; raises if no formula comes of it."""
+    """Run a short fit to a product; raises if there is no formula."""
     X = np.random.default_rng(0).uniform(1.0, 3.0, (40, 2))
     formulas: list[str] = []
     with tempfile.TemporaryDirectory() as folder:

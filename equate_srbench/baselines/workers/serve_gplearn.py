@@ -1,4 +1,4 @@
-"""gplearn behind the protocol."""
+"""Worker for gplearn."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 from gplearn.genetic import SymbolicRegressor
-from line_protocol import Best, Clock, main
+from line_protocol import BestSoFar, Clock, main
 
-#: The functions as written down; gplearn guards them next to 0, which a formula cannot say.
+#: Functions as text; gplearn protects them near 0, which a formula cannot express.
 _TEXT = {
     "add": "({} + {})",
     "sub": "({} - {})",
@@ -25,8 +25,8 @@ _TEXT = {
 def fit(
     X: np.ndarray, y: np.ndarray, settings: dict[str, Any], seconds: float, seed: int, tell: Any
 ) -> None:
-    """Add generations one by one until the next would not end in time."""
-    clock, best = Clock(seconds), Best(tell, _formula)
+    """Add generations until the next one would exceed the time limit."""
+    clock, best = Clock(seconds), BestSoFar(tell, _formula)
     scaled = settings.get("linear_scaling", False)
     functions = tuple(settings.get("function_set", _TEXT))
     if not set(functions) <= set(_TEXT):
@@ -66,7 +66,7 @@ def fit(
 
 
 def _line(values: np.ndarray, y: np.ndarray) -> tuple[float, float]:
-    """Slope and offset by least squares; the mean where the values do not vary."""
+    """Slope and intercept by least squares; the mean if the values are constant."""
     if not np.isfinite(values).all() or np.ptp(values) == 0.0:
         return 0.0, float(y.mean())
     centred = values - values.mean()
@@ -75,14 +75,14 @@ def _line(values: np.ndarray, y: np.ndarray) -> tuple[float, float]:
 
 
 def _formula(model: tuple[list[Any], tuple[float, float] | None]) -> str:
-    """The program, and the line over it if there is one."""
+    """The program, with linear scaling if there is one."""
     program, line = model
     text = _text(program)
     return text if line is None else f"(({line[0]!r})*({text}) + ({line[1]!r}))"
 
 
 def _text(program: list[Any]) -> str:
-    """A program is functions, numbers of columns and constants in prefix order."""
+    """Text of a program, which lists functions, column indices and constants in prefix order."""
     done: list[str] = []
     for item in reversed(program):
         if hasattr(item, "arity"):

@@ -1,4 +1,4 @@
-"""ITEA behind the protocol."""
+"""Worker for ITEA."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from itea.regression import ITEA_regressor, ITExpr_regressor
-from line_protocol import Best, Clock, main
+from line_protocol import BestSoFar, Clock, main
 
 #: Functions of a term with their derivatives, as in SRBench's configuration.
 _FUNCTIONS = {
@@ -23,26 +23,26 @@ _FUNCTIONS = {
 _TEXT = {"id": "{}", "sqrt": "sqrt(abs({}))"}
 
 
-class _Over(Exception):
-    """The time is up."""
+class _TimeUp(Exception):
+    """The time limit is reached."""
 
 
 def fit(
     X: np.ndarray, y: np.ndarray, settings: dict[str, Any], seconds: float, seed: int, tell: Any
 ) -> None:
-    """Evolve until the time is up; every fitted expression is a candidate for the answer."""
-    clock, best = Clock(seconds), Best(tell, _formula)
+    """Evolve until the time limit; every fitted expression is a candidate."""
+    clock, best = Clock(seconds), BestSoFar(tell, _formula)
 
     class Timed(ITExpr_regressor):
         def fit(self, X: np.ndarray, y: np.ndarray) -> Timed:
             if clock.over:
-                raise _Over
+                raise _TimeUp
             super().fit(X, y)
             best.offer(self, self._fitness)
             return self
 
     low, high = settings.get("expolim", (-3, 3))
-    if (X == 0).any():  # a zero to a negative power is no number: nothing could be fitted
+    if (X == 0).any():  # negative powers of zero are undefined: nothing could be fitted
         low = max(low, 0)
     est = ITEA_regressor(
         gens=10**9,
@@ -56,7 +56,7 @@ def fit(
     est.itexpr_class = Timed
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        with contextlib.suppress(_Over):
+        with contextlib.suppress(_TimeUp):
             est.fit(X, y)
     best.tell()
 

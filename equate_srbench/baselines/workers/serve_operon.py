@@ -1,4 +1,4 @@
-"""Operon (pyoperon) behind the protocol."""
+"""Worker for Operon (pyoperon)."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _DECIMALS = 50
 def fit(
     X: np.ndarray, y: np.ndarray, settings: dict[str, Any], seconds: float, seed: int, tell: Any
 ) -> None:
-    """Evolve until the time is up; the answer is chosen from the front of accuracy and length.
+    """Evolve until the time limit and choose from the Pareto front of accuracy and length.
 
-    For the choice by description length Operon wants the noise's size: that of a random forest's
-    residuals on the fit rows, as in SRBench's configuration. Its time counts.
+    The choice by description length needs the size of the noise: that of a random forest's
+    residuals on the training rows, as in SRBench's configuration. Its time counts.
     """
     clock = Clock(seconds)
     forest = RandomForestRegressor(30 if seconds < 5 else 100, random_state=seed, n_jobs=1)

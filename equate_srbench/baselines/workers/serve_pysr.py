@@ -1,4 +1,4 @@
-"""PySR behind the protocol."""
+"""Worker for PySR."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pysr import PySRRegressor
 def fit(
     X: np.ndarray, y: np.ndarray, settings: dict[str, Any], seconds: float, seed: int, tell: Any
 ) -> None:
-    """Search until PySR's own clock ends it; the answer is its choice from the front."""
+    """Search until PySR's own time limit and return its choice from the Pareto front."""
     with tempfile.TemporaryDirectory() as folder:
         est = PySRRegressor(
             niterations=10**7,

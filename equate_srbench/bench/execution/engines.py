@@ -1,7 +1,7 @@
-"""Where fits run: processes of this machine, Dask, SLURM, all as ``concurrent.futures`` executors.
+"""Engines that run fits: local processes, Dask or SLURM, each a ``concurrent.futures`` executor.
 
-An engine only carries calls; the process of its own that every fit has is ``isolate``'s matter, on
-whichever machine the call arrives.
+An engine only transports calls; ``isolate`` starts the process of every fit on the machine where
+the call arrives.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 class EngineError(ValueError):
-    """An engine that cannot be had as asked; the message says what to do."""
+    """An engine is not available as requested; the message says what to do."""
 
 
 def make_engine(
@@ -42,7 +42,7 @@ def make_engine(
     options: Mapping[str, str] | None = None,
     cluster: str | None = None,
 ) -> Executor:
-    """An executor that runs calls such as ``run.fit_and_keep``.
+    """Create an executor for calls such as ``run.fit_and_keep``.
 
     Parameters
     ----------
@@ -50,33 +50,33 @@ def make_engine(
     jobs : int, default=1
         Fits at the same time; for SLURM, elements of the array at the same time.
     devices : sequence of str or None, default=("",)
-        What the workers see as ``CUDA_VISIBLE_DEVICES``, in turn: one worker per device; ``""``
-        hides the GPUs. None leaves it as it is. SLURM asks for one GPU per job unless hidden.
+        Values of ``CUDA_VISIBLE_DEVICES``, assigned to the workers in turn; ``""`` hides the GPUs.
+        None leaves the variable unchanged. SLURM requests one GPU per job unless GPUs are hidden.
     address : str, optional
-        Of a Dask scheduler, such as ``tcp://10.0.0.1:8786``; without, ``jobs`` worker processes
-        are started here and end with the engine.
+        Address of a Dask scheduler, such as ``tcp://10.0.0.1:8786``; by default ``jobs`` workers
+        are started on this machine and end with the engine.
     folder : str or Path, default="slurm"
-        Of SLURM's job files; all nodes must see it.
+        Folder of SLURM's job files, visible to all nodes.
     seconds_per_fit : float, default=140
-        Most seconds of a fit, from which SLURM's time limit is made.
+        Time limit of a fit in seconds, from which SLURM's time limit is computed.
     memory_limit : int, default=10 GiB
-        Bytes of memory of a fit, from which SLURM's is made.
+        Memory limit of a fit in bytes, from which SLURM's is computed.
     options : mapping of str to str, optional
         Parameters of ``submitit`` for SLURM, such as ``slurm_partition``.
-    cluster : str, optional
-        For ``slurm``: ``"local"`` is submitit's stand-in on this machine.
+    cluster : {"local"}, optional
+        For SLURM: submitit's stand-in on this machine.
 
     Returns
     -------
     concurrent.futures.Executor
-        ``shutdown(wait=False, cancel_futures=True)`` ends what runs, too. Its attribute
-        ``keeps_rows`` says whether calls should write their rows themselves, because they outlive
-        this process; ``running()`` says how many calls run, where that is known.
+        ``shutdown(wait=False, cancel_futures=True)`` also ends running calls. The attribute
+        ``keeps_rows`` tells whether calls should write their rows themselves because they outlive
+        this process; ``running()``, where available, counts the running calls.
 
     Raises
     ------
     EngineError
-        Unknown names, packages that are missing, schedulers that do not answer.
+        If the name is unknown, a package is missing, or the scheduler does not answer.
     """
     if jobs < 1:
         raise EngineError(f"{jobs} jobs: give at least 1")
@@ -85,22 +85,21 @@ def make_engine(
     if name == "dask":
         return DaskEngine(jobs, devices, address)
     if name == "slurm":
-        needs: dict[str, Any] = {"cpus_per_task": 1, "mem_gb": math.ceil(memory_limit / 2**30) + 2}
-        if devices is None or any(devices):
-            needs["gpus_per_node"] = 1
-        needs |= options or {}
+        gpus = {"gpus_per_node": 1} if devices is None or any(devices) else {}
+        memory = {"mem_gb": math.ceil(memory_limit / 2**30) + 2}
+        needs = {"cpus_per_task": 1, **memory, **gpus, **(options or {})}
         return SlurmEngine(Path(folder), jobs, seconds_per_fit, needs, cluster)
     raise EngineError(f"unknown engine {name!r}: use one of {', '.join(ENGINES)}")
 
 
 def parse_devices(text: str) -> tuple[str, ...] | None:
-    """What ``--device`` says as ``devices`` of ``make_engine``.
+    """Translate ``--device`` to the ``devices`` of ``make_engine``.
 
     Parameters
     ----------
     text : str
-        ``cpu``: no GPU. ``auto``: whatever a method finds. ``cuda``: the first GPU. ``cuda:0,2``:
-        these, one worker each.
+        ``cpu``: no GPU. ``auto``: as the method decides. ``cuda``: the first GPU. ``cuda:0,2``:
+        these GPUs, one worker each.
 
     Raises
     ------
@@ -111,7 +110,7 @@ def parse_devices(text: str) -> tuple[str, ...] | None:
         return ("",) if text == "cpu" else None
     chosen = tuple(number.strip() for number in (numbers if colon else "0").split(","))
     if kind != "cuda" or not all(c.isdigit() for c in chosen) or len(set(chosen)) < len(chosen):
-        raise EngineError(f"unknown device {text!r}: use cpu, auto, cuda or such as cuda:0,1")
+        raise EngineError(f"unknown device {text!r}: use cpu, auto, cuda, or e.g. cuda:0,1")
     return chosen
 
 
@@ -121,12 +120,12 @@ _worker = threading.local()
 
 
 def worker_env() -> dict[str, str]:
-    """Variables for the fits of this worker thread."""
+    """Environment variables for the fits of this worker thread."""
     return dict(getattr(_worker, "env", {}))
 
 
 class LocalEngine(ThreadPoolExecutor):
-    """Threads that wait for processes.
+    """Threads that each wait for the process of a fit.
 
     Parameters
     ----------
@@ -148,7 +147,7 @@ class LocalEngine(ThreadPoolExecutor):
         super().__init__(jobs, thread_name_prefix="fit", initializer=take_device)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """End the engine; with ``cancel_futures`` the fits that run are ended too."""
+        """Shut the engine down; with ``cancel_futures`` also end the running fits."""
         super().shutdown(wait=False, cancel_futures=cancel_futures)
         if cancel_futures:
             isolate.stop()
@@ -159,14 +158,14 @@ class LocalEngine(ThreadPoolExecutor):
 
 
 class DaskEngine(Executor):
-    """Workers of a Dask scheduler; a call whose worker dies goes to another one.
+    """Dask workers; a call whose worker dies is retried on another one.
 
     Parameters
     ----------
     jobs : int
-        Workers to start where there is no ``address``, each with one thread.
+        Number of workers to start if there is no ``address``, each with one thread.
     devices : sequence of str or None
-        For those workers; a scheduler's own workers see what they were started with.
+        Devices of those workers; workers of an existing scheduler keep their own.
     address : str or None
     """
 
@@ -189,9 +188,9 @@ class DaskEngine(Executor):
         except (OSError, ValueError) as error:
             raise EngineError(
                 f"engine dask: no scheduler answers at {address!r} ({error}); start one with "
-                "`dask scheduler`, or leave the address out to have workers started here"
+                "`dask scheduler`, or omit the address to start local workers"
             ) from None
-        # fits have random seeds of their own and are never pure; a lost worker is no failure
+        # calls are not pure (wall clock), and a lost worker is not a failure of the fit
         self._executor = self._client.get_executor(pure=False, retries=2)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
@@ -200,12 +199,12 @@ class DaskEngine(Executor):
         return future
 
     def running(self) -> int:
-        """Threads of the workers, as last heard of."""
+        """Number of worker threads as last reported."""
         workers = self._client.scheduler_info(n_workers=-1)["workers"]
         return sum(worker["nthreads"] for worker in workers.values())
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """End the client, and the workers that were started here."""
+        """Close the client and the workers that were started by this engine."""
         self._executor.shutdown(wait=wait and not cancel_futures)
         self._client.close()
         if self._cluster is not None:
@@ -213,7 +212,7 @@ class DaskEngine(Executor):
 
 
 def _dask_cluster(jobs: int, devices: Sequence[str] | None) -> Any:
-    """A scheduler and workers here, each a process with one thread and a device of its own."""
+    """A local scheduler and workers, each a process with one thread and its own device."""
     from distributed import Nanny, Scheduler, SpecCluster
 
     seen = islice(cycle([None] if devices is None else devices), jobs)
@@ -229,12 +228,12 @@ def _dask_cluster(jobs: int, devices: Sequence[str] | None) -> Any:
 
 # -- SLURM -------------------------------------------------------------------------------------
 
-_MOST_IN_ARRAY = 1000  # SLURM's default MaxArraySize is 1001
+_MAX_ARRAY_SIZE = 1000  # SLURM's default MaxArraySize is 1001
 
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """A call and where its result goes."""
+    """A call and the future for its result."""
 
     future: Future[Any]
     fn: Callable[..., Any]
@@ -242,16 +241,16 @@ class _Call:
 
 
 class SlurmEngine(Executor):
-    """Calls in job arrays; a job makes several fits, as starting one costs seconds.
+    """Calls in SLURM job arrays; a job runs several fits because starting a job costs seconds.
 
-    Jobs go on when this process ends, and write their rows themselves. A later run submits what is
-    missing then.
+    Jobs continue when this process ends and write their rows themselves. A later run submits the
+    fits that are still missing.
 
     Parameters
     ----------
     folder : Path
     jobs : int
-        Elements of an array that run at the same time.
+        Number of array elements that run at the same time.
     seconds_per_fit : float
     options : dict
         Parameters of ``submitit.AutoExecutor``.
@@ -278,7 +277,9 @@ class SlurmEngine(Executor):
             ) from None
         self._jobs, self._seconds = jobs, seconds_per_fit
         if cluster is None and shutil.which("sbatch") is None:
-            raise EngineError("engine slurm: no sbatch here; run this on a node that submits jobs")
+            raise EngineError(
+                "engine slurm: sbatch was not found; run this on a node that can submit jobs"
+            )
         self._executor = submitit.AutoExecutor(folder=folder / "%j", cluster=cluster or "slurm")
         common = {"name": "equate-bench", "slurm_array_parallelism": jobs}
         try:
@@ -293,7 +294,7 @@ class SlurmEngine(Executor):
         self._thread.start()
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Take a call for the next array; positional arguments only."""
+        """Queue a call for the next array; positional arguments only."""
         if kwargs:
             raise TypeError("a call on SLURM takes positional arguments only")
         call = _Call(Future(), fn, args)
@@ -301,11 +302,11 @@ class SlurmEngine(Executor):
         return call.future
 
     def running(self) -> int:
-        """Jobs that SLURM says are running."""
+        """Number of jobs in SLURM's state RUNNING."""
         return sum(job.state == "RUNNING" for job in list(self._submitted))
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """End the engine; with ``cancel_futures`` its jobs are cancelled."""
+        """Shut the engine down; with ``cancel_futures`` also cancel its jobs."""
         self._drained.set()
         if cancel_futures:
             self._ended.set()
@@ -329,23 +330,23 @@ class SlurmEngine(Executor):
             self._waiting.get().future.cancel()
 
     def _send_or_fail(self, calls: list[_Call]) -> None:
-        """Send calls; if SLURM does not take them, each of them says why."""
+        """Submit calls; if SLURM rejects them, each future gets the reason as its exception."""
         try:
             self._send(calls)
         except (RuntimeError, OSError) as error:  # submitit's own errors are RuntimeErrors
             said = " ".join(str(error).split())
-            refusal = EngineError(f"SLURM does not take the jobs: {said}; see --slurm")
+            refusal = EngineError(f"SLURM rejects the jobs: {said}; see --slurm")
             for call in calls:
                 if not call.future.done():
                     call.future.set_exception(refusal)
 
     def _send(self, calls: list[_Call]) -> None:
-        """Calls of one moment as arrays: as many jobs as may run at once, or more and shorter."""
+        """Submit calls as job arrays with at most 20 calls per job."""
         per_job = max(1, min(20, math.ceil(len(calls) / self._jobs)))
         shares = list(_batched(calls, per_job))
         minutes = math.ceil(per_job * self._seconds / 60) + 5
         self._executor.update_parameters(timeout_min=minutes)
-        for array in _batched(shares, _MOST_IN_ARRAY):
+        for array in _batched(shares, _MAX_ARRAY_SIZE):
             work = [[(call.fn, call.args) for call in share] for share in array]
             jobs = self._executor.map_array(run_calls, work)
             self._submitted.update(zip(jobs, array, strict=True))
@@ -365,7 +366,7 @@ class SlurmEngine(Executor):
 
 
 def _batched(items: Sequence[T], size: int) -> Iterator[list[T]]:
-    """Pieces of at most ``size`` items."""
+    """Batches of at most ``size`` items."""
     for i in range(0, len(items), size):
         yield list(items[i : i + size])
 
@@ -373,7 +374,7 @@ def _batched(items: Sequence[T], size: int) -> Iterator[list[T]]:
 def run_calls(
     calls: Sequence[tuple[Callable[..., Any], tuple[Any, ...]]],
 ) -> list[tuple[Any, Exception | None]]:
-    """What a job does: its calls one after the other.
+    """Run the calls of a job one after the other.
 
     Returns
     -------
@@ -384,6 +385,6 @@ def run_calls(
     for fn, args in calls:
         try:
             out.append((fn(*args), None))
-        except Exception as error:  # the call's outcome, raised again where it is waited for
+        except Exception as error:  # the outcome of the call, raised again by its future
             out.append((None, error))
     return out

@@ -1,15 +1,22 @@
-"""The processes on the other side of ``isolate``: one that fits are forked from, one per fit.
+"""Fork server for isolated fits; exits when its client disconnects. See ``isolate`` for the client.
 
 ::
 
-    runner --- keeper            has imported the methods, so that a fit need not; waits
+    runner --- fork server       has imported the methods once; waits for connections
        |         | fork
-       +----- watcher            one per fit, holds the limits, adopts what the fit leaves behind
+       +----- watcher            one per fit: enforces the limits, adopts orphans of the fit
                  | fork
-                fit              loads the data, fits, writes its row into a pipe
+                fit              loads the data, fits, writes its row to a pipe
 
-Whoever loses the one who asked for its work ends: the keeper and the watchers read the end of their
-sockets, and the kernel kills the keeper and the fit. Nothing here has threads, so forking is safe.
+Every process ends with the one that requested its work: server and watchers see the end of their
+sockets, and the kernel kills server and fit (parent-death signal). None of them has threads, so
+forking is safe.
+
+``loky`` 3.7 and ``pebble`` 5.2 were tried instead. pebble on multiprocessing's fork server starts a
+fit as fast (0.12 s; here about 0.1 s), but has no memory limit, leaves what a fit started running
+after a timeout or a result, leaves the fit itself running when the client is killed, and notices an
+``os._exit(0)`` only at the time limit. loky imports the methods anew for every isolated fit (about
+9 s), fails all fits of a pool when one crashes, and has neither time nor memory limits per task.
 """
 
 from __future__ import annotations
@@ -34,24 +41,24 @@ from typing import Any, NoReturn
 
 import psutil
 
-#: Seconds between two looks at the memory of the fit itself, and at all it has started.
+#: Seconds between checks of the memory of the fit itself, and of all its descendants.
 _TICK, _SCAN = 0.05, 0.5
-#: More processes than any method needs: a fork bomb.
-MOST_PROCESSES = 64
-#: Seconds in which everything that a fit has started is gone.
+#: Maximum number of processes of a fit, to stop fork bombs.
+MAX_PROCESSES = 64
+#: Seconds within which all descendants of a fit are killed.
 GONE_WITHIN = 5.0
-_PIPE = 1 << 16  # bytes that a pipe holds
-_MOST_SAID = 1500  # characters of what a dead fit printed last
+_PIPE = 1 << 16  # capacity of a pipe in bytes
+_MAX_OUTPUT = 1500  # characters of a dead fit's last output in the error message
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
-_DEATH_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_EXTERNAL_SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-def main(words: Sequence[str]) -> None:
-    """Entry point: numbers of the control socket and of the parent, then modules to import."""
-    control, parent = socket.socket(fileno=int(words[0])), int(words[1])
-    _end_with(parent)  # while it imports, it does not read from its socket
-    for module in words[2:]:
-        # what cannot be imported here cannot be imported in the fit, which has a row to say so
+def main(arguments: Sequence[str]) -> None:
+    """Entry point: descriptor of the control socket, process number of the parent, modules."""
+    control, parent = socket.socket(fileno=int(arguments[0])), int(arguments[1])
+    _die_with(parent)  # the socket is not read during the imports
+    for module in arguments[2:]:
+        # an import that fails here fails in the fit as well, which reports it in its row
         with suppress(ImportError):
             import_module(module)
     _warm_provenance()
@@ -59,15 +66,15 @@ def main(words: Sequence[str]) -> None:
 
 
 def _warm_provenance() -> None:
-    """Ask once for what every row repeats: the commit costs a process."""
+    """Fill the cache of facts that every row repeats: finding the commit starts a process."""
     from equate_srbench.bench.provenance import provenance
 
     provenance()
 
 
 def serve(control: socket.socket) -> None:
-    """Fork a watcher for every socket that comes through ``control``, until that ends."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries the watchers
+    """Fork a watcher for every socket received through ``control``, until that is closed."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps the watchers
     while True:
         message, (*descriptors,), _, _ = socket.recv_fds(control, 1, 1)
         if not message:
@@ -88,7 +95,7 @@ def serve(control: socket.socket) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Verdict:
+class _Failure:
     """Why a fit gave no row."""
 
     status: str
@@ -96,21 +103,21 @@ class _Verdict:
 
 
 def _watch(connection: socket.socket) -> None:
-    """Read one request, make the fit, answer with its row or with why there is none."""
+    """Read one request, run the fit, answer with its row or the reason why there is none."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setsid()
-    if sys.platform == "linux":  # orphans of the fit come to this process, which can end them
+    if sys.platform == "linux":  # orphans of the fit become children of this process
         _prctl(_PR_SET_CHILD_SUBREAPER, 1)
-    connection.sendall(f"{os.getpid()}\n".encode())  # from here on there is a fit
+    connection.sendall(f"{os.getpid()}\n".encode())  # the client knows now that there is a watcher
     with connection.makefile("rb") as lines:
         request = json.loads(lines.readline())
     start = time.monotonic()
-    watch = Watch(connection, request)
+    fit = WatchedFit(connection, request)
     try:
-        found = watch.until_the_end()
+        found = fit.wait()
     finally:
-        end_descendants(watch.pid)
-    if isinstance(found, _Verdict):
+        kill_descendants(fit.pid)
+    if isinstance(found, _Failure):
         seconds = time.monotonic() - start
         answer = {"status": found.status, "message": found.message, "seconds": seconds}
         found = json.dumps(answer).encode() + b"\n"
@@ -118,13 +125,13 @@ def _watch(connection: socket.socket) -> None:
         connection.sendall(found)
 
 
-class Watch:
-    """A fit and its limits, seen from its parent.
+class WatchedFit:
+    """A fit and its limits, seen from its parent process.
 
     Parameters
     ----------
     connection : socket
-        Of the one who waits for the row; its end is the end of the fit.
+        To the client; when it is closed, the fit is killed.
     request : dict
         ``task`` (fields of a ``Task``), ``time_limit`` (seconds), ``memory_limit`` (bytes),
         ``env`` (variables to set).
@@ -133,7 +140,7 @@ class Watch:
     def __init__(self, connection: socket.socket, request: dict[str, Any]) -> None:
         self._request = request
         self._end = time.monotonic() + request["time_limit"]
-        self._next_look = self._next_scan = 0.0
+        self._next_check = self._next_scan = 0.0
         self._row, self._output = b"", b""
         self._client = connection
         self._result, result = os.pipe()
@@ -151,28 +158,28 @@ class Watch:
         self._process = psutil.Process(self.pid)
         self._others = len(psutil.pids())
 
-    def until_the_end(self) -> bytes | _Verdict:
-        """Wait for the row (a line of JSON), the death of the fit, or a limit."""
+    def wait(self) -> bytes | _Failure:
+        """Wait for the row (a line of JSON), the end of the fit, or a limit."""
         while True:
             for key, _ in self._open.select(_TICK):
                 if not self._read(key.fd):
                     if key.fd == self._client.fileno():
-                        return _Verdict("killed", "nobody waits for this fit any more")
+                        return _Failure("killed", "the client that requested this fit disconnected")
                     self._open.unregister(key.fd)
-                    self._next_look = 0.0  # probably dead
-            if time.monotonic() >= self._next_look:
-                found = self._death() or self._time() or self._size()
-                self._next_look = time.monotonic() + _TICK
+                    self._next_check = 0.0  # it has probably ended
+            if time.monotonic() >= self._next_check:
+                found = self._exit() or self._timeout() or self._excess()
+                self._next_check = time.monotonic() + _TICK
                 if found is not None:
                     return found
             if self._row.endswith(b"\n"):
                 return self._row
 
     def _read(self, source: int) -> bool:
-        """Take what is there; False at the end of the source."""
+        """Read what is available; False at the end of the source."""
         try:
             chunk = os.read(source, _PIPE)
-        except BlockingIOError:  # a pipe of a dead fit that a child of it holds open
+        except BlockingIOError:  # a child of a dead fit holds its pipe open
             return True
         except ConnectionError:
             return False
@@ -182,11 +189,11 @@ class Watch:
             self._output = (self._output + chunk)[-_PIPE:]
         return bool(chunk)
 
-    def _death(self) -> _Verdict | None:
+    def _exit(self) -> _Failure | None:
         pid, status = os.waitpid(self.pid, os.WNOHANG)
         if pid == 0:
             return None
-        for source in (self._result, self._printed):  # what it said last, at most a full pipe
+        for source in (self._result, self._printed):  # its last output, at most a full pipe
             os.set_blocking(source, False)
             self._read(source)
         if self._row.endswith(b"\n"):
@@ -194,44 +201,44 @@ class Watch:
         code = os.waitstatus_to_exitcode(status)
         # faulthandler ends with the names of all loaded extension modules
         said = self._output.decode(errors="replace").partition("\nExtension modules:")[0]
-        said = f"; it printed: {said.strip()[-_MOST_SAID:]}" if said.strip() else ""
+        said = f"; it printed: {said.strip()[-_MAX_OUTPUT:]}" if said.strip() else ""
         if code >= 0:
-            return _Verdict("crash", f"ended without a result, exit code {code}{said}")
+            return _Failure("crash", f"ended without a result, exit code {code}{said}")
         name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
-        if -code in _DEATH_FROM_OUTSIDE:
-            return _Verdict("killed", f"ended by {name}, from outside or for lack of memory{said}")
-        return _Verdict("crash", f"ended by {name}{said}")
+        if -code in _EXTERNAL_SIGNALS:
+            return _Failure("killed", f"ended by {name}, from outside or for lack of memory{said}")
+        return _Failure("crash", f"ended by {name}{said}")
 
-    def _time(self) -> _Verdict | None:
+    def _timeout(self) -> _Failure | None:
         if time.monotonic() < self._end:
             return None
         limit = self._request["time_limit"]
-        return _Verdict("timeout", f"not finished after {limit:g} s, the time limit of the process")
+        return _Failure("timeout", f"not finished after {limit:g} s, the time limit of the process")
 
-    def _size(self) -> _Verdict | None:
-        """Processes, and resident memory.
+    def _excess(self) -> _Failure | None:
+        """Check the number of processes and the resident memory.
 
-        Address space says nothing: torch, CUDA, Julia and Haskell reserve far more than they use.
+        Address space is no measure: torch, CUDA, Julia and Haskell reserve far more than they use.
         """
         limit = self._request["memory_limit"]
         processes = [self._process]
-        swarm = len(psutil.pids()) > self._others + MOST_PROCESSES
-        if swarm:  # looking closer takes long while hundreds of processes want to run
+        swarm = len(psutil.pids()) > self._others + MAX_PROCESSES
+        if swarm:  # counting takes long while hundreds of processes run
             self._signal_group(signal.SIGSTOP)
         if swarm or time.monotonic() >= self._next_scan:
             processes = psutil.Process().children(recursive=True)
             self._next_scan = time.monotonic() + _SCAN
-        if len(processes) > MOST_PROCESSES:
-            return _Verdict("killed", f"had {len(processes)} processes, limit {MOST_PROCESSES}")
-        if swarm:  # somebody else's
+        if len(processes) > MAX_PROCESSES:
+            return _Failure("killed", f"had {len(processes)} processes, limit {MAX_PROCESSES}")
+        if swarm:  # processes of other users
             self._others = len(psutil.pids())
             self._signal_group(signal.SIGCONT)
         used = sum(_memory_of(process, "rss") for process in processes)
-        if used > limit and len(processes) > 1:  # pages that forks share count once
+        if used > limit and len(processes) > 1:  # count pages shared by forks once
             used = sum(_memory_of(process, "pss") for process in processes)
         if used <= limit:
             return None
-        return _Verdict(
+        return _Failure(
             "killed", f"held {used / 2**30:.1f} GB of memory, limit {limit / 2**30:.1f} GB"
         )
 
@@ -241,7 +248,7 @@ class Watch:
 
 
 def _memory_of(process: psutil.Process, kind: str) -> int:
-    """Bytes of resident memory (``rss``), or with shared pages in shares (``pss``)."""
+    """Resident memory in bytes; shared pages count fully (``rss``) or in shares (``pss``)."""
     with suppress(psutil.Error):
         if kind == "pss" and sys.platform == "linux":
             return int(process.memory_full_info().pss)
@@ -249,13 +256,13 @@ def _memory_of(process: psutil.Process, kind: str) -> int:
     return 0
 
 
-def end_descendants(group: int) -> None:
-    """Kill everything that descends from this process, until nothing is left.
+def kill_descendants(group: int) -> None:
+    """Kill all descendants of this process.
 
     Parameters
     ----------
     group : int
-        A process group to kill besides, for systems where orphans go elsewhere.
+        Process group to kill as well, for systems without subreapers.
     """
     end = time.monotonic() + GONE_WITHIN
     with suppress(ProcessLookupError, PermissionError):
@@ -263,10 +270,10 @@ def end_descendants(group: int) -> None:
     while time.monotonic() < end:
         left = psutil.Process().children(recursive=True)
         for action in (psutil.Process.suspend, psutil.Process.kill):
-            for process in left:  # all stopped before the first dies: none can fork another
+            for process in left:  # stop all before killing the first: none can fork another
                 with suppress(psutil.Error):
                     action(process)
-        with suppress(ChildProcessError):  # raised when no child is left, not even a dead one
+        with suppress(ChildProcessError):  # raised when no child is left, not even a zombie
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
             time.sleep(0.01)
@@ -278,25 +285,25 @@ def end_descendants(group: int) -> None:
 
 
 def _fit(watcher: int, request: dict[str, Any], result: int, printed: int) -> NoReturn:
-    """Make the fit in this process and write its row; never returns."""
+    """Run the fit in this process and write its row; never returns."""
     try:
-        _become_fit(watcher, request["env"], printed)
+        _prepare_process(watcher, request["env"], printed)
         answer = json.dumps(_row_or_reason(request["task"])) + "\n"
         with open(result, "wb", closefd=False) as pipe:
             pipe.write(answer.encode())
-        os._exit(0)  # no destructors, no exit handlers: the row is out
-    except BaseException:  # such as an interrupt: a fit that ends its process has no result
+        os._exit(0)  # skip destructors and exit handlers: the row is written
+    except BaseException:  # including interrupts: a fit that ends its process has no result
         traceback.print_exc()
         sys.stderr.flush()
     finally:
         os._exit(1)
 
 
-def _become_fit(watcher: int, env: dict[str, str], printed: int) -> None:
+def _prepare_process(watcher: int, env: dict[str, str], printed: int) -> None:
     os.setpgid(0, 0)
-    _end_with(watcher)
+    _die_with(watcher)
     if sys.platform == "linux":
-        with suppress(OSError):  # if memory runs out all the same, the kernel takes the fit
+        with suppress(OSError):  # if the machine runs out of memory, the kernel kills the fit
             Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -307,16 +314,17 @@ def _become_fit(watcher: int, env: dict[str, str], printed: int) -> None:
 
 
 def _row_or_reason(task: dict[str, Any]) -> dict[str, Any]:
-    """The outermost boundary of a fit: whatever a method raises becomes a row."""
+    """Outermost boundary of a fit: any exception of a method becomes a row."""
     start = time.monotonic()
     try:
-        from equate_srbench.bench.protocol import Task, run_task
+        from equate_srbench.bench.protocol import run_task
+        from equate_srbench.bench.task import Task
 
         return {"row": run_task(Task.from_dict(task))}
     except SystemExit as error:
         status, message = "crash", f"ended its process by exit({error.code})"
     except MemoryError as error:
-        status, message = "killed", f"memory refused by the system: {error}"
+        status, message = "killed", f"memory allocation failed: {error}"
     except Exception as error:
         place = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(place.filename).name}:{place.lineno}"
@@ -324,11 +332,11 @@ def _row_or_reason(task: dict[str, Any]) -> dict[str, Any]:
     return {"status": status, "message": message, "seconds": time.monotonic() - start}
 
 
-def _end_with(parent: int) -> None:
-    """Have the kernel kill this process when its parent ends, however busy it is."""
+def _die_with(parent: int) -> None:
+    """Have the kernel kill this process when its parent ends."""
     if sys.platform == "linux":
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it ended before
+    if os.getppid() != parent:  # it has ended already
         os._exit(1)
 
 

@@ -1,7 +1,7 @@
-"""One fit in a process of its own, with limits on time and memory, whatever it does.
+"""Run one fit in a process of its own, with limits on time and memory, and always get a row.
 
-Importing torch, numba and the methods takes 3 to 10 seconds, longer than many fits. So a process,
-the *keeper*, does that once and every fit is a fork of it (about .1 s); see ``keeper``.
+Importing torch, numba and the methods takes 3 to 10 seconds, longer than many fits. So a fork
+server imports them once, and every fit is a fork of it (about 0.1 s); see ``fork_server``.
 """
 
 from __future__ import annotations
@@ -17,15 +17,13 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psutil
 
-import equate_srbench
-
-if TYPE_CHECKING:
-    from equate_srbench.bench.protocol import Task
+from equate_srbench.bench.rows import failure_row
+from equate_srbench.bench.task import Task
+from equate_srbench.runtime.child import own_environment, thread_limits
 
 GIB = 2**30
 #: Bytes of memory for one fit, as in SRBench's competition of 2025.
@@ -34,21 +32,17 @@ MEMORY_LIMIT = 10 * GIB
 _PROTOCOL = "equate_srbench.bench.protocol"
 _OURS = ("equate", "equate-paper", "equate-fast", "e2e", "tpsr", "distilled")
 _OUR_MODULES = ("equate_srbench.regressor", "equate_srbench.baselines.e2e")
-_THREADS = (
-    "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
-    "NUMEXPR_NUM_THREADS", "NUMBA_NUM_THREADS", "JULIA_NUM_THREADS",
-)  # fmt: skip
-_TRIES = 3  # a keeper that dies before it took the fit on is replaced
-_START_SECONDS = 600.0  # most seconds of a keeper until it takes fits on
-_SLACK_SECONDS = 60.0  # most seconds of a watcher beyond the time limit
-_GONE_WITHIN = 5.0  # seconds a watcher has to end what its fit has started
-_PACKAGE_ROOT = str(Path(equate_srbench.__file__).parent.parent)
+_MAX_ATTEMPTS = 3  # a fork server that dies before it has started the fit is replaced
+_START_SECONDS = 600.0  # time limit for a fork server to import its modules
+_GRACE_SECONDS = 60.0  # a watcher may exceed the time limit of its fit by so much
+_CLEANUP_SECONDS = 5.0  # time limit for a watcher to kill what its fit has started
 
 
 def default_time_limit(max_time: float) -> float:
-    """Seconds after which a fit is killed that was told to take ``max_time``.
+    """Seconds after which a fit with the parameter ``max_time`` is killed.
 
-    The rest is for loading the data, starting a rival's own environment, and the metrics.
+    Beyond ``max_time`` it covers loading the data, starting another package's environment, and the
+    metrics.
     """
     return 2 * max_time + 120
 
@@ -62,10 +56,10 @@ def run_isolated(
 ) -> dict[str, Any]:
     """Run a task in a process of its own.
 
-    Safe to use from several threads; every fit has its own process. Everything that a fit has
-    started is gone when this returns, and within 5 seconds if this process dies first. (If the
-    watcher is killed from outside, the fit ends, but a process that it has put into a session of
-    its own stays.)
+    Can be called from several threads; every fit has its own process. All processes that a fit has
+    started are killed before this returns, and within 5 seconds if this process dies first. (If the
+    watcher is killed from outside, the fit ends as well, but a process that the fit has moved to a
+    session of its own survives.)
 
     Parameters
     ----------
@@ -73,19 +67,17 @@ def run_isolated(
     time_limit : float, optional
         Seconds of wall clock for the process; default: ``default_time_limit(task.max_time)``.
     memory_limit : int, default=10 GiB
-        Bytes of resident memory of the fit and all it starts.
+        Bytes of resident memory of the fit and of all processes that it starts.
     env : mapping of str to str, optional
         Environment variables of the fit, such as ``CUDA_VISIBLE_DEVICES``.
 
     Returns
     -------
     dict
-        The row of ``run_task``, or a row with the status ``error`` (the method raised),
-        ``timeout``, ``killed`` (memory, too many processes, or a signal from outside) or
-        ``crash`` (died by itself), and the reason.
+        The row of ``run_task``, or a row with the reason and the status ``error`` (the method
+        raised), ``timeout``, ``killed`` (memory, too many processes, or a signal from outside) or
+        ``crash`` (the process died by itself).
     """
-    from equate_srbench.bench.rows import failure_row
-
     limit = default_time_limit(task.max_time) if time_limit is None else time_limit
     request = {
         "task": task.to_dict(),
@@ -100,24 +92,24 @@ def run_isolated(
 
 
 def stop() -> None:
-    """End all fits and keepers of this process; later fits start a new keeper."""
+    """End all fits and fork servers of this process; later fits start a new server."""
     _shared.stop()
 
 
-class _Keepers:
-    """The keepers of this process, one per set of imported modules, started on demand."""
+class ForkServers:
+    """The fork servers of this process, one per set of imported modules, started on demand."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._keepers: dict[tuple[str, ...], _Keeper] = {}
+        self._servers: dict[tuple[str, ...], ForkServer] = {}
         self._connections: set[socket.socket] = set()
         self._owner = os.getpid()
-        # the kernel ends a keeper with the thread that has started it, so that one stays
-        self._starter = ThreadPoolExecutor(1, "keepers")
+        # the kernel kills a server when the thread that started it ends, so one thread is kept
+        self._starter = ThreadPoolExecutor(1, "fork-server")
 
     def ask(self, request: dict[str, Any], modules: tuple[str, ...]) -> dict[str, Any]:
         """The answer of a watcher: with ``row``, or with ``status, message, seconds``."""
-        for _ in range(_TRIES):
+        for _ in range(_MAX_ATTEMPTS):
             connection = self._connect(modules)
             try:
                 answer = _converse(connection, request)
@@ -128,86 +120,85 @@ class _Keepers:
             if answer is not None:
                 return answer
             self._replace(modules)
-        message = f"the process that starts fits died {_TRIES} times before it started this one"
+        message = f"the fork server died {_MAX_ATTEMPTS} times before it started this fit"
         return {"status": "killed", "message": message, "seconds": 0.0}
 
     def stop(self) -> None:
-        """End everything that runs."""
+        """End all fits and servers."""
         with self._lock:
             self._forget_after_fork()
             for connection in self._connections:
                 with suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
-            for keeper in self._keepers.values():
-                keeper.close()
-            self._keepers.clear()
+            for server in self._servers.values():
+                server.close()
+            self._servers.clear()
 
     def _connect(self, modules: tuple[str, ...]) -> socket.socket:
         with self._lock:
             self._forget_after_fork()
-            if modules not in self._keepers:
-                self._keepers[modules] = self._starter.submit(_Keeper, modules).result()
-            connection = self._keepers[modules].connect()
+            if modules not in self._servers:
+                self._servers[modules] = self._starter.submit(ForkServer, modules).result()
+            connection = self._servers[modules].connect()
             self._connections.add(connection)
             return connection
 
     def _replace(self, modules: tuple[str, ...]) -> None:
         with self._lock:
-            keeper = self._keepers.get(modules)
-            if keeper is not None and keeper.is_gone():
-                self._keepers.pop(modules).close()
+            server = self._servers.get(modules)
+            if server is not None and server.has_ended():
+                self._servers.pop(modules).close()
 
     def _forget_after_fork(self) -> None:
-        if self._owner != os.getpid():  # the parent's keepers are not ours to use
-            self._keepers, self._connections, self._owner = {}, set(), os.getpid()
-            self._starter = ThreadPoolExecutor(1, "keepers")
+        if self._owner != os.getpid():  # the parent's servers belong to the parent
+            self._servers, self._connections, self._owner = {}, set(), os.getpid()
+            self._starter = ThreadPoolExecutor(1, "fork-server")
 
 
-class _Keeper:
-    """A running keeper process.
+class ForkServer:
+    """The client's side of a running fork server.
 
     Parameters
     ----------
     modules : tuple of str
-        Imported there before the first fit, besides the protocol.
+        Imported by the server before the first fit, besides the protocol.
     """
 
     def __init__(self, modules: tuple[str, ...]) -> None:
         self._control, far = socket.socketpair()
-        threads = os.environ.get("OMP_NUM_THREADS", "1")
-        path = os.pathsep.join(filter(None, [_PACKAGE_ROOT, os.environ.get("PYTHONPATH")]))
+        limits = thread_limits(os.environ.get("OMP_NUM_THREADS", "1"))
         with far:
             self._process = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-m", "equate_srbench.bench.execution.fork_server",
                  str(far.fileno()), str(os.getpid()), _PROTOCOL, *modules],
                 stdin=subprocess.DEVNULL, pass_fds=[far.fileno()],
-                env={**os.environ, **dict.fromkeys(_THREADS, threads), "PYTHONPATH": path},
+                env=own_environment(**limits),
                 start_new_session=True,  # Ctrl-C in a terminal goes to the whole foreground group
             )  # fmt: skip
 
-    def is_gone(self) -> bool:
-        """Whether it is dead; one that was just killed takes a moment to be."""
+    def has_ended(self) -> bool:
+        """Whether the process is dead; one that was just killed takes a moment to be."""
         with suppress(subprocess.TimeoutExpired):
-            self._process.wait(_GONE_WITHIN)
+            self._process.wait(_CLEANUP_SECONDS)
         return self._process.returncode is not None
 
     def connect(self) -> socket.socket:
-        """A socket to a new watcher; if the keeper is dead, its other end is closed."""
+        """A socket to a new watcher; if the server is dead, its other end is closed."""
         near, far = socket.socketpair()
         with far, suppress(OSError):
             socket.send_fds(self._control, [b"f"], [far.fileno()])
         return near
 
     def close(self) -> None:
-        """End the keeper; its watchers end by themselves."""
+        """End the server; its watchers end by themselves."""
         self._control.close()
         self._process.kill()
         self._process.wait()
 
 
 def _converse(connection: socket.socket, request: dict[str, Any]) -> dict[str, Any] | None:
-    """Give a watcher its work and wait for the answer; None if there was no watcher."""
-    limit = request["time_limit"] + _SLACK_SECONDS
+    """Send a watcher its request and wait for the answer; None if there was no watcher."""
+    limit = request["time_limit"] + _GRACE_SECONDS
     with connection.makefile("rb") as lines:
         try:
             connection.settimeout(_START_SECONDS)
@@ -220,7 +211,7 @@ def _converse(connection: socket.socket, request: dict[str, Any]) -> dict[str, A
             line = lines.readline()
         except TimeoutError:
             _end_session(watcher)
-            message = f"no answer for {limit:g} s from the process that watches this fit"
+            message = f"no answer within {limit:g} s from the process that watches this fit"
             return {"status": "timeout", "message": message, "seconds": limit}
         except ConnectionError:
             line = b""
@@ -233,14 +224,14 @@ def _converse(connection: socket.socket, request: dict[str, Any]) -> dict[str, A
 
 
 def _end_session(leader: int) -> None:
-    """Let a watcher clean up; if it was itself killed, kill what is left of its session."""
+    """Let a watcher clean up; if it was killed itself, kill the rest of its session."""
     with suppress(psutil.Error):
-        psutil.Process(leader).wait(_GONE_WITHIN)
+        psutil.Process(leader).wait(_CLEANUP_SECONDS)
     for pid in psutil.pids():
         with suppress(OSError):
             if os.getsid(pid) == leader:
                 os.kill(pid, signal.SIGKILL)
 
 
-_shared = _Keepers()
+_shared = ForkServers()
 atexit.register(_shared.stop)

@@ -1,4 +1,4 @@
-"""Suites of data sets: SRBench's, a quick one, and the user's own files.
+"""Suites of datasets: SRBench's, a quick one, and the user's own files.
 
 Formulas, ranges and names of the Feynman sets (``feynman.json``) are facts that PMLB states about
 the equations of AI Feynman; their rows are drawn here. PMLB's own rows of the black-box and
@@ -48,12 +48,12 @@ _FILES = (".tsv.gz", ".tsv", ".csv", ".csv.gz", ".parquet")
 
 
 class SuiteError(ValueError):
-    """A suite or data set that cannot be had; the message is one line for the user."""
+    """A suite or dataset cannot be loaded; the message is one line for the user."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Rows to learn from.
+    """A table with a target.
 
     Attributes
     ----------
@@ -61,9 +61,9 @@ class Dataset:
     X : DataFrame of shape (n_rows, n_features), float64
     y : ndarray of shape (n_rows,), float64
     truth : str or None
-        The formula behind ``y`` in the names of the columns, where it is known.
+        The true formula of ``y`` in the names of the columns, if known.
     notes : tuple of str
-        What a reader of the results should know about these rows.
+        Remarks on the rows for readers of the results.
     """
 
     name: str
@@ -75,14 +75,14 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """Data sets under one name.
+    """A named collection of datasets.
 
     Attributes
     ----------
     name : str
     datasets : list of str
     srbench : frozenset of str
-        Those of them that are in SRBench's tracks.
+        Datasets that belong to SRBench's tracks.
     """
 
     name: str
@@ -91,14 +91,14 @@ class Suite:
     _read: Callable[[str, int, int], Dataset]
 
     def load(self, dataset: str, *, max_rows: int | None = _ROWS, seed: int = 0) -> Dataset:
-        """The rows of a data set.
+        """Load a dataset.
 
         Parameters
         ----------
         dataset : str
             One of ``datasets``.
         max_rows : int or None, default=10000
-            Rows that are drawn (None: 10000), or most rows of a set that has its own: a seeded
+            Number of generated rows (None: 10000), or maximum number of rows of a file: a seeded
             sample without replacement, in the order of the file.
         seed : int, default=0
 
@@ -109,11 +109,11 @@ class Suite:
         Raises
         ------
         SuiteError, TableError
-            If there is no such data set, or its file is missing or broken.
+            If the dataset does not exist, or its file is missing or damaged.
         """
         if dataset not in self.datasets:
             raise SuiteError(
-                f"no data set {dataset!r} in {self.name!r}, which has {len(self.datasets)}"
+                f"no dataset {dataset!r} in {self.name!r}, which has {len(self.datasets)}"
                 f"{did_you_mean(dataset, self.datasets)}"
             )
         rows = self._read(dataset, _ROWS if max_rows is None else max_rows, seed)
@@ -125,7 +125,7 @@ class Suite:
 
 
 def load_suite(name_or_path: str) -> Suite:
-    """A suite by name, a folder of tables, or one table.
+    """Load a suite by name, a folder of tables, or one table.
 
     Parameters
     ----------
@@ -143,7 +143,9 @@ def load_suite(name_or_path: str) -> Suite:
         return _suite(name_or_path)
     file, _, column = name_or_path.partition("#")
     if not file:
-        raise SuiteError(f"no suite is named: give one of {', '.join(SUITES)}, a folder or a file")
+        raise SuiteError(
+            f"the name of the suite is empty: use one of {', '.join(SUITES)}, a folder or a file"
+        )
     path = Path(file)
     if path.is_dir():
         return _folder(path)
@@ -203,7 +205,7 @@ def _generated(name: str, n_rows: int, seed: int) -> Dataset:
 
 
 def _generator(name: str, seed: int) -> np.random.Generator:
-    """Random numbers of their own for every data set and seed, the same on every machine."""
+    """Random generator of a dataset and seed, identical on every machine."""
     return np.random.default_rng([seed, zlib.crc32(name.encode())])
 
 

@@ -1,4 +1,4 @@
-"""PMLB's tables in a local folder: fetched once, checked by SHA-256, read by ``pmlb``.
+"""Local cache of PMLB's tables: downloaded once, checked by SHA-256, read by ``pmlb``.
 
 The layout is the one that ``pmlb.fetch_data(..., local_cache_dir=FOLDER)`` reads and writes,
 ``FOLDER/NAME/NAME.tsv.gz``. The folder is that of the environment variable ``EQUATE_PMLB_CACHE``,
@@ -24,7 +24,7 @@ _ADDRESS = "https://github.com/EpistasisLab/pmlb/raw/{commit}/datasets/{name}/{n
 
 
 class PmlbError(ValueError):
-    """A PMLB table that cannot be had; the message is one line for the user."""
+    """A PMLB table is not available; the message is one line for the user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Listing:
     commit : str
         Of the PMLB repository, in which all of them are.
     sha256 : dict of str to str
-        Data set -> hash of the packed file.
+        Dataset -> hash of the packed file.
     """
 
     commit: str
@@ -45,13 +45,13 @@ class Listing:
 
 @lru_cache(maxsize=1)
 def known() -> dict[str, Listing]:
-    """Suite -> tables."""
+    """Listings of the suites by name."""
     text = files("equate_srbench.bench.suites").joinpath("pmlb.json").read_text(encoding="utf-8")
     return {suite: Listing(**facts) for suite, facts in json.loads(text).items()}
 
 
 def folder() -> Path:
-    """The cache folder; it may not exist yet."""
+    """The cache folder, which may not exist yet."""
     named = os.environ.get(VARIABLE)
     if named:
         return Path(named)
@@ -61,14 +61,14 @@ def folder() -> Path:
 
 
 def fetch(suite: str, name: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """A table of PMLB, from the cache or from the network.
+    """Load a table of PMLB from the cache or the network.
 
     Parameters
     ----------
     suite : str
         A key of ``known()``.
     name : str
-        One of its data sets.
+        One of its datasets.
 
     Returns
     -------
@@ -80,7 +80,7 @@ def fetch(suite: str, name: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
     Raises
     ------
     PmlbError
-        If the file is neither cached nor to be had, is a Git-LFS pointer, or is broken.
+        If the file is neither cached nor downloadable, is a Git LFS pointer, or is damaged.
     """
     listing = known()[suite]
     path = folder() / name / f"{name}.tsv.gz"
@@ -102,7 +102,7 @@ def fetch(suite: str, name: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
 
 
 def refuse_pointer(path: Path) -> None:
-    """Raise ``PmlbError`` if a file is the note that Git-LFS leaves in place of a large file."""
+    """Raise ``PmlbError`` if a file is a Git LFS pointer instead of data."""
     with open(path, "rb") as file:
         if file.read(len(_POINTER)) == _POINTER:
             raise PmlbError(
@@ -127,6 +127,6 @@ def _download(path: Path, name: str, listing: Listing) -> None:
         ) from error
     except ValueError as error:  # pooch: wrong hash; it keeps nothing
         raise PmlbError(
-            f"{address} is not the file it should be (SHA-256 differs; PMLB's store gives such "
-            f"files when its quota is used up): put {name}.tsv.gz into {path.parent}"
+            f"{address} does not have the expected SHA-256 (PMLB's storage serves "
+            f"such files when its quota is exhausted): put {name}.tsv.gz into {path.parent}"
         ) from error

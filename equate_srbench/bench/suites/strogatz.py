@@ -1,4 +1,4 @@
-"""The 14 Strogatz sets: seven two-state systems, simulated here from their published start.
+"""The 14 Strogatz datasets: seven two-state systems, simulated from published initial states.
 
 Systems and parameters are those of S. Strogatz, "Nonlinear dynamics and chaos"; which of them, the
 initial states, the sampling every 0.1 up to 9.9 and the names are those of the ODE-Strogatz
@@ -126,7 +126,7 @@ FORMULAS: dict[str, str] = {
 
 
 def rows(name: str) -> tuple[pd.DataFrame, NDArray[np.float64]]:
-    """Rows of a set.
+    """Simulate the rows of a dataset.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ def _trajectories(system: str) -> NDArray[np.float64]:
 
 
 def _next(states: NDArray[np.float64], dx: Tree, dy: Tree) -> NDArray[np.float64]:
-    """States of shape (n, 2) one step later."""
+    """States after one step, shape (n, 2)."""
     x, y = states.T
     slope_x = evaluate(dx, states)
 

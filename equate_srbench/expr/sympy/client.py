@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import atexit
 import json
-import os
-import queue
-import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
-import equate_srbench
 from equate_srbench.expr.tree import Tree
-
-_PACKAGE_ROOT = str(Path(equate_srbench.__file__).parent.parent)
+from equate_srbench.runtime.child import Child, own_environment
 
 
 class SympyWorker:
@@ -28,16 +22,14 @@ class SympyWorker:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._process: subprocess.Popen[str] | None = None
-        self._answers: queue.SimpleQueue[list[Any] | None] = queue.SimpleQueue()
-        self._owner = os.getpid()
+        self._child: Child | None = None
         self._ready = False
         self._number = 0
 
     @property
     def pid(self) -> int | None:
         """Process ID of the worker; None if there is none."""
-        return self._process.pid if self._process is not None else None
+        return self._child.pid if self._child is not None else None
 
     def start(self) -> None:
         """Start the worker without waiting for it (SymPy takes about a second to import)."""
@@ -83,10 +75,8 @@ class SympyWorker:
         found: list[Tree] = []
         finished = False
         try:
-            assert self._process is not None
-            assert self._process.stdin is not None
-            self._process.stdin.write(json.dumps(request) + "\n")
-            self._process.stdin.flush()
+            assert self._child is not None
+            self._child.send(json.dumps(request))
             while (answer := self._next(end)) is not None:
                 if len(answer) == 1:
                     finished = True
@@ -102,55 +92,31 @@ class SympyWorker:
         return found
 
     def _await_start(self, end: float) -> bool:
-        answer = self._next(end)
-        self._ready = answer is not None
-        if self._process is not None and self._process.poll() is not None:
+        self._ready = self._next(end) is not None
+        if self._child is not None and not self._child.is_running:
             self._kill()
         return self._ready
 
     def _next(self, end: float) -> list[Any] | None:
         """The next answer; None on timeout or when the worker has ended."""
+        assert self._child is not None
         try:
-            return self._answers.get(timeout=max(0.0, end - time.monotonic()))
-        except queue.Empty:
+            line = self._child.receive(end - time.monotonic())
+            return None if line is None else list(json.loads(line))
+        except (TimeoutError, ValueError):  # too slow, or no JSON
             return None
 
     def _start(self) -> None:
-        if self._owner != os.getpid():  # after a fork the parent's worker is not ours to use
-            self._process, self._owner = None, os.getpid()
-        if self._process is not None and self._process.poll() is None:
+        if self._child is not None and self._child.is_running:
             return
         self._kill()
-        path = os.pathsep.join(filter(None, [_PACKAGE_ROOT, os.environ.get("PYTHONPATH")]))
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "equate_srbench.expr.sympy.forms"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            text=True, env={**os.environ, "PYTHONPATH": path},
-            start_new_session=True,  # Ctrl-C in a terminal goes to the whole foreground group
-        )  # fmt: skip
-        self._answers = queue.SimpleQueue()
-        threading.Thread(
-            target=_collect, args=(self._process.stdout, self._answers), daemon=True
-        ).start()
+        command = [sys.executable, "-m", "equate_srbench.expr.sympy.forms"]
+        self._child = Child(command, env=own_environment())
 
     def _kill(self) -> None:
-        process, self._process, self._ready = self._process, None, False
-        if process is None or self._owner != os.getpid():
-            return
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                pipe.close()
-
-
-def _collect(lines: Any, answers: queue.SimpleQueue[list[Any] | None]) -> None:
-    try:
-        for line in lines:
-            answers.put(json.loads(line))
-    except ValueError:  # closed while reading, or a line cut by the kill
-        pass
-    answers.put(None)
+        child, self._child, self._ready = self._child, None, False
+        if child is not None:  # after a fork it is the parent's, and is left alone
+            child.close()
 
 
 _shared: SympyWorker | None = None

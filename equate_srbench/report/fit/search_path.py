@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from numpy.typing import NDArray
 from equate_srbench.equation import Equation
 from equate_srbench.report.figures import fit_figures
 from equate_srbench.report.tables.record import Array
+from equate_srbench.runtime.files import write_file
 
 MIME = "application/vnd.equate.trajectory+json"
 #: Version of the payload; viewers refuse others.
@@ -95,17 +94,7 @@ class Trajectory:
         """
         path = Path(path)
         text = json.dumps(self.payload, ensure_ascii=False, allow_nan=False)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}-", suffix=".tmp", dir=path.parent)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(name, 0o644)  # mkstemp makes files that only the owner can read
-            os.replace(name, path)
-        except BaseException:
-            os.unlink(name)
-            raise
+        write_file(path, text)
         return path
 
     def to_svg(self) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 import equate_srbench
-from equate_srbench.data.reading import read_problem
+from equate_srbench.data.reading import load_table
 from equate_srbench.report.formatting import r2_text
 from equate_srbench.report.tables.record import Array, FitRecord, Rows, score
 
@@ -81,7 +81,7 @@ def fit(
     Parameters
     ----------
     table, target, features
-        As ``read_problem`` takes them.
+        As ``load_table`` takes them.
     max_time, preset, seed
         As ``EquateRegressor`` takes them.
     test_size : float, default=0.25
@@ -97,7 +97,7 @@ def fit(
     TableError
         For tables and columns that cannot be used.
     """
-    problem = read_problem(table, target, features)
+    problem = load_table(table, target, features)
     name, y = str(problem.y.name), problem.y.to_numpy(np.float64)
     train, test = split_rows(problem.X, y, test_size, seed)
 

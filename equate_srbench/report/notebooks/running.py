@@ -13,11 +13,11 @@ import pandas as pd
 from equate_srbench.baselines import environments
 from equate_srbench.baselines import methods as registry
 from equate_srbench.bench.execution.isolate import default_time_limit
-from equate_srbench.bench.protocol import Task
+from equate_srbench.bench.execution.plan import BenchPlan, Workplace
+from equate_srbench.bench.execution.run import Limits
+from equate_srbench.bench.execution.run import run as run_tasks
 from equate_srbench.bench.rows import RowStore
-from equate_srbench.bench.run import Limits
-from equate_srbench.bench.run import run as run_tasks
-from equate_srbench.cli.bench_command import Plan, Workplace
+from equate_srbench.bench.task import Task
 from equate_srbench.report.notebooks.show import Line
 from equate_srbench.runtime.live import duration
 
@@ -32,13 +32,13 @@ def plan(
     noise: Iterable[float] = (0.0,),
     max_time: float = 5.0,
     every: int = 1,
-) -> Plan:
+) -> BenchPlan:
     """Which fits: SRBench's protocol as ``equate bench`` follows it, unscaled."""
-    return Plan(suite, tuple(methods), seeds, tuple(noise), max_time, every, False, 1000)
+    return BenchPlan(suite, tuple(methods), seeds, tuple(noise), max_time, every, False, 1000)
 
 
 def rows(
-    wanted: Plan,
+    wanted: BenchPlan,
     run: str | Path,
     *,
     settings: Iterable[Mapping[str, Any]] = ({},),
@@ -49,7 +49,7 @@ def rows(
 
     Parameters
     ----------
-    wanted : Plan
+    wanted : BenchPlan
     run : str or Path
         Folder of the rows; others in it are left alone, and left out.
     settings : iterable of mapping, default=({},)
@@ -104,7 +104,7 @@ def _install(methods: Iterable[str], line: Line) -> None:
 
 
 class _Progress:
-    """Tells a line how a run goes; see ``bench.run.Progress``."""
+    """Tells a line how a run goes; see ``bench.execution.run.RunObserver``."""
 
     def __init__(self, line: Line) -> None:
         self._line, self._told = line, 0.0

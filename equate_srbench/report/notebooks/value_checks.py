@@ -52,9 +52,9 @@ def _method(name: Any) -> None:
 
 
 def _columns(table: str, target: str, features: list[str]) -> None:
-    from equate_srbench.data.reading import read_problem
+    from equate_srbench.data.reading import load_table
 
-    read_problem(table, target, features)
+    load_table(table, target, features)
 
 
 def _folder(path: Any) -> None:

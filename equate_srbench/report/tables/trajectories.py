@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from equate_srbench.baselines import methods
 from equate_srbench.bench.metrics import accuracy
-from equate_srbench.bench.protocol import SEEDS, Task, split
+from equate_srbench.bench.protocol import split
 from equate_srbench.bench.provenance import provenance
 from equate_srbench.bench.suites.loading import load_suite
+from equate_srbench.bench.task import SEEDS, Task
 from equate_srbench.equation import Equation
 from equate_srbench.report.tables.record import SOURCES
 from equate_srbench.runtime.files import publish

@@ -23,9 +23,9 @@ from equate_srbench.bench.execution.engines import (
     parse_devices,
     run_calls,
 )
-from equate_srbench.bench.protocol import Task
+from equate_srbench.bench.execution.run import run
 from equate_srbench.bench.rows import RowStore
-from equate_srbench.bench.run import run
+from equate_srbench.bench.task import Task
 
 Tasks = Callable[..., Task]
 Until = Callable[..., None]
@@ -49,7 +49,7 @@ def test__parse_devices__known__what_workers_see(text: str, devices: tuple | Non
 @pytest.mark.parametrize("text", ["", "tpu", "cuda:", "cuda:x", "cuda:0,0", "cpu:1", "auto:0"])
 def test__parse_devices__unknown__says_what_there_is(text: str) -> None:
     """Also for a device named twice: two workers would share it."""
-    with pytest.raises(EngineError, match="use cpu, auto, cuda or such as cuda:0,1"):
+    with pytest.raises(EngineError, match="use cpu, auto, cuda, or e.g. cuda:0,1"):
         parse_devices(text)
 
 
@@ -97,7 +97,7 @@ def test__slurm__no_sbatch__clear_error(monkeypatch: pytest.MonkeyPatch, tmp_pat
     """Where there is no SLURM, that is what is said."""
     pytest.importorskip("submitit", reason="the extra slurm is not installed")
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(EngineError, match="no sbatch here"):
+    with pytest.raises(EngineError, match="sbatch was not found"):
         make_engine("slurm", folder=tmp_path)
 
 
@@ -112,7 +112,7 @@ def test__slurm__refused_jobs__end_the_run_with_the_reason(
         program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     engine = make_engine("slurm", folder=tmp_path / "jobs")
-    with pytest.raises(EngineError, match=r"SLURM does not take the jobs: .*invalid partition"):
+    with pytest.raises(EngineError, match=r"SLURM rejects the jobs: .*invalid partition"):
         run([task("Fast", seed=s) for s in range(3)], RowStore(tmp_path / "run"), engine)
 
 

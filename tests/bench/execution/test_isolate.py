@@ -16,10 +16,10 @@ import psutil
 import pytest
 
 from equate_srbench.bench.execution import isolate
-from equate_srbench.bench.execution.fork_server import GONE_WITHIN, MOST_PROCESSES
+from equate_srbench.bench.execution.fork_server import GONE_WITHIN, MAX_PROCESSES
 from equate_srbench.bench.execution.isolate import GIB, run_isolated
-from equate_srbench.bench.protocol import Task
 from equate_srbench.bench.rows import RowStore
+from equate_srbench.bench.task import Task
 
 Tasks = Callable[..., Task]
 Alive = Callable[[], list[int]]
@@ -35,7 +35,7 @@ def running(process: psutil.Process) -> bool:
 
 
 def my_processes() -> list[psutil.Process]:
-    """Keepers, watchers and fits of this process."""
+    """Fork servers, watchers and fits of this process."""
     return psutil.Process().children(recursive=True)
 
 
@@ -82,7 +82,7 @@ def test__run_isolated__too_much_memory__killed(task: Tasks, method: str, limit:
 
 def test__run_isolated__hangs__timeout_and_nothing_left(task: Tasks, fits: Alive) -> None:
     """Ignoring SIGTERM and detached processes do not help."""
-    # the keeper was started by an earlier test, without the variable
+    # the fork server was started by an earlier test, without the variable
     start = time.monotonic()
     row = run_isolated(task("Hangs"), time_limit=1.0, env={"FITS": os.environ["FITS"]})
     assert row["status"] == "timeout"
@@ -103,12 +103,12 @@ def test__run_isolated__swarm__killed_to_the_last(task: Tasks, fits: Alive) -> N
     """Processes without end, each in a session of its own."""
     row = run_isolated(task("Swarms"), time_limit=100.0, env={"FITS": os.environ["FITS"]})
     assert row["status"] == "killed"
-    assert f"limit {MOST_PROCESSES}" in row["error"]
-    assert len(list(Path(os.environ["FITS"]).iterdir())) > MOST_PROCESSES / 2
+    assert f"limit {MAX_PROCESSES}" in row["error"]
+    assert len(list(Path(os.environ["FITS"]).iterdir())) > MAX_PROCESSES / 2
     assert fits() == []
 
 
-def test__run_isolated__keeper_killed__next_fit_has_a_new_one(task: Tasks) -> None:
+def test__run_isolated__fork_server_killed__next_fit_has_a_new_one(task: Tasks) -> None:
     """Nothing in between needs to know."""
     run_isolated(task("Fast"))
     for process in my_processes():
@@ -155,13 +155,13 @@ def test__run_isolated__four_threads__four_processes(task: Tasks, fits: Alive) -
     assert len(list(Path(os.environ["FITS"]).iterdir())) == 4
 
 
-def test__runner_killed__fits_and_keeper_gone(
+def test__runner_killed__fits_and_fork_server_gone(
     task: Tasks, tmp_path: Path, fits: Alive, until: Until
 ) -> None:
     """``kill -9`` of the process that asked for a fit ends all of it within 5 seconds."""
     script = (
         "from equate_srbench.bench.execution.isolate import run_isolated\n"
-        "from equate_srbench.bench.protocol import Task\n"
+        "from equate_srbench.bench.task import Task\n"
         f"run_isolated(Task.from_dict({task('Hangs').to_dict()!r}))\n"
     )
     runner = subprocess.Popen([sys.executable, "-c", script])

@@ -23,7 +23,7 @@ SHARED = Path(__file__).parents[4] / "shared" / "data"
 
 @pytest.fixture(scope="module")
 def shared():
-    """The loader beside the shared data sets."""
+    """The loader beside the shared datasets."""
     if not (SHARED / "load.py").exists():
         pytest.skip("no ../shared/data beside the checkout")
     spec = importlib.util.spec_from_file_location("shared_load", SHARED / "load.py")
@@ -149,7 +149,7 @@ def test__load__more_rows_than_asked__seeded_sample_in_order():
 
 
 def test__load_suite__misspelt__suggestion():
-    """A near name is suggested, for suites and for data sets."""
+    """A near name is suggested, for suites and for datasets."""
     with pytest.raises(SuiteError, match="did you mean 'feynman'"):
         load_suite("feynmann")
     with pytest.raises(SuiteError, match="did you mean 'strogatz_glider1'"):
@@ -206,7 +206,7 @@ def test__pmlb__download_with_another_hash__refused(cache, monkeypatch):
         raise ValueError("SHA256 hash of downloaded file does not match")
 
     monkeypatch.setattr(pooch, "retrieve", wrong)
-    with pytest.raises(SuiteError, match="not the file it should be"):
+    with pytest.raises(SuiteError, match="not have the expected SHA-256"):
         load_suite("blackbox").load("1027_ESL")
     assert not list(cache.glob("**/*.gz"))
 

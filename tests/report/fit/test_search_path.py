@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from equate_srbench.report.fit import search_path
 from equate_srbench.report.fit.search_path import MIME, MOST_ROWS, Trajectory, payload, steps_table
 from tests.widgets.made_up import HOSTILE, make_fit
 
@@ -78,7 +77,7 @@ def test__save__disk_fails__old_file_stays(tmp_path: Path, monkeypatch: pytest.M
     def full(handle: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(search_path.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
         Trajectory(make_fit()).save(path)
     assert path.read_text() == "old"

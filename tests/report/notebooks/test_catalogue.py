@@ -139,7 +139,7 @@ def test__report__injection__refused_before_a_kernel_starts(shelf: Path, pair: s
         (["02", "-p", f"run={__file__}"], "is a file: choose another"),
         (["no_such"], "no notebook 'no_such'"),
         (["3_compare"], "did you mean '03_compare'"),
-        ([], "which report"),
+        ([], "no report is given"),
     ],
 )
 def test__report__nothing_to_report_on__one_line(
@@ -162,7 +162,7 @@ def test__report__folder_called_like_a_notebook__the_folder(
     (tmp_path / "03_compare").mkdir()
     run = equate("report", "03_compare")
     assert run.exit_code == 2
-    assert "is a folder here and a notebook too" in run.stderr
+    assert "is both a folder and a notebook" in run.stderr
     assert "holds no benchmark" in run.stderr
 
 

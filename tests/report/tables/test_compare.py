@@ -13,8 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from equate_srbench.baselines.methods import in_order, spec
-from equate_srbench.bench.protocol import Task
 from equate_srbench.bench.rows import RowStore, failure_row, make_row
+from equate_srbench.bench.task import Task
 from equate_srbench.cli.main import app
 from equate_srbench.report.comparison.compare_page import read_rows, write_rows
 from equate_srbench.report.figures import compare_figures

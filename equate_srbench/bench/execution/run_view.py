@@ -1,4 +1,4 @@
-"""A run on the screen: a live view in a terminal, plain lines elsewhere, a table at the end."""
+"""Progress of a run: a live view in a terminal, plain lines elsewhere, a table at the end."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from rich.text import Text
 
 from equate_srbench.runtime.live import LiveView, duration
 
-#: More failures than this are counted, not listed.
-MOST_LISTED = 20
+#: Number of failures listed; further ones are only counted.
+MAX_LISTED = 20
 
 
 @dataclass(slots=True)
 class _Tally:
-    """Fits of one method so far."""
+    """Counts of one method so far."""
 
     fits: int = 0
     good: int = 0
 
 
 class BenchProgress(LiveView):
-    """Shows how a run goes: done, failed, running, time left, best method so far.
+    """Shows the progress of a run: done, failed, running, time left, best method so far.
 
     Parameters
     ----------
     console : Console
     interval : float, default=10.0
-        Seconds between plain lines, where the console is no terminal.
+        Seconds between plain lines, where the console is not a terminal.
 
     Examples
     --------
@@ -52,19 +52,19 @@ class BenchProgress(LiveView):
         self._last = ""
 
     def __exit__(self, *error: object) -> None:
-        """Give the lines back; the last state stays to be read."""
+        """Stop the live view and print the last state."""
         super().__exit__(*error)
         self._console.print(self._line(), soft_wrap=True)
 
     def begin(self, total: int, kept: list[dict[str, Any]], running: Callable[[], int]) -> None:
-        """Learn what is to be done; see ``run.Progress``."""
+        """Note the requested fits; see ``run.RunObserver``."""
         self._total, self._running = total, running
         self._done = self._before = len(kept)
         self._start = self._printed = time.monotonic()
         for row in kept:
             self._count(row)
         if kept:
-            self._console.print(Text(f"{len(kept)} of {total} fits are there", "dim"))
+            self._console.print(Text(f"{len(kept)} of {total} fits already have a result", "dim"))
 
     def row(self, row: dict[str, Any]) -> None:
         """Count a row and show it."""
@@ -80,17 +80,17 @@ class BenchProgress(LiveView):
             self._print_line()
 
     def best(self) -> str:
-        """The method with the largest share of fits above R2 .99 on test rows, if one has any."""
+        """The method with the largest share of fits with test R2 above .99, if there is any."""
         if not any(tally.good for tally in self._tallies.values()):
             return ""
-        # the method with more fits behind an equal share comes first
+        # among equal shares, the method with more fits
         name, tally = max(
             self._tallies.items(), key=lambda item: (item[1].good / item[1].fits, item[1].fits)
         )
         return f"{short_method(name)} {tally.good}/{tally.fits} above .99"
 
     def seconds_left(self) -> float | None:
-        """Seconds until all is done at the pace so far; None before the first row."""
+        """Estimated seconds until the end; None before the first row."""
         made = self._done + self._failed - self._before
         if made == 0:
             return None
@@ -104,13 +104,13 @@ class BenchProgress(LiveView):
 
     def _list_failure(self, row: dict[str, Any]) -> None:
         self._listed += 1
-        if self._listed > MOST_LISTED:
+        if self._listed > MAX_LISTED:
             return
         where = f"{row['dataset']}, {row['method']}, seed {row['seed']}, noise {row['noise']:g}"
         self._console.print(
             Text(f"{row['status']}: {where}: {row['error']}", "yellow"), soft_wrap=not self._live
         )
-        if self._listed == MOST_LISTED:
+        if self._listed == MAX_LISTED:
             self._console.print(Text("further failures are only counted", "dim"))
 
     def _view(self) -> Group:
@@ -131,7 +131,7 @@ class BenchProgress(LiveView):
 
 
 def summary_table(frame: pd.DataFrame) -> Table:
-    """Rows as one line per method, best first.
+    """Summarise rows in one line per method, best first.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def summary_table(frame: pd.DataFrame) -> Table:
     Returns
     -------
     rich.table.Table
-        Shares are of all fits, failed ones included; medians are of those that did not fail.
+        Shares are of all fits including failed ones, medians of those with a result.
     """
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("method")
@@ -169,5 +169,5 @@ def _method_lines(
 
 
 def short_method(name: str) -> str:
-    """A method's name without the module it comes from."""
+    """Name of a method without its module."""
     return name.rpartition(":")[2]

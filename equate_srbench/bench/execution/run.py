@@ -1,4 +1,4 @@
-"""Many fits: submit what is missing or failed, keep every row as it arrives."""
+"""Run many fits: submit those that are missing or failed, store every row as it arrives."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from typing import Any, Protocol
 
 from equate_srbench.bench.execution import isolate
 from equate_srbench.bench.execution.engines import EngineError, worker_env
-from equate_srbench.bench.protocol import Task
 from equate_srbench.bench.rows import RowStore, failure_row
+from equate_srbench.bench.task import Task
 
-_LOOK_SECONDS = 0.5  # how often a run asks whether it should pause
-_ENDING_SECONDS = 10.0  # most seconds that an interrupted run waits for its fits to end
+_POLL_SECONDS = 0.5  # interval at which a run checks whether it should pause
+_SHUTDOWN_SECONDS = 10.0  # time limit for the fits of an interrupted run to end
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a fit may use.
+    """Resource limits of a fit.
 
     Attributes
     ----------
     seconds : float or None, default=None
         Wall clock of the fit's process; None: ``isolate.default_time_limit`` of the task.
     memory : int, default=10 GiB
-        Bytes.
+        Bytes of resident memory.
     """
 
     seconds: float | None = None
@@ -35,21 +35,21 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
-    """How a run ended.
+class RunSummary:
+    """Outcome of a run.
 
     Attributes
     ----------
     total : int
-        Fits asked for.
+        Number of requested fits.
     kept : int
-        Finished before, not run again.
+        Fits that had a result before, not run again.
     done, failed : int
-        Run now, with a result and without.
+        Fits run now, with and without a result.
     seconds : float
         Wall clock.
     interrupted : bool
-        Whether Ctrl-C or a pause ended the run; what had finished is kept.
+        Whether Ctrl-C or a pause ended the run.
     """
 
     total: int
@@ -61,18 +61,18 @@ class Summary:
 
     @property
     def missing(self) -> int:
-        """Fits not made, because the run was interrupted."""
+        """Fits that were not run because of an interruption."""
         return self.total - self.kept - self.done - self.failed
 
 
-class Progress(Protocol):
-    """What is told about a run while it runs."""
+class RunObserver(Protocol):
+    """Receives the events of a run."""
 
     def begin(self, total: int, kept: list[dict[str, Any]], running: Callable[[], int]) -> None:
-        """Fits asked for, rows that are there already, and how many fits run at the moment."""
+        """Called first: requested fits, existing rows, and a function that counts running fits."""
 
     def row(self, row: dict[str, Any]) -> None:
-        """Take a row that has just been kept."""
+        """Called with every row that has just been stored."""
 
 
 def run(
@@ -80,78 +80,72 @@ def run(
     store: RowStore,
     engine: Executor,
     *,
-    progress: Progress | None = None,
+    progress: RunObserver | None = None,
     limits: Limits = Limits(),
     pause: Callable[[], bool] = lambda: False,
-) -> Summary:
-    """Make the fits that have no row yet, or the row of a failure.
+) -> RunSummary:
+    """Run the fits that have no row yet, or the row of a failure.
 
     Parameters
     ----------
     tasks : iterable of Task
-        Equal tasks count once.
+        Duplicates are run once.
     store : RowStore
-        Each row is written the moment it arrives.
+        Receives each row as soon as it arrives.
     engine : Executor
-        From ``make_engine``; ended when the run is interrupted, else left open.
-    progress : Progress, optional
+        From ``make_engine``; shut down if the run is interrupted, else left open.
+    progress : RunObserver, optional
     limits : Limits
     pause : callable, optional
-        Asked twice a second; once it says True, no fit begins any more, those that run on this
-        machine come to their end, and the run is over.
+        Polled twice a second; once True, no fit starts, and the run ends with the running fits.
 
     Returns
     -------
-    Summary
-        Also after Ctrl-C: running fits are ended then, finished ones are kept.
+    RunSummary
+        Also after Ctrl-C, which ends the running fits and keeps the finished ones.
 
     Raises
     ------
     EngineError
-        If the engine takes no fits as it was asked to.
+        If the engine rejects the fits, for example for wrong scheduler options.
     OSError
-        If a row cannot be written (disk full); running fits are ended, rows so far are whole.
+        If a row cannot be written (disk full); running fits are ended, earlier rows stay intact.
     """
     start = time.monotonic()
     asked = {task.key: task for task in tasks}
     kept = [row for row in store if row["status"] == "ok" and row["key"] in asked]
-    missing = dict(asked)
-    for row in kept:
-        del missing[row["key"]]
-    ok = failed = 0
-    interrupted, finished = False, False
+    finished = {row["key"] for row in kept}
+    missing = [task for key, task in asked.items() if key not in finished]
+    ok, failed, interrupted = 0, 0, True
     waiting: dict[Future[dict[str, Any]], Task] = {}
     try:
         if progress is not None:
             progress.begin(len(asked), kept, lambda: _running(engine, waiting))
         folder = store.folder.resolve() if getattr(engine, "keeps_rows", False) else None
-        for task in missing.values():
+        for task in missing:
             waiting[engine.submit(fit_and_keep, task, limits, folder)] = task
-        for future in _ended(waiting, pause):
-            row = _row(future, waiting.pop(future), store)
-            store.write(row)
+        for row in _stored_rows(waiting, store, pause):
             ok, failed = ok + (row["status"] == "ok"), failed + (row["status"] != "ok")
             if progress is not None:
                 progress.row(row)
         interrupted = len(asked) > len(kept) + ok + failed
-        finished = not interrupted
     except KeyboardInterrupt:
-        interrupted = True
+        pass
     finally:
-        if not finished:
+        if interrupted:
             _abandon(engine, waiting)
-    return Summary(len(asked), len(kept), ok, failed, time.monotonic() - start, interrupted)
+    return RunSummary(len(asked), len(kept), ok, failed, time.monotonic() - start, interrupted)
 
 
 def fit_and_keep(task: Task, limits: Limits, folder: Path | None) -> dict[str, Any]:
-    """One fit, on whichever machine this is called.
+    """Run one fit on the machine that this is called on.
 
     Parameters
     ----------
     task : Task
     limits : Limits
     folder : Path or None
-        Of a ``RowStore`` to write the row to, for engines whose workers outlive the run.
+        Of a ``RowStore`` to write the row to as well: workers of some engines outlive the run.
 
     Returns
     -------
@@ -166,13 +160,23 @@ def fit_and_keep(task: Task, limits: Limits, folder: Path | None) -> dict[str, A
     return row
 
 
+def _stored_rows(
+    waiting: dict[Future[dict[str, Any]], Task], store: RowStore, pause: Callable[[], bool]
+) -> Iterator[dict[str, Any]]:
+    """Store and yield the row of each future as it ends."""
+    for future in _ended(waiting, pause):
+        row = _row(future, waiting.pop(future), store)
+        store.write(row)
+        yield row
+
+
 def _ended(
     waiting: dict[Future[dict[str, Any]], Task], pause: Callable[[], bool]
 ) -> Iterator[Future[dict[str, Any]]]:
-    """Futures as they end; a pause takes those out of ``waiting`` that have not begun."""
+    """Futures as they end; a pause removes those from ``waiting`` that have not started."""
     left = set(waiting)
     while left:
-        done, left = wait(left, timeout=_LOOK_SECONDS, return_when=FIRST_COMPLETED)
+        done, left = wait(left, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
         yield from done
         if left and pause():
             for future in [future for future in left if future.cancel()]:
@@ -181,13 +185,13 @@ def _ended(
 
 
 def _row(future: Future[dict[str, Any]], task: Task, store: RowStore) -> dict[str, Any]:
-    """The row of a finished call; if the engine lost it, what the worker kept, or a failure."""
+    """The row of a finished call; if the engine lost it, the stored row, or that of a failure."""
     try:
         return future.result()
     except EngineError:
-        raise  # what was asked for is wrong, and so it is for every other fit
+        raise  # the request is invalid, also for every other fit
     except CancelledError:
-        message = "the engine gave this fit up"
+        message = "the engine cancelled this fit"
     except Exception as error:  # whatever an engine raises for a lost worker
         message = f"the engine lost this fit: {type(error).__name__}: {error}"
     try:
@@ -197,7 +201,7 @@ def _row(future: Future[dict[str, Any]], task: Task, store: RowStore) -> dict[st
 
 
 def _running(engine: Executor, waiting: dict[Future[dict[str, Any]], Task]) -> int:
-    """Fits that run now, as far as the engine knows."""
+    """Number of running fits, as far as the engine knows."""
     told = getattr(engine, "running", None)
     if told is None:
         return sum(future.running() for future in list(waiting))
@@ -205,9 +209,9 @@ def _running(engine: Executor, waiting: dict[Future[dict[str, Any]], Task]) -> i
 
 
 def _abandon(engine: Executor, waiting: dict[Future[dict[str, Any]], Task]) -> None:
-    """Cancel what waits and end what runs."""
-    end = time.monotonic() + _ENDING_SECONDS
-    while True:  # a thread may just have begun its next fit
+    """Cancel waiting fits and end running ones."""
+    end = time.monotonic() + _SHUTDOWN_SECONDS
+    while True:  # a thread may just have started its next fit
         engine.shutdown(wait=False, cancel_futures=True)
         if not wait(list(waiting), timeout=0.2).not_done or time.monotonic() > end:
             return

@@ -19,10 +19,10 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from equate_srbench.baselines import environments
-from equate_srbench.bench.protocol import SEEDS, Task
+from equate_srbench.bench.execution.run import run
+from equate_srbench.bench.execution.run_view import BenchProgress, summary_table
 from equate_srbench.bench.rows import RowStore, failure_row
-from equate_srbench.bench.run import run
-from equate_srbench.bench.run_view import BenchProgress, summary_table
+from equate_srbench.bench.task import SEEDS, Task
 from equate_srbench.cli.main import app
 
 Tasks = Callable[..., Task]
@@ -211,14 +211,14 @@ def test__bench__then_resume__same_rows(task: Tasks, tmp_path: Path) -> None:
     more = equate_bench(task("Fast"), *words, "--resume")
     assert more.exit_code == 0, more.output
     assert "0 done and 4 failed" in more.stdout
-    assert "4 were there" in more.stdout
+    assert "4 existed before" in more.stdout
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["--methods", "equat"], "did you mean 'equate'"),
-        (["--methods", ","], "which methods?"),
+        (["--methods", ","], "no method is given"),
         (["--seeds", "0"], "--seeds 0: give a number from 1 to 10"),
         (["--every", "0"], "--every 0"),
         (["--noise", "some"], "--noise 'some'"),

@@ -6,13 +6,14 @@ import pytest
 from typer.testing import CliRunner
 
 from equate_srbench.cli.main import app
+from tests.srbench.toy_plugin import write_toy
 
 runner = CliRunner()
 
 
-def test__check__good_plugin__one_line_each_and_exit_code_0(make):
+def test__check__good_plugin__one_line_each_and_exit_code_0(tmp_path):
     """Word, name, fact; then the counts."""
-    made = make()
+    made = write_toy(tmp_path)
     done = runner.invoke(
         app, ["srbench", "check", str(made.root), "--only", "files", "--only", "interface"]
     )
@@ -23,9 +24,9 @@ def test__check__good_plugin__one_line_each_and_exit_code_0(make):
     assert lines[2].startswith("2 passed, 0 failed in ")
 
 
-def test__check__broken_plugin__exit_code_1_and_plain_text(make):
+def test__check__broken_plugin__exit_code_1_and_plain_text(tmp_path):
     """Text of a plugin cannot write to the terminal what it likes."""
-    made = make("def model(est, X=None):\n    return '\\x1b[2J\\nx +'\n")
+    made = write_toy(tmp_path, "def model(est, X=None):\n    return '\\x1b[2J\\nx +'\n")
     done = runner.invoke(app, ["srbench", "check", str(made.root), "--only", "sympy"])
     assert done.exit_code == 1
     assert "FAIL sympy" in done.output
@@ -64,9 +65,10 @@ def test__export__new_folder__names_the_files_and_what_is_left_to_do(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test__check__four_flaws_at_once__four_lines_fail(make):
+def test__check__four_flaws_at_once__four_lines_fail(tmp_path):
     """Wrong names, string unlike predict, missed time limit, swallowed alarm."""
-    made = make(
+    made = write_toy(
+        tmp_path,
         "class Bad(Toy):\n"
         "    def __init__(self, max_time=60.0, random_state=None, size=3):\n"
         "        super().__init__(max_time, random_state, size)\n"
@@ -83,7 +85,7 @@ def test__check__four_flaws_at_once__four_lines_fail(make):
         "est = Bad()\n"
         "def model(est, X=None):\n"
         "    text = ' + '.join(f'({c:.2f})*{n}' for c, n in zip(est.coef_[1:], X.columns))\n"
-        "    return text.replace('x0', 'x_0')\n"
+        "    return text.replace('x0', 'x_0')\n",
     )
     names = ["strange names", "string = predict", "time limit", "alarm", "arrays", "copies"]
     only = [word for name in names for word in ("--only", name)]
