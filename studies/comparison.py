@@ -23,12 +23,12 @@ import pandas as pd
 from equate_srbench.report.comparison.compare_page import (
     CAPTIONS,
     conditions,
-    draw_images,
     read_rows,
     write_rows,
 )
 from equate_srbench.report.figures import compare_figures
 from equate_srbench.report.figures.methods import in_order, style
+from equate_srbench.report.figures.rendering import draw_images
 from equate_srbench.report.tables import compare
 from equate_srbench.runtime.files import publish as publish_files
 

@@ -12,7 +12,7 @@ from equate_srbench.data import SHIPPED
 from equate_srbench.data.reading import read_table, split_columns
 from equate_srbench.report.figures import fit_figures
 from equate_srbench.report.figures.colours import COLOURS
-from equate_srbench.report.tables.record import FitRecord, Rows
+from equate_srbench.report.tables.record import FitRecord, RowSubset
 
 HERE = Path(__file__).parent
 WIDTH = 720
@@ -29,7 +29,7 @@ def fit(name: str) -> FitRecord:
     """Fit a shipped table with the defaults of the package."""
     table = SHIPPED[name]
     problem = split_columns(read_table(name), table.target)
-    rows = Rows(problem.X, problem.y.to_numpy(np.float64))
+    rows = RowSubset(problem.X, problem.y.to_numpy(np.float64))
     estimator = EquateRegressor(random_state=0).fit(rows.X, rows.y)
     return FitRecord.of(estimator, rows, table=name, target=table.target)
 
