@@ -1,4 +1,4 @@
-"""Draw the pictures of the README from real fits: ``python docs/pictures/make.py``."""
+"""Draw the figures of the README from real fits: ``python docs/pictures/make.py``."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def fit(name: str) -> FitRecord:
     return FitRecord.of(estimator, rows, table=name, target=table.target)
 
 
-def stack(*pictures: tuple[str, float]) -> str:
-    """SVG texts below each other, each centred with its share of the width."""
+def stack(*figures: tuple[str, float]) -> str:
+    """Stack SVG figures vertically, each centred with its share of the width."""
     y, parts = 18.0, []
-    for svg, share in pictures:
+    for svg, share in figures:
         _, _, w, h = map(float, re.search(r'viewBox="([^"]+)"', svg)[1].split())
         width = share * WIDTH
         height = width * h / w
@@ -51,7 +51,7 @@ def stack(*pictures: tuple[str, float]) -> str:
 
 
 def main() -> None:
-    """Draw formula, curve and front for the table of the README's first command."""
+    """Draw formula, curve and Pareto front for the first command of the README."""
     record = fit("kepler")
     formula = fit_figures.formula(f"\\mathrm{{{record.target}}} = {record.equation.to_latex()}")
     picture = stack(

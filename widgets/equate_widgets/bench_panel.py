@@ -18,9 +18,9 @@ from equate_srbench.bench.protocol import SEEDS
 from equate_srbench.bench.suites.loading import SUITES
 from equate_srbench.report.figures.methods import style
 from equate_srbench.runtime.live import duration
-from equate_widgets import bench_view
 from equate_widgets.bench_run import BenchRun, BenchRunError, BenchSettings
 from equate_widgets.bench_snapshot import RunSnapshot, SnapshotReader
+from equate_widgets.bench_view import results, status
 
 _POLL_INTERVAL = 1.0  # seconds
 _ACTIVE = ("running", "pausing", "stopping")
@@ -161,7 +161,7 @@ class BenchmarkPanel(widgets.VBox):
         now = (run.folder, run.version(), settings)
         if now != seen:
             self.snapshot = _snapshots.read(run.folder, settings)
-            self._results.value = bench_view.results(self.snapshot)
+            self._results.value = results(self.snapshot)
         self.set_trait("state", state)
         self._show(state, problem or self.snapshot.problem, settings)
         return now
@@ -177,7 +177,7 @@ class BenchmarkPanel(widgets.VBox):
         self._stop.disabled = not active
         self._bar.value = snapshot.done / snapshot.requested if snapshot.requested else 0.0
         ended = not active and not complete and state != "new"
-        self._status.value = bench_view.status(
+        self._status.value = status(
             _status_text(state, snapshot, settings),
             problem,
             self.run.last_output() if ended else "",
@@ -189,7 +189,7 @@ class BenchmarkPanel(widgets.VBox):
         data = bundle[0] if isinstance(bundle, tuple) else bundle
         if data is not None:
             where = f"<p>Benchmark in <code>{escape(str(self.run.folder))}</code></p>"
-            data["text/html"] = where + bench_view.results(self.snapshot)
+            data["text/html"] = where + results(self.snapshot)
         return bundle
 
 

@@ -10,7 +10,7 @@ import anywidget
 import numpy as np
 
 from equate_srbench.report.figures.colours import LIGHT
-from equate_widgets import assets
+from equate_widgets.assets import css, module, page
 
 
 class PanelView(anywidget.AnyWidget):
@@ -21,11 +21,11 @@ class PanelView(anywidget.AnyWidget):
     """
 
     _module: str
-    _css = assets.css()
+    _css = css()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         if "_module" in cls.__dict__:
-            cls._esm = assets.module(cls._module)
+            cls._esm = module(cls._module)
         super().__init_subclass__(**kwargs)
 
     def static_html(self) -> str:
@@ -40,7 +40,7 @@ class PanelView(anywidget.AnyWidget):
         common = anywidget.AnyWidget.class_trait_names(sync=True)
         names = set(self.trait_names(sync=True)) - set(common)
         state = {name: getattr(self, name) for name in sorted(names) if not name.startswith("_")}
-        return assets.page(self._module, state, title)
+        return page(self._module, state, title)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         """The widget, and its static form for pages without a kernel."""

@@ -100,10 +100,10 @@ def read_rows(run: Path) -> pd.DataFrame:
         If there are none.
     """
     if not (run / "rows").is_dir():
-        raise NoRowsError(f"{run} holds no benchmark: give a folder written by `equate bench`")
+        raise NoRowsError(f"{run} is not a benchmark run: give a folder written by `equate bench`")
     frame = RowStore(run).frame()
     if frame.empty:
-        raise NoRowsError(f"{run} holds no rows yet: run `equate bench ... --out {run}` first")
+        raise NoRowsError(f"{run} has no rows yet: run `equate bench ... --out {run}` first")
     return frame
 
 

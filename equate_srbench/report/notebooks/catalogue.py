@@ -147,23 +147,19 @@ def run(
     partial = folder / f"{name}.partial.ipynb"
     with _scratch(folder) as scratch:
         made = scratch / f"{name}.ipynb"
+        failure = ""
         try:
             with _environment({STATIC: "1", PROGRESS: str(scratch / "progress")}):
                 node = _execute(notebook, values, made, listener)
         except PapermillExecutionError as error:
-            publish(folder, {partial.name: made.read_text(encoding="utf-8")})
-            raise ReportError(
-                f"{name} failed in cell {error.exec_count}: {error.ename}: {error.evalue} - "
-                f"see the partial notebook {partial}"
-            ) from None
+            failure = f"failed in cell {error.exec_count}: {error.ename}: {error.evalue}"
         except DeadKernelError:
-            publish(folder, {partial.name: made.read_text(encoding="utf-8")})
             log = (scratch / _LOG).read_text(encoding="utf-8", errors="replace").split("\n")
-            raise ReportError(
-                f"the kernel of {name} died (killed, or out of memory?)"
-                f"{': ' if any(log) else ''}{' | '.join(filter(None, log[-4:]))} - see the partial "
-                f"notebook {partial}"
-            ) from None
+            failure = "failed: the kernel died (killed, or out of memory?)"
+            failure = ": ".join(filter(None, [failure, " | ".join(filter(None, log[-4:]))]))
+        if failure:
+            publish(folder, {partial.name: made.read_text(encoding="utf-8")})
+            raise ReportError(f"{name} {failure} - see the partial notebook {partial}")
     node.metadata.papermill.update(input_path=made.name, output_path=made.name)
     import nbformat
 
