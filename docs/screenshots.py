@@ -1,6 +1,6 @@
-"""Screenshots of all views, light and dark, and of the kept reports.
+"""Take screenshots of all panels, light and dark, and of the published reports.
 
-Needs the extras ``widgets`` and ``browser`` and a Chromium (``CHROMIUM`` or on the path).
+Needs the extras ``widgets`` and ``browser``, and Chromium (``CHROMIUM`` or on the path).
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ FOLDER = Path(__file__).parent / "screenshots"
 REPORTS = Path(__file__).parent / "results"
 
 
-def views() -> dict[str, FrontPanel | EquationPanel | TrajectoryPanel | LiveFit]:
-    """One of each, of a fit to a noisy table."""
+def panels() -> dict[str, FrontPanel | EquationPanel | TrajectoryPanel | LiveFit]:
+    """One panel of each kind, of a fit to a noisy table."""
     rng = np.random.default_rng(0)
     X = pd.DataFrame(rng.uniform(1, 5, (200, 2)), columns=["mass", "radius"])
     y = 6.67 * X["mass"] / X["radius"] ** 2 * np.sin(X["mass"]) + 0.02 * rng.normal(size=200)
@@ -37,20 +37,20 @@ def views() -> dict[str, FrontPanel | EquationPanel | TrajectoryPanel | LiveFit]
 
 
 def main() -> None:
-    """Write the pictures."""
+    """Write the screenshots."""
     found = os.environ.get("CHROMIUM") or shutil.which("chromium")
     if not found:
-        sys.exit("no Chromium: apt-get install chromium, or set CHROMIUM to its path")
+        sys.exit("Chromium not found: apt-get install chromium, or set CHROMIUM to its path")
     FOLDER.mkdir(exist_ok=True)
     with sync_playwright() as playwright:
         flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
         browser = playwright.chromium.launch(executable_path=found, args=flags)
-        for name, view in views().items():
+        for name, panel in panels().items():
             for scheme in ("light", "dark"):
                 page = browser.new_page(
                     color_scheme=scheme, viewport={"width": 1000, "height": 400}
                 )
-                page.set_content(view.to_html(name))
+                page.set_content(panel.to_html(name))
                 page.wait_for_function("globalThis.equate?.painted !== undefined")
                 page.screenshot(path=FOLDER / f"{name}_{scheme}.png", full_page=True)
         for report in sorted(REPORTS.glob("*.html")):

@@ -16,26 +16,26 @@
 # %% [markdown]
 # # A formula for your table
 #
-# **Which short formula predicts this column from the others, how well, and can one trust it?**
+# **Which short formula predicts this column from the others, how well, and can it be trusted?**
 #
-# Give a file (CSV, TSV or Parquet) and the column to predict. Everything below is about the formula
-# that was chosen; the rows kept for the test took no part in finding it.
+# Give a file (CSV, TSV or Parquet) and the column to predict. Everything below describes the
+# selected formula; the rows held out for the test took no part in finding it.
 
 # %% tags=["parameters"]
 table: str = "kepler"  # file, or the name of a shipped table (kepler, hubble, steam)
-target: str = ""  # column to predict; empty: the one of a shipped table
+target: str = ""  # column to predict; empty: the target of a shipped table
 features: list[str] = []  # columns to predict from; empty: all others
-max_time: float = 20.0  # 0.1 to 86400, most seconds for the search
-preset: str = "default"  # one of default|paper|fast, how it searches
-test_size: float = 0.25  # 0 to 0.9, share of the rows kept for the test
+max_time: float = 20.0  # 0.1 to 86400, time limit of the search in seconds
+preset: str = "default"  # one of default|paper|fast, settings of the search
+test_size: float = 0.25  # 0 to 0.9, share of the rows held out for the test
 seed: int = 0  # 0 to 4294967295, of the search and of the split
 
-# %% Choose a file by hand
+# %% Upload a file
 from IPython.display import display
 
 from equate_srbench.report.figures import effect_figures, fit_figures
 from equate_srbench.report.fit import user_table
-from equate_srbench.report.notebooks import panels, show
+from equate_srbench.report.notebooks import panels, result_tables, show
 
 panels.upload()
 
@@ -48,76 +48,84 @@ found = user_table.fit(
     preset=preset,
     test_size=test_size,
     seed=seed,
-    tell=show.Line(),
+    report=show.StatusLine(),
 )
 record = found.record
-show.words(*found.notes, kind="note")
+show.text(*found.notes, kind="note")
 
 # %% [markdown]
 # ## The answer
 
 # %% The formula
 typeset = fit_figures.formula(record.equation.to_latex())
-display(show.drawing(typeset, "Typeset with its constants to four digits."))
-show.words(*user_table.in_words(record), kind="answer")
+display(show.svg_figure(typeset, "The formula with its constants to four digits."))
+show.text(*user_table.describe(record), kind="answer")
 
-# %% Its use
+# %% Its predictions
 if len(record.features) == 1:
-    display(show.drawing(fit_figures.curve(record), "The formula and the rows."))
-display(show.drawing(fit_figures.fitted(record), "On the line, prediction and measurement agree."))
-show.drawing(
+    display(show.svg_figure(fit_figures.curve(record), "The formula and the rows of the table."))
+display(
+    show.svg_figure(
+        fit_figures.fitted(record), "Predicted against actual values; on the line they agree."
+    )
+)
+show.svg_figure(
     fit_figures.residuals(record),
-    "What the formula leaves over: a pattern here means that something is missing.",
+    "Residuals: a pattern means that the formula lacks something.",
 )
 
 # %% [markdown]
 # ## One column at a time
 #
-# The line is the median prediction with the other columns as they are in the rows, the band holds
-# 80 % of them.
+# The line is the median prediction when the other columns take their values from the rows; the band
+# contains 80 % of the predictions.
 
 # %% Partial effects
-show.picture(
-    effect_figures.effects(user_table.effects(record), record.target),
-    "Partial effects of the columns that the formula uses.",
+show.figure(
+    effect_figures.partial_effects(user_table.partial_effects(record), record.target),
+    "Partial effects of the columns in the formula.",
 )
 
 # %% [markdown]
 # ## Other formulas
 #
-# Accuracy costs size. Every dot is a formula that was tried; the line joins those that no formula
-# of their size or less beats.
+# More accurate formulas are longer. Every dot is a candidate; the line is the Pareto front: no
+# candidate of the same size or less is more accurate.
 
-# %% Front
-display(show.drawing(fit_figures.front(record), "Accuracy against size, the chosen one ringed."))
-show.ranking(record)
+# %% Pareto front
+display(
+    show.svg_figure(
+        fit_figures.front(record), "Accuracy against size; the ring marks the selected formula."
+    )
+)
+result_tables.front(record)
 
-# %% Explore by hand
+# %% Explore interactively
 panels.front(found.estimator, record)
 
 # %% [markdown]
 # ## Constants
 
-# %% Constants with their errors
-show.constants(user_table.constants(record))
+# %% Constants with standard errors
+result_tables.constants(user_table.constants(record))
 
 # %% [markdown]
 # ## To copy
 
 # %% LaTeX, Python and SymPy
 for text in (record.equation.to_latex(), record.equation.to_numpy(), str(record.equation)):
-    display(show.to_copy(text))
+    display(show.copyable(text))
 
 # %% [markdown]
 # ## How it was found
 
 # %% The search
 display(
-    show.drawing(
-        fit_figures.search(record), "Every proposal when it was made, and the best so far."
+    show.svg_figure(
+        fit_figures.search(record), "Every proposal of the search over time, and the best so far."
     )
 )
-show.sources(record)
+result_tables.sources(record)
 
-# %% Where the figures come from
-show.made(record)
+# %% Provenance
+result_tables.fit_provenance(record)

@@ -16,27 +16,28 @@
 # %% [markdown]
 # # The weight of simplicity
 #
-# **What does the weight lambda of simplicity in EQUATE's score cost in accuracy, and what does it
-# save in size?**
+# **How much accuracy does the weight lambda of simplicity in EQUATE's score cost, and how much size
+# does it save?**
 #
 # The evaluator learns the score `clip(R²) + lambda * exp(-length / 50)`; a larger lambda prefers
-# shorter formulas, and `auto` chooses it table by table from the rows of the fit. Each value of
-# the sweep gets the same data sets, splits and seconds.
+# shorter formulas, and `auto` chooses it for each table from the rows of the fit. Each value of
+# the sweep gets the same data sets, splits and time.
 
 # %% tags=["parameters"]
-suite: str = "strogatz"  # name of a suite, a folder of tables or one table
-lambdas: list[str] = ["0", "0.1", "0.5", "1", "auto"]  # numbers from 0 on, or auto
+suite: str = "strogatz"  # name of a suite, a folder of tables or a table
+lambdas: list[str] = ["0", "0.1", "0.5", "1", "auto"]  # non-negative numbers, or auto
 method: str = "equate-paper"  # one of equate|equate-paper|equate-fast, preset of EQUATE
 seeds: int = 1  # 1 to 10, how many seeds
 noise: float = 0.0  # 0 to 10, noise of the training target, as a share of its RMS
 max_time: float = 10.0  # 0.1 to 86400, seconds for one fit
-every: int = 1  # 1 to 1000, only every so manieth data set
+every: int = 1  # 1 to 1000, use every k-th dataset
 run: str = "runs/reports"  # folder of the rows
-jobs: int = 0  # 0 to 1024, fits at the same time; 0: one per processor
+jobs: int = 0  # 0 to 1024, number of parallel fits; 0: one per processor
 
-# %% Make the fits that are missing
+# %% Run the missing fits
 from equate_srbench.equate.settings import parse_lam
-from equate_srbench.report.notebooks import running, show
+from equate_srbench.report.figures import sweep_figures
+from equate_srbench.report.notebooks import result_tables, running, show
 from equate_srbench.report.tables import sweep
 
 wanted = running.plan(suite, [method], seeds=seeds, noise=[noise], max_time=max_time, every=every)
@@ -47,31 +48,33 @@ table = sweep.by_setting(rows, "lam")
 # %% [markdown]
 # ## The answer
 
-# %% The answer in words
-show.words(
-    *sweep.in_words(table, "lambda"), *sweep.chosen_in_words(rows, "lam", "lambda"), kind="answer"
+# %% Summary
+show.text(
+    *sweep.describe(table, "lambda"), *sweep.describe_auto(rows, "lam", "lambda"), kind="answer"
 )
 
 # %% Accuracy against size
-show.picture(
-    sweep.curve(table, "λ"),
+show.figure(
+    sweep_figures.accuracy_size(table, "λ"),
     "Each point is one lambda; bars are 95 % bootstrap intervals over the data sets.",
 )
 
 # %% The sweep as a table
-show.sweep(table, "lambda")
+result_tables.sweep(table, "lambda")
 
 # %% [markdown]
 # ## Data set by data set
 
 # %% Size over lambda
-show.picture(sweep.per_data_set(rows, "lam"), "Each thin line is the formula of one data set.")
+show.figure(
+    sweep_figures.size_by_dataset(rows, "lam"), "Each thin line is the formula of one data set."
+)
 
 # %% Every fit
-show.fits(rows, setting="lam")
+result_tables.fits(rows, setting="lam")
 
 # %% [markdown]
-# ## Where the figures come from
+# ## Provenance
 
 # %% Provenance
-show.provenance(rows)
+result_tables.run_provenance(rows)

@@ -16,26 +16,28 @@
 # %% [markdown]
 # # Noise
 #
-# **How much accuracy does EQUATE keep when the training target is noisy, beside E2E and ITEA?**
+# **How much accuracy does EQUATE keep when the training target is noisy, compared with E2E and
+# ITEA?**
 #
 # The training target gets Gaussian noise, as a share of its root mean square; the test rows stay
-# clean, so a method that fits the noise is found out.
+# clean, which exposes methods that fit the noise.
 
 # %% tags=["parameters"]
-suite: str = "quick"  # name of a suite, a folder of tables or one table
+suite: str = "quick"  # name of a suite, a folder of tables or a table
 methods: list[str] = ["equate", "e2e", "itea"]  # names from `equate baselines list`
 noise: list[float] = [0.0, 0.001, 0.01, 0.1]  # 0 to 10, levels, as shares of the target's RMS
 seeds: int = 1  # 1 to 10, how many seeds
 max_time: float = 5.0  # 0.1 to 86400, seconds for one fit
-every: int = 1  # 1 to 1000, only every so manieth data set
+every: int = 1  # 1 to 1000, use every k-th dataset
 run: str = "runs/reports"  # folder of the rows
-jobs: int = 0  # 0 to 1024, fits at the same time; 0: one per processor
+jobs: int = 0  # 0 to 1024, number of parallel fits; 0: one per processor
 
-# %% Make the fits that are missing
+# %% Run the missing fits
 from IPython.display import display
 
 from equate_srbench.report.comparison import published_overlay
-from equate_srbench.report.notebooks import running, show
+from equate_srbench.report.figures import sweep_figures
+from equate_srbench.report.notebooks import result_tables, running, show
 from equate_srbench.report.tables import compare, sweep
 
 wanted = running.plan(suite, methods, seeds=seeds, noise=noise, max_time=max_time, every=every)
@@ -46,14 +48,14 @@ table = sweep.noise_levels(blocks)
 # %% [markdown]
 # ## The answer
 
-# %% The answer in words
-show.words(*sweep.noise_words(table), kind="answer")
+# %% Summary
+show.text(*sweep.describe_noise(table), kind="answer")
 
 # %% Accuracy and size over noise
-show.picture(
-    sweep.noise_figure(table),
-    "Left: accuracy on clean test rows, with 95 % intervals. Right: size of the formulas; a method "
-    "that grows with the noise is fitting it.",
+show.figure(
+    sweep_figures.noise(table),
+    "Left: accuracy on clean test rows, with 95 % intervals. Right: size of the formulas; if it "
+    "grows with the noise, the method fits the noise.",
 )
 
 # %% [markdown]
@@ -61,22 +63,22 @@ show.picture(
 
 # %% Tables
 for block in blocks:
-    display(show.words(block.title))
-    display(show.summary(block))
+    display(show.text(block.title))
+    display(result_tables.methods(block))
 
 # %% [markdown]
-# ## Beside published results
+# ## Compared with published results
 
 # %% Published results at the same noise
-for one in published_overlay.standings(rows):
-    display(show.words(one.words))
+for overlay in published_overlay.overlays(rows):
+    display(show.text(overlay.sentence))
 
 # %% [markdown]
-# ## Where the figures come from
+# ## Provenance
 
 # %% Fits without a result
 for block in blocks:
-    display(show.failures(block))
+    display(result_tables.failures(block))
 
 # %% Provenance
-show.provenance(rows)
+result_tables.run_provenance(rows)

@@ -14,25 +14,25 @@
 # ---
 
 # %% [markdown]
-# # The entry for SRBench
+# # The submission to SRBench
 #
-# **Does our submission keep SRBench's contract, and where would its results stand among the
+# **Does the submission satisfy SRBench's contract, and where would its results rank among the
 # published ones?**
 #
-# The check runs the contract and the reviewers' list; the standing compares rows made here with the
-# figures that SRBench published, which come from other machines and much longer runs.
+# The checks cover the contract and the reviewers' list. The ranking compares rows measured here
+# with SRBench's published results, which come from other machines and much longer runs.
 
 # %% tags=["parameters"]
-submission: str = ""  # folder with `algorithms` and `experiment`; empty: the one that ships
+submission: str = ""  # folder with `algorithms` and `experiment`; empty: the shipped one
 checks: list[str] = []  # names of checks; empty: all
-suite: str = "strogatz"  # name of a suite, a folder of tables or one table
+suite: str = "strogatz"  # name of a suite, a folder of tables or a table
 methods: list[str] = ["equate"]  # names from `equate baselines list`
 seeds: int = 1  # 1 to 10, how many seeds
 noise: float = 0.0  # 0 to 10, noise of the training target, as a share of its RMS
 max_time: float = 10.0  # 0.1 to 86400, seconds for one fit
-every: int = 1  # 1 to 1000, only every so manieth data set
+every: int = 1  # 1 to 1000, use every k-th dataset
 run: str = "runs/reports"  # folder of the rows
-jobs: int = 0  # 0 to 1024, fits at the same time; 0: one per processor
+jobs: int = 0  # 0 to 1024, number of parallel fits; 0: one per processor
 
 # %% Check the submission
 from pathlib import Path
@@ -40,44 +40,45 @@ from pathlib import Path
 from IPython.display import display
 
 from equate_srbench.report.comparison import narrative, published_overlay
-from equate_srbench.report.notebooks import running, show
+from equate_srbench.report.notebooks import result_tables, running, show
 from equate_srbench.srbench.check import check
 from equate_srbench.srbench.submission import find, own
 
-line, findings = show.Line(), []
+status, findings = show.StatusLine(), []
 for finding in check(find(Path(submission)) if submission else own(), checks):
     findings.append(finding)
-    line(f"{len(findings)} checks made, the last one: {finding.name}")
+    status(f"{len(findings)} checks done, the last one: {finding.name}")
 
-# %% Make the fits that are missing
+# %% Run the missing fits
 wanted = running.plan(suite, methods, seeds=seeds, noise=[noise], max_time=max_time, every=every)
 rows = running.rows(wanted, run, jobs=jobs)
-places = published_overlay.standings(rows)
+overlays = published_overlay.overlays(rows)
 
 # %% [markdown]
 # ## The answer
 
-# %% The answer in words
-show.words(narrative.checks(findings), *[place.words for place in places], kind="answer")
+# %% Summary
+sentences = [overlay.sentence for overlay in overlays]
+show.text(narrative.contract(findings), *sentences, kind="answer")
 
 # %% [markdown]
 # ## The contract
 
 # %% Checks
-show.findings(findings)
+result_tables.findings(findings)
 
 # %% [markdown]
 # ## Among published results
 
-# %% Standing
-for place in places:
-    display(show.picture(published_overlay.draw(place), place.caption))
+# %% Ranking
+for overlay in overlays:
+    display(show.figure(published_overlay.draw(overlay), overlay.caption))
 
 # %% Every fit
-show.fits(rows)
+result_tables.fits(rows)
 
 # %% [markdown]
-# ## Where the figures come from
+# ## Provenance
 
 # %% Provenance
-show.provenance(rows)
+result_tables.run_provenance(rows)

@@ -37,11 +37,11 @@ from equate_srbench.bench.task import SEEDS, Task
 from equate_srbench.equate.settings import EquateSettings
 from equate_srbench.report.comparison.compare_page import (
     conditions,
-    draw_images,
     read_rows,
     write_rows,
 )
 from equate_srbench.report.figures import compare_figures
+from equate_srbench.report.figures.rendering import draw_images
 from equate_srbench.report.tables import compare
 from equate_srbench.runtime.files import publish as publish_files
 

@@ -24,11 +24,11 @@ from equate_srbench.baselines.methods import in_order, spec
 from equate_srbench.report.comparison.compare_page import (
     CAPTIONS,
     conditions,
-    draw_images,
     read_rows,
     write_rows,
 )
 from equate_srbench.report.figures import compare_figures
+from equate_srbench.report.figures.rendering import draw_images
 from equate_srbench.report.tables import compare
 from equate_srbench.runtime.files import publish as publish_files
 

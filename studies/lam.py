@@ -42,13 +42,12 @@ from equate_srbench.bench.suites.loading import load_suite
 from equate_srbench.bench.task import SEEDS, Task
 from equate_srbench.report.comparison.compare_page import (
     conditions,
-    draw_images,
     read_rows,
     write_rows,
 )
-from equate_srbench.report.figures.compare_figures import STYLE
+from equate_srbench.report.figures.rendering import STYLE, draw_images
+from equate_srbench.report.formatting import setting_text
 from equate_srbench.report.tables import compare
-from equate_srbench.report.tables.sweep import spelled
 from equate_srbench.runtime.files import publish as publish_files
 
 AUTO = "auto"
@@ -127,7 +126,7 @@ def publish(out: Path, results: Path = RESULTS) -> None:
         rows = frame[frame["lam"] == value]
         failed = int((rows["status"] != "ok").sum())
         lines.append(
-            f"| {spelled(value)} | {len(rows)}{f' ({failed})' if failed else ''} "
+            f"| {setting_text(value)} | {len(rows)}{f' ({failed})' if failed else ''} "
             f"| {mean(rows['clipped'], rows['dataset'], 3)} | {rows['complexity'].median():.0f} "
             f"| {rows['complexity'].mean():.1f} | {rows['fit_seconds'].median():.1f} "
             f"| {no_worse(table, value, table[best])} | {no_worse(table, value, per_set_best)} |"
@@ -161,7 +160,7 @@ def picture(frame: pd.DataFrame, table: pd.DataFrame, best: float) -> Figure:
         left.plot(nodes[AUTO], table[AUTO].mean(), "D", color="#D55E00", markersize=8)
         for value in VALUES:
             beside = (7, -13) if value == AUTO else (7, 5)
-            left.annotate(spelled(value), (nodes[value], table[value].mean()), beside,
+            left.annotate(setting_text(value), (nodes[value], table[value].mean()), beside,
                           textcoords="offset points")  # fmt: skip
         middle = (table.mean().min() + table.mean().max()) / 2
         span = max(np.ptp(table.mean()), LEAST_SPAN)

@@ -51,9 +51,10 @@ from equate_srbench.bench.execution.run_view import BenchProgress
 from equate_srbench.bench.rows import RowStore
 from equate_srbench.bench.suites.loading import load_suite
 from equate_srbench.bench.task import SEEDS, Task
-from equate_srbench.report.comparison.compare_page import conditions, draw_images, write_rows
-from equate_srbench.report.figures import teaching_figures
-from equate_srbench.report.tables import teaching
+from equate_srbench.report.comparison.compare_page import conditions, write_rows
+from equate_srbench.report.figures import distillation_figures
+from equate_srbench.report.figures.rendering import draw_images
+from equate_srbench.report.tables import distillation
 from equate_srbench.runtime.files import publish as publish_files
 from equate_srbench.runtime.files import write_file
 
@@ -208,13 +209,13 @@ def publish(out: Path) -> None:
     frame = RowStore(out).frame()
     frame["settings"] = frame["settings"].map(_without_memory)
     taught = frame["suite"].isin(EVERY)
-    distill, noise = teaching.labelled(frame[~taught]), frame[taught]
+    distill, noise = distillation.labelled(frame[~taught]), frame[taught]
     lines = ["# Smooth teachers", "", *_head(frame, out), "", *kept(page, "teacher"), ""]
     files: dict[str, str | bytes] = {}
     if len(distill):
-        table = teaching.by_data_set(distill)
+        table = distillation.by_dataset(distill)
         lines += ["## Students of plain and of smooth teachers", "", *_students(distill), ""]
-        files["differences.svg"] = draw_images(teaching_figures.differences(table))[0]
+        files["differences.svg"] = draw_images(distillation_figures.differences(table))[0]
         lines += ["![Change of each student's test R² by data set](teacher/differences.svg)",
                   "", *_data_sets(table), ""]  # fmt: skip
     if len(noise):
@@ -251,7 +252,7 @@ def _head(frame: pd.DataFrame, out: Path) -> list[str]:
 
 
 def _students(distill: pd.DataFrame) -> list[str]:
-    table = teaching.by_student(distill)
+    table = distillation.by_student(distill)
     lines = [
         "| student | sets | alone | standard | chosen | change | relative (median) "
         "| better / worse | significant | p over sets | teacher R² standard, chosen | nodes |",
@@ -266,7 +267,7 @@ def _students(distill: pd.DataFrame) -> list[str]:
             f"| {t.teacher_standard:.3f}, {t.teacher_chosen:.3f} "
             f"| {t.nodes_standard:.0f}, {t.nodes_chosen:.0f} |"
         )
-    return [*lines, "", *(f"- {words}" for words in teaching.in_words(table))]
+    return [*lines, "", *(f"- {words}" for words in distillation.describe(table))]
 
 
 def _data_sets(table: pd.DataFrame) -> list[str]:

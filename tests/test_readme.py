@@ -71,13 +71,13 @@ def test__fit_commands__as_written__find_a_formula(
 def test__report_command__as_written__is_accepted() -> None:
     """Its notebook is there, and its parameters pass the check that comes before a kernel."""
     from equate_srbench.report.notebooks import catalogue
-    from equate_srbench.report.notebooks.parameters import checked
+    from equate_srbench.report.notebooks.parameters import parse_pairs
 
     install, report = COMMANDS[1].split(" && ")
     assert install == 'pip install -c constraints.txt ".[all]"'
     program, command, name, *words = shlex.split(report)
     assert (program, command, set(words[::2])) == ("equate", "report", {"-p"})
-    values = checked(catalogue.find(name).parameters, words[1::2])
+    values = parse_pairs(catalogue.find(name).parameters, words[1::2])
     assert values["methods"] == ["equate", "e2e", "tfs", "itea"]
 
 

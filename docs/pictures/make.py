@@ -1,4 +1,4 @@
-"""Draw the pictures of the README from real fits: ``python docs/pictures/make.py``."""
+"""Draw the figures of the README from real fits: ``python docs/pictures/make.py``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from equate_srbench.data import SHIPPED
 from equate_srbench.data.reading import read_table, split_columns
 from equate_srbench.report.figures import fit_figures
 from equate_srbench.report.figures.colours import COLOURS
-from equate_srbench.report.tables.record import FitRecord, Rows
+from equate_srbench.report.tables.record import FitRecord, RowSubset
 
 HERE = Path(__file__).parent
 WIDTH = 720
@@ -29,15 +29,15 @@ def fit(name: str) -> FitRecord:
     """Fit a shipped table with the defaults of the package."""
     table = SHIPPED[name]
     problem = split_columns(read_table(name), table.target)
-    rows = Rows(problem.X, problem.y.to_numpy(np.float64))
+    rows = RowSubset(problem.X, problem.y.to_numpy(np.float64))
     estimator = EquateRegressor(random_state=0).fit(rows.X, rows.y)
     return FitRecord.of(estimator, rows, table=name, target=table.target)
 
 
-def stack(*pictures: tuple[str, float]) -> str:
-    """SVG texts below each other, each centred with its share of the width."""
+def stack(*figures: tuple[str, float]) -> str:
+    """Stack SVG figures vertically, each centred with its share of the width."""
     y, parts = 18.0, []
-    for svg, share in pictures:
+    for svg, share in figures:
         _, _, w, h = map(float, re.search(r'viewBox="([^"]+)"', svg)[1].split())
         width = share * WIDTH
         height = width * h / w
@@ -51,7 +51,7 @@ def stack(*pictures: tuple[str, float]) -> str:
 
 
 def main() -> None:
-    """Draw formula, curve and front for the table of the README's first command."""
+    """Draw formula, curve and Pareto front for the first command of the README."""
     record = fit("kepler")
     formula = fit_figures.formula(f"\\mathrm{{{record.target}}} = {record.equation.to_latex()}")
     picture = stack(

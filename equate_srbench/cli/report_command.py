@@ -78,21 +78,21 @@ def _of_notebook(name: str, out: Path | None, given: list[str]) -> None:
         from rich.console import Console
 
         from equate_srbench.report.notebooks import catalogue
-        from equate_srbench.report.notebooks.parameters import checked
-        from equate_srbench.report.notebooks.progress_view import ReportProgress
+        from equate_srbench.report.notebooks.parameters import parse_pairs
+        from equate_srbench.report.notebooks.progress_view import NotebookProgress
         from equate_srbench.report.notebooks.value_checks import check_values
     with errors_in_one_line(ValueError, OSError):
         try:
             notebook = catalogue.find(name)
         except catalogue.ReportError as error:
             _refuse(f"no folder {name!r}, and {error}")
-        values = checked(notebook.parameters, given)
+        values = parse_pairs(notebook.parameters, given)
         check_values(values, {p.name: p.default for p in notebook.parameters.values()})
         folder = out or Path(f"equate-{notebook.name}")
         check_folder(folder)
         try:
-            with ReportProgress(Console(stderr=True, highlight=False)) as watcher:
-                page = catalogue.run(notebook, values, folder, watcher)
+            with NotebookProgress(Console(stderr=True, highlight=False)) as listener:
+                page = catalogue.run(notebook, values, folder, listener)
         except catalogue.ReportError as error:
             typer.echo(f"equate: {' '.join(str(error).split())}", err=True)
             raise typer.Exit(1) from None

@@ -1,1 +1,1 @@
-"""What a person sees: figures, pages, terminal output and notebooks."""
+"""Reports for people: figures, HTML pages, terminal output and notebooks."""

@@ -165,6 +165,6 @@ def test__fit__ctrl_c__keeps_the_best_so_far(tmp_path: Path) -> None:
         stdout, _ = run.communicate(timeout=60)
     assert run.returncode == 0
     assert "y = " in stdout
-    assert "formulas tried, stopped by hand" in stdout
+    assert "formulas tried, stopped by the user" in stdout
     report = (tmp_path / "equate-noise" / "report.html").read_text(encoding="utf-8")
-    assert "stopped by hand" in report
+    assert "stopped by the user" in report

@@ -11,7 +11,7 @@ import nbformat
 import pytest
 
 from equate_srbench.report.notebooks import catalogue
-from equate_srbench.report.notebooks.parameters import checked
+from equate_srbench.report.notebooks.parameters import parse_pairs
 
 SMOKE: dict[str, list[str]] = json.loads(
     Path(__file__).with_name("smoke.json").read_text(encoding="utf-8")
@@ -71,7 +71,7 @@ def test__notebook__smoke_parameters__whole_report(
     """Every cell runs, and the page needs nothing from outside."""
     monkeypatch.chdir(tmp_path)
     notebook = catalogue.find(name)
-    page = catalogue.run(notebook, checked(notebook.parameters, SMOKE[name]), tmp_path / "out")
+    page = catalogue.run(notebook, parse_pairs(notebook.parameters, SMOKE[name]), tmp_path / "out")
     text = page.read_text(encoding="utf-8")
     assert_self_contained(text)
     assert notebook.title in text

@@ -1,18 +1,41 @@
-"""Finished fits by hand, so that reports are tested without a search."""
+"""Finished fits and rows by hand, so that reports are tested without a search."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from equate_srbench.bench.rows import RowStore
 from equate_srbench.equation import Equation
-from equate_srbench.report.tables.record import FitRecord, Rows, score
+from equate_srbench.report.tables import compare
+from equate_srbench.report.tables.record import FitRecord, RowSubset, score
+from tests.report.made_up import fill, student_fits
 
 MakeRecord = Callable[..., FitRecord]
 TEXTS = ("1.75", "2.5*x_0", "2*x_0 + 0.30000000000000004", "2*x_0 + 0.3 + sin(x_0)/1000")
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A folder of rows."""
+    fill(RowStore(tmp_path / "run"))
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def block(run: Path) -> compare.Block:
+    """The one block of these rows."""
+    return compare.blocks(RowStore(run).frame())[0]
+
+
+@pytest.fixture
+def students() -> pd.DataFrame:
+    """Fits of students with and without teachers."""
+    return student_fits()
 
 
 @pytest.fixture
@@ -26,7 +49,7 @@ def make_record() -> MakeRecord:
         names = [column, *(f"other_{i}" for i in range(extra))]
         X = pd.DataFrame(rng.uniform(0.0, 3.0, (30, len(names))), columns=names)
         y = 2.0 * X[column].to_numpy() + 0.3 + rng.normal(0.0, 1e-3, 30)
-        train, rest = Rows(X.iloc[:20], y[:20]), Rows(X.iloc[20:], y[20:])
+        train, rest = RowSubset(X.iloc[:20], y[:20]), RowSubset(X.iloc[20:], y[20:])
         trees = [Equation.from_string(text).tree for text in TEXTS]
         equations = [Equation(tree, names) for tree in trees]
         rows = [(e.complexity, *fit_of(e, train), str(e), e) for e in equations]
@@ -49,7 +72,7 @@ def make_record() -> MakeRecord:
     return make
 
 
-def fit_of(equation: Equation, rows: Rows) -> tuple[float, float]:
+def fit_of(equation: Equation, rows: RowSubset) -> tuple[float, float]:
     """Loss and R2 on the fit rows."""
     scores = score(equation, rows)
     return scores.rmse**2, scores.r2

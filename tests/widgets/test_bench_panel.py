@@ -1,10 +1,9 @@
-"""The benchmark panel without a browser: settings, process, rows at a glance, HTML."""
+"""The benchmark panel without a browser: settings, process, snapshots, HTML."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
-import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,9 +16,9 @@ pytest.importorskip("ipywidgets", reason="needs the extra widgets")
 from equate_srbench.bench.rows import RowStore, failure_row
 from equate_srbench.bench.task import Task
 from equate_widgets import bench_view
-from equate_widgets.bench_glance import Glance, Looker, glance
 from equate_widgets.bench_panel import BenchmarkPanel
 from equate_widgets.bench_run import BenchRun, BenchRunError, BenchSettings
+from equate_widgets.bench_snapshot import RunSnapshot, SnapshotReader, take_snapshot
 
 LABEXTENSION = Path(__file__).resolve().parents[2] / "widgets" / "labextension"
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -98,7 +97,7 @@ def keep(folder: Path, settings: BenchSettings, **values: Any) -> None:
 def test__settings__bad_value__named_in_one_line(values: dict[str, Any], said: str) -> None:
     """Each is refused with the value and the limit."""
     with pytest.raises(BenchRunError, match=said) as refused:
-        BenchSettings.of(**values)
+        BenchSettings.from_user(**values)
     assert "\n" not in str(refused.value)
 
 
@@ -108,7 +107,7 @@ def test__settings__rival_not_installed__command_that_installs_it(
     """A benchmark does not fail fit by fit for something that is known before."""
     monkeypatch.setenv("EQUATE_ENVIRONMENTS", str(tmp_path))
     with pytest.raises(BenchRunError, match="equate baselines install itea"):
-        BenchSettings.of(methods=("itea",))
+        BenchSettings.from_user(methods=("itea",))
 
 
 def test__settings__arguments__make_the_same_tasks(table: str, tmp_path: Path) -> None:
@@ -152,48 +151,46 @@ def test__run__damaged_note__says_what_to_remove(tmp_path: Path) -> None:
 
 def test__run__process_number_of_another__not_running(tmp_path: Path) -> None:
     """A number that was given to somebody else since is not our run."""
-    import os
-
     note = '{"version": 1, "settings": {}, "pid": %d, "started": 1.0}'
     (tmp_path / "panel.json").write_text(note % os.getpid())
     assert BenchRun(tmp_path).state == "new"
 
 
-# -- glance ------------------------------------------------------------------------------------
+# -- snapshot ----------------------------------------------------------------------------------
 
 
-def test__glance__no_folder__counts_what_is_asked(tmp_path: Path, table: str) -> None:
+def test__snapshot__no_folder__counts_what_is_asked(tmp_path: Path, table: str) -> None:
     """Before the start there is an estimate."""
-    seen = glance(tmp_path / "none", BenchSettings(suite=table, methods=("linear", "hgb")))
-    assert (seen.asked, seen.done, seen.tables) == (2, 0, [])
+    seen = take_snapshot(tmp_path / "none", BenchSettings(suite=table, methods=("linear", "hgb")))
+    assert (seen.requested, seen.done, seen.tables) == (2, 0, [])
 
 
-def test__glance__rows__tables_picture_and_newest(tmp_path: Path, table: str) -> None:
+def test__snapshot__rows__tables_picture_and_newest(tmp_path: Path, table: str) -> None:
     """Only rows of the settings are counted, all are shown."""
     ours = BenchSettings(suite=table, methods=("linear", "hgb"))
     keep(tmp_path, ours, r2_test=0.995, acc99=True, complexity=7, model="2*x")
     keep(tmp_path, BenchSettings(suite=table, methods=("equate",)))
     more = BenchSettings(suite=table, methods=("linear", "hgb"), n_seeds=2)
-    seen = glance(tmp_path, more)
-    assert (seen.asked, seen.done, seen.failed, seen.seconds_left) == (4, 2, 0, 4.0)
-    assert [(line.label, line.failed, line.r2_99) for line in seen.tables[0].lines] == [
+    seen = take_snapshot(tmp_path, more)
+    assert (seen.requested, seen.done, seen.failed, seen.seconds_left) == (4, 2, 0, 4.0)
+    assert [(row.label, row.failed, row.r2_99) for row in seen.tables[0].rows] == [
         ("boosted trees", 0, 1.0), ("linear", 0, 1.0), ("EQUATE", 1, 0.0)
     ]  # fmt: skip
-    assert len(seen.latest) == 3
-    assert "<svg" in seen.picture
+    assert len(seen.recent) == 3
+    assert "<svg" in seen.figure
 
 
-def test__looker__errors_and_death__told(tmp_path: Path) -> None:
+def test__snapshot_reader__errors_and_death__told(tmp_path: Path) -> None:
     """A suite that is not there is a problem in words; a reader that died is replaced."""
-    looker = Looker()
+    reader = SnapshotReader()
     try:
-        told = looker.ask(tmp_path, BenchSettings(suite="quik"))
+        told = reader.read(tmp_path, BenchSettings(suite="quik"))
         assert "no suite, folder or file 'quik'" in told.problem
-        os.kill(looker._child.pid, signal.SIGKILL)
-        assert "has ended" in looker.ask(tmp_path, None).problem
-        assert looker.ask(tmp_path, None) == Glance()
+        reader._process.kill()
+        assert "has died" in reader.read(tmp_path, None).problem
+        assert reader.read(tmp_path, None) == RunSnapshot()
     finally:
-        looker.close()
+        reader.close()
 
 
 def test__view__hostile_names__are_text(tmp_path: Path) -> None:
@@ -202,7 +199,9 @@ def test__view__hostile_names__are_text(tmp_path: Path) -> None:
     keep(tmp_path, settings)
     task = Task(HOSTILE, HOSTILE, f"{HOSTILE}:{HOSTILE}")
     RowStore(tmp_path).write(failure_row(task, "error", HOSTILE, 1.0))
-    shown = bench_view.results(glance(tmp_path, settings)) + bench_view.status(*[HOSTILE] * 3)
+    shown = bench_view.results(take_snapshot(tmp_path, settings)) + bench_view.status(
+        *[HOSTILE] * 3
+    )
     assert "<img src=x" not in shown
     assert shown.count("&lt;img src=x") >= 6
 
@@ -218,15 +217,15 @@ def test__panel__pause_stop_resume__rows_decide(
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
     wanted = {"suite": table, "methods": ("linear", "patient:Patient"), "max_time": 1.0}
     one = panel(tmp_path / "run", **wanted)
-    until(lambda: one.glance.asked == 2)
+    until(lambda: one.snapshot.requested == 2)
     assert (one._start.description, one._pause.disabled, one._stop.disabled) == (
         "Start", True, True
     )  # fmt: skip
     one.start()
-    until(lambda: one.glance.done == 1)
+    until(lambda: one.snapshot.done == 1)
     assert one.state == "running"
     two = panel(tmp_path / "run")
-    until(lambda: two.state == "running" and two.glance.done == 1)
+    until(lambda: two.state == "running" and two.snapshot.done == 1)
     assert two._form.suite.disabled
     two.pause()
     until(lambda: one.state == "pausing")
@@ -245,12 +244,12 @@ def test__panel__nothing_new__nothing_sent(
     """A panel that nobody uses does not keep the page busy."""
     monkeypatch.setenv("EQUATE_ENVIRONMENTS", str(tmp_path))  # with rivals that are not installed
     one = panel(tmp_path / "run", suite=table, methods=("linear",))
-    until(lambda: one.glance.asked == 1 and "1 fits" in one._status.value)
+    until(lambda: one.snapshot.requested == 1 and "1 fits" in one._status.value)
     changes: list[Any] = []
     for widget in [one._status, one._results, one._bar, one._start, *one._form._all()]:
         widget.observe(changes.append)
     for _ in range(3):
-        one._look((one.run.folder, one.run.version(), one._form.settings()))
+        one._update((one.run.folder, one.run.version(), one._form.settings()))
     assert changes == []
 
 
@@ -266,7 +265,7 @@ def test__panel__mistakes__are_text(panel: Callable[..., BenchmarkPanel], tmp_pa
     until(lambda: "noise.0" in one._status.value)
     one._form.noise.value = "0"
     one._folder.value = str(tmp_path)
-    until(lambda: one.run.folder == tmp_path and one.glance.asked == 12)
+    until(lambda: one.run.folder == tmp_path and one.snapshot.requested == 12)
     one.start()
     until(lambda: "not a run" in one._status.value)
 
@@ -278,7 +277,7 @@ def test__panel__repr__has_html_for_readers_without_a_kernel(
     settings = {"suite": table, "methods": ("linear",)}
     keep(tmp_path, BenchSettings(**settings), r2_test=1.0, acc99=True, complexity=3, model="2*x")
     one = panel(tmp_path, **settings)
-    until(lambda: one.glance.tables)
+    until(lambda: one.snapshot.tables)
     data = one._repr_mimebundle_()
     assert "2*x" in data["text/html"]
     assert "application/vnd.jupyter.widget-view+json" in data

@@ -10,25 +10,25 @@ pytest.importorskip("anywidget", reason="the extra `widgets` is not installed")
 
 from IPython.core.error import UsageError
 
-from equate_widgets.magics import Wish, parse, table_of
+from equate_widgets.magics import MagicArguments, parse_line, resolve_table
 
 TABLE = pd.DataFrame({"a": [1.0, 2.0], "b c": [3.0, 4.0], "y": [5.0, 6.0]})
 
 
 @pytest.mark.parametrize(
-    ("line", "wish"),
+    ("line", "arguments"),
     [
-        ("y ~ df", Wish("y", "df")),
-        ("y~df", Wish("y", "df")),
-        ("  y ~ df --time 30 ", Wish("y", "df", 30.0)),
-        ("`b c` ~ df --preset fast --seed 3", Wish("b c", "df", 60.0, "fast", 3)),
-        ("y ~ df --columns 'a, b c'", Wish("y", "df", columns=("a", "b c"))),
-        ("größe ~ daten", Wish("größe", "daten")),
+        ("y ~ df", MagicArguments("y", "df")),
+        ("y~df", MagicArguments("y", "df")),
+        ("  y ~ df --time 30 ", MagicArguments("y", "df", 30.0)),
+        ("`b c` ~ df --preset fast --seed 3", MagicArguments("b c", "df", 60.0, "fast", 3)),
+        ("y ~ df --columns 'a, b c'", MagicArguments("y", "df", columns=("a", "b c"))),
+        ("größe ~ daten", MagicArguments("größe", "daten")),
     ],
 )
-def test__parse__good_lines__mean_what_they_say(line, wish):
+def test__parse_line__good_lines__mean_what_they_say(line, arguments):
     """Target, table, options."""
-    assert parse(line) == wish
+    assert parse_line(line) == arguments
 
 
 @pytest.mark.parametrize(
@@ -40,22 +40,22 @@ def test__parse__good_lines__mean_what_they_say(line, wish):
         "y ~ df extra", "y ~ df --columns 'a", "__import__('os') ~ df", "y ~ df[0]",
     ],
 )  # fmt: skip
-def test__parse__bad_lines__usage_error(line):
+def test__parse_line__bad_lines__usage_error(line):
     """Refused with the way it is written; nothing is evaluated."""
     with pytest.raises(UsageError, match="%equate"):
-        parse(line)
+        parse_line(line)
 
 
-def test__table_of__column__taken_out_of_the_features():
+def test__resolve_table__column__taken_out_of_the_features():
     """The target is not a feature."""
-    X, y = table_of(parse("y ~ df"), {"df": TABLE})
+    X, y = resolve_table(parse_line("y ~ df"), {"df": TABLE})
     assert list(X.columns) == ["a", "b c"]
     assert list(y) == [5.0, 6.0]
 
 
-def test__table_of__variable__all_columns_are_features():
+def test__resolve_table__variable__all_columns_are_features():
     """A target that stands beside the table."""
-    X, y = table_of(parse("z ~ df --columns a"), {"df": TABLE, "z": [1, 2]})
+    X, y = resolve_table(parse_line("z ~ df --columns a"), {"df": TABLE, "z": [1, 2]})
     assert list(X.columns) == ["a"]
     assert list(y) == [1, 2]
 
@@ -68,13 +68,13 @@ def test__table_of__variable__all_columns_are_features():
         ("q ~ df", "neither a column"),
         ("z ~ df", "2 rows"),
         ("y ~ df --columns a,k", "no column k"),
-        ("y ~ df --columns y", "no column but the target"),
+        ("y ~ df --columns y", "no columns other than the target"),
     ],
 )
-def test__table_of__names_that_do_not_fit__said_which(line, words):
+def test__resolve_table__names_that_do_not_fit__said_which(line, words):
     """The error names what is wrong."""
     with pytest.raises(UsageError, match=words):
-        table_of(parse(line), {"df": TABLE, "z": [1, 2, 3]})
+        resolve_table(parse_line(line), {"df": TABLE, "z": [1, 2, 3]})
 
 
 def test__magic__line_and_cell__run_a_live_fit():

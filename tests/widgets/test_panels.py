@@ -1,4 +1,4 @@
-"""Panels without a browser: traits, links, sliders, pruning, stills."""
+"""Panels without a browser: traits, links, sliders, pruning, static forms."""
 
 from __future__ import annotations
 

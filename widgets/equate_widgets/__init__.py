@@ -1,7 +1,7 @@
-"""Panels for Jupyter: pick a formula, understand it, watch how it was found.
+"""Jupyter panels: select a formula, understand it, and see how it was found.
 
-Everything here shows what a fitted estimator holds. ``%load_ext equate_widgets`` adds the magic
-``%equate``; nothing needs it.
+The panels display the results of a fitted estimator. ``%load_ext equate_widgets`` adds the optional
+magic ``%equate``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """The benchmark panel, which alone needs the extra ``bench``."""
+    """Import the benchmark panel lazily: it alone needs the extra ``bench``."""
     if name != "BenchmarkPanel":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:

@@ -1,6 +1,7 @@
-"""The JavaScript modules of ``static/`` as the one module that anywidget loads, and the CSS.
+"""JavaScript modules and style sheet of the panels, and self-contained pages of them.
 
-No bundler: files are joined in the order they need, without their imports from one another.
+Anywidget loads a single module: files of ``static/`` are concatenated in dependency order, without
+their imports from one another, instead of using a bundler.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _EXPORT = re.compile(r"^export (?=(?:async )?function|const|class)", re.MULTILIN
 
 @cache
 def module(name: str) -> str:
-    """ES module ``static/<name>`` with all that it imports from its neighbours in front of it.
+    """Source of the ES module ``static/<name>``, preceded by the modules that it imports.
 
     Parameters
     ----------
@@ -30,7 +31,7 @@ def module(name: str) -> str:
     Returns
     -------
     str
-        Source that imports nothing; what ``name`` itself exports stays exported.
+        Source without imports; only the exports of ``name`` itself remain.
     """
     parts: dict[str, str] = {}
     _collect(name, parts)
@@ -39,7 +40,7 @@ def module(name: str) -> str:
 
 
 def _collect(name: str, parts: dict[str, str]) -> None:
-    """Source of a module, after those that it needs; each once."""
+    """Add the source of a module to ``parts`` after those that it imports, each once."""
     text = (files("equate_widgets") / "static" / name).read_text(encoding="utf-8")
     for needed in _IMPORT.findall(text):
         if needed not in parts:
@@ -49,11 +50,11 @@ def _collect(name: str, parts: dict[str, str]) -> None:
 
 @cache
 def css() -> str:
-    """The style sheet of all views."""
+    """Style sheet of all panels."""
     return (files("equate_widgets") / "static" / "views.css").read_text(encoding="utf-8")
 
 
-# `equate.sent` holds what the view asked of Python, which is not there
+# `equate.sent` records the messages of the view to Python, which is absent
 _PAGE = Template("""\
 <!doctype html>
 <html lang="en">
@@ -91,16 +92,16 @@ equate.painted = performance.now() - began;
 
 
 def page(name: str, state: Mapping[str, Any], title: str = "") -> str:
-    """A self-contained HTML page that shows a view without a kernel and without a network.
+    """Self-contained HTML page that shows a panel without kernel or requests.
 
     Parameters
     ----------
     name : str
-        Module of the view, such as ``front_panel.js``.
+        Module of the panel, such as ``front_panel.js``.
     state : mapping of str to JSON data
-        Values of the traits that it reads.
+        Values of its synchronised traits.
     title : str, default=""
     """
-    # text of a script ends at the first `</script`, wherever that stands
+    # a script ends at the first `</script`, even inside a string
     data = json.dumps(state, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
     return _PAGE.substitute(title=html.escape(title), css=css(), module=module(name), state=data)

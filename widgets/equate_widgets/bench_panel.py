@@ -1,4 +1,4 @@
-"""The benchmark panel: choose what to compare, start it, and watch the rows arrive."""
+"""The benchmark panel: configure a run, start it, and monitor its results."""
 
 from __future__ import annotations
 
@@ -17,40 +17,40 @@ from equate_srbench.bench.execution.engines import ENGINES
 from equate_srbench.bench.suites.loading import SUITES
 from equate_srbench.bench.task import SEEDS
 from equate_srbench.runtime.live import duration
-from equate_widgets import bench_view
-from equate_widgets.bench_glance import Glance, Looker
 from equate_widgets.bench_run import BenchRun, BenchRunError, BenchSettings
+from equate_widgets.bench_snapshot import RunSnapshot, SnapshotReader
+from equate_widgets.bench_view import results, status
 
-_BEAT = 1.0  # seconds between looks at the folder
+_POLL_INTERVAL = 1.0  # seconds
 _ACTIVE = ("running", "pausing", "stopping")
-_looker = Looker()  # one process for all panels of a kernel
+_snapshots = SnapshotReader()  # one process for all panels of a kernel
 
 
 class BenchmarkPanel(widgets.VBox):
-    """Start, pause, stop and resume a benchmark, and watch its rows arrive.
+    """Start, pause, stop and resume a benchmark, and monitor its results.
 
-    Everything is in the run folder, so a panel on the same folder, in a reloaded page or a new
-    kernel, shows the same run. The run is ``equate bench`` in a process of its own: the kernel
-    stays free, and neither an interrupt nor a restart of it ends the run.
+    All state is in the run folder: a panel on the same folder, in a reloaded page or a new kernel,
+    shows the same run. The run is ``equate bench`` in a separate process: the kernel stays
+    responsive, and neither interrupting nor restarting it ends the run.
 
     Parameters
     ----------
     folder : str or Path, default="runs/benchmark"
-        For the rows; made when the run starts.
+        Run folder; created when the run starts.
     **settings
-        Fields of ``BenchSettings`` to begin with, instead of those of the folder's last run.
+        Initial fields of ``BenchSettings`` that override those of the last run in the folder.
 
     Attributes
     ----------
     state : {"new", "running", "pausing", "stopping", "ended"}
-        Of the run; a trait that can be observed.
-    glance : Glance
-        What the panel shows.
+        State of the run; an observable trait.
+    snapshot : RunSnapshot
+        The results that the panel shows.
 
     Raises
     ------
     BenchRunError
-        For settings that cannot be.
+        If a setting is invalid.
 
     Examples
     --------
@@ -61,13 +61,15 @@ class BenchmarkPanel(widgets.VBox):
 
     def __init__(self, folder: str | Path = "runs/benchmark", **settings: Any) -> None:
         self.run = BenchRun(folder)
-        self.glance = Glance()
-        self._form = _Form()
+        self.snapshot = RunSnapshot()
+        self._form = _SettingsForm()
         self._wake, self._ended = threading.Event(), threading.Event()
-        self._problem = ""  # with the last press of a button
-        self._start = _button("Start", "play", self.start, "Make the fits that are missing")
-        self._pause = _button("Pause", "pause", self.pause, "Let the fits that run end first")
-        self._stop = _button("Stop", "stop", self.stop, "End the fits that run at once")
+        self._problem = ""  # error of the last action
+        self._start = _button("Start", "play", self.start, "Run the missing fits")
+        self._pause = _button(
+            "Pause", "pause", self.pause, "Complete the running fits, start no more"
+        )
+        self._stop = _button("Stop", "stop", self.stop, "Interrupt the running fits")
         self._folder = widgets.Text(str(folder), description="folder", continuous_update=False)
         self._bar = widgets.FloatProgress(0.0, max=1.0, layout={"width": "260px"})
         self._status = widgets.HTML()
@@ -85,26 +87,26 @@ class BenchmarkPanel(widgets.VBox):
         )
         self.add_class("equate-bench")
         self._show_settings(**settings)
-        self._folder.observe(self._moved, "value")
-        self._form.observe(lambda _: self._changed())
+        self._folder.observe(self._on_folder, "value")
+        self._form.observe(lambda _: self._on_form())
         threading.Thread(target=self._watch, name="benchmark panel", daemon=True).start()
 
-    # -- what the buttons do ---------------------------------------------------------------------
+    # -- actions ---------------------------------------------------------------------
 
     def start(self) -> None:
-        """Make the fits that are missing or failed, with the settings shown."""
+        """Run the fits that are missing or failed, with the settings of the form."""
         self._press(lambda: self.run.start(self._form.settings()))
 
     def pause(self) -> None:
-        """Let no more fits begin; those that run come to their end."""
+        """Start no more fits; those that are running are completed."""
         self._press(self.run.pause)
 
     def stop(self) -> None:
-        """End the fits that run; a second time, by force."""
+        """Interrupt the running fits; the second call kills them."""
         self._press(self.run.stop)
 
     def close(self) -> None:
-        """Close the panel; a run goes on."""
+        """Close the panel; the run continues."""
         self._ended.set()
         self._wake.set()
         super().close()
@@ -117,36 +119,38 @@ class BenchmarkPanel(widgets.VBox):
             self._problem = str(error)
         self._wake.set()
 
-    def _moved(self, _: Any) -> None:
-        """Another folder was chosen."""
+    def _on_folder(self, _: Any) -> None:
+        """Switch to another run folder."""
         self.run = BenchRun(self._folder.value)
         self._press(self._show_settings)
 
-    def _changed(self) -> None:
+    def _on_form(self) -> None:
         self._problem = ""
         self._wake.set()
 
     def _show_settings(self, **given: Any) -> None:
-        """Those given, else those of the folder's last run, else the defaults."""
+        """Fill the form: given settings, then those of the last run, then defaults."""
         try:
             kept = self.run.settings
         except BenchRunError as error:
             kept, self._problem = None, str(error)
         if given or kept:
-            self._form.show(BenchSettings.of(**{**(kept.model_dump() if kept else {}), **given}))
+            self._form.show(
+                BenchSettings.from_user(**{**(kept.model_dump() if kept else {}), **given})
+            )
 
-    # -- what is shown ---------------------------------------------------------------------------
+    # -- display ---------------------------------------------------------------------------
 
     def _watch(self) -> None:
-        """Look at the folder until the panel is closed; the only writer of what is shown."""
+        """Poll the folder until the panel is closed; only this thread updates the display."""
         seen: object = None
         while not self._ended.is_set():
-            seen = self._look(seen)
-            self._wake.wait(_BEAT)
+            seen = self._update(seen)
+            self._wake.wait(_POLL_INTERVAL)
             self._wake.clear()
 
-    def _look(self, seen: object) -> object:
-        """Show the run as it is; rows are read again only if there is anything new."""
+    def _update(self, seen: object) -> object:
+        """Display the current state; rows are read again only if something changed."""
         run, problem, settings = self.run, self._problem, None
         try:
             state = run.state
@@ -155,60 +159,63 @@ class BenchmarkPanel(widgets.VBox):
             state, problem = "ended", problem or str(error)
         now = (run.folder, run.version(), settings)
         if now != seen:
-            self.glance = _looker.ask(run.folder, settings)
-            self._results.value = bench_view.results(self.glance)
+            self.snapshot = _snapshots.read(run.folder, settings)
+            self._results.value = results(self.snapshot)
         self.set_trait("state", state)
-        self._show(state, problem or self.glance.problem, settings)
+        self._show(state, problem or self.snapshot.problem, settings)
         return now
 
     def _show(self, state: str, problem: str, settings: BenchSettings | None) -> None:
-        glance, active = self.glance, state in _ACTIVE
+        snapshot, active = self.snapshot, state in _ACTIVE
         self._form.disable(active)
         self._folder.disabled = active
-        complete = 0 < glance.asked <= glance.done
+        complete = 0 < snapshot.requested <= snapshot.done
         self._start.disabled = active or complete or settings is None
         self._start.description = "Start" if state == "new" else "Resume"
         self._pause.disabled = state != "running"
         self._stop.disabled = not active
-        self._bar.value = glance.done / glance.asked if glance.asked else 0.0
-        words = _words(state, glance, settings)
-        last = "" if active or complete or state == "new" else self.run.last_words()
-        self._status.value = bench_view.status(words, problem, last)
+        self._bar.value = snapshot.done / snapshot.requested if snapshot.requested else 0.0
+        ended = not active and not complete and state != "new"
+        self._status.value = status(
+            _status_text(state, snapshot, settings),
+            problem,
+            self.run.last_output() if ended else "",
+        )
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        """The panel, and what it shows now for readers without a kernel."""
+        """The panel, and its current results for pages without a kernel."""
         bundle = super()._repr_mimebundle_(**kwargs)
         data = bundle[0] if isinstance(bundle, tuple) else bundle
         if data is not None:
             where = f"<p>Benchmark in <code>{escape(str(self.run.folder))}</code></p>"
-            data["text/html"] = where + bench_view.results(self.glance)
+            data["text/html"] = where + results(self.snapshot)
         return bundle
 
 
-def _words(state: str, glance: Glance, settings: BenchSettings | None) -> str:
-    """The state of a run in one line."""
-    if settings is None or not glance.asked:
+def _status_text(state: str, snapshot: RunSnapshot, settings: BenchSettings | None) -> str:
+    """Describe the state of a run in one line."""
+    if settings is None or not snapshot.requested:
         return ""
-    missing = glance.asked - glance.done
-    seconds = glance.seconds_left
+    missing = snapshot.requested - snapshot.done
+    seconds = snapshot.seconds_left
     if seconds is None:
         seconds = missing * settings.max_time / settings.parallel
-    left = f"about {duration(seconds)} to go"
+    left = f"about {duration(seconds)} left"
     if state == "new":
-        return f"{glance.asked} fits, {left}"
-    said = f"{glance.done} of {glance.asked} fits done"
-    if glance.failed:
-        said += f", {glance.failed} failed"
+        return f"{snapshot.requested} fits, {left}"
+    progress = f"{snapshot.done} of {snapshot.requested} fits done"
+    if snapshot.failed:
+        progress += f", {snapshot.failed} failed"
     return {
-        "running": f"{said}, {left}",
-        "pausing": f"{said}; pausing: the fits that run come to their end",
-        "stopping": f"{said}; stopping: press Stop again to end it by force",
-        "ended": f"{said}, {left}" if missing else said,
+        "running": f"{progress}, {left}",
+        "pausing": f"{progress}; pausing: the running fits are being completed",
+        "stopping": f"{progress}; stopping: press Stop again to kill it",
+        "ended": f"{progress}, {left}" if missing else progress,
     }[state]
 
 
-class _Form:
-    """The settings as a person gives them."""
+class _SettingsForm:
+    """Input widgets for the settings of a run."""
 
     def __init__(self) -> None:
         number, narrow = widgets.BoundedIntText, {"width": "180px"}
@@ -221,13 +228,13 @@ class _Form:
             default.max_time,
             min=0.1,
             max=86400.0,
-            description="seconds a fit",
+            description="seconds per fit",
             layout=narrow,
             style={"description_width": "90px"},
         )
         self.n_seeds = number(1, min=1, max=len(SEEDS), description="seeds", layout=narrow)
         self.every = number(1, min=1, max=10_000, description="every k-th", layout=narrow)
-        self.jobs = number(1, min=0, max=10_000, description="at once", layout=narrow)
+        self.jobs = number(1, min=0, max=10_000, description="parallel", layout=narrow)
         self.noise = widgets.Text("0", description="noise", continuous_update=False, layout=narrow)
         self.engine = widgets.Dropdown(options=ENGINES, description="engine", layout=narrow)
         self.methods = {key: _method_box(key) for key in METHODS}
@@ -238,7 +245,7 @@ class _Form:
         self.show(default)
 
     def rows(self, folder: widgets.Text) -> list[widgets.Widget]:
-        """The form from top to bottom."""
+        """Rows of widgets from top to bottom."""
         columns = {"grid_template_columns": "repeat(auto-fill, minmax(170px, 1fr))"}
         return [
             widgets.HBox([self.suite, folder]),
@@ -251,12 +258,12 @@ class _Form:
         ]
 
     def settings(self) -> BenchSettings:
-        """What the form says; raises BenchRunError for what cannot be."""
+        """Settings of the form; raises BenchRunError if they are invalid."""
         chosen = [key for key, box in self.methods.items() if box.value]
         chosen += [word.strip() for word in self.other.value.split(",") if word.strip()]
         if not chosen:
-            raise BenchRunError("which methods? Choose at least one")
-        return BenchSettings.of(
+            raise BenchRunError("no method is selected: choose at least one")
+        return BenchSettings.from_user(
             suite=self.suite.value.strip(), methods=chosen, n_seeds=self.n_seeds.value,
             noise=[word.strip() for word in self.noise.value.split(",") if word.strip()],
             max_time=self.max_time.value, every=self.every.value, engine=self.engine.value,
@@ -264,7 +271,7 @@ class _Form:
         )  # fmt: skip
 
     def show(self, settings: BenchSettings) -> None:
-        """Fill the form."""
+        """Fill the form with settings."""
         for name in ("suite", "max_time", "n_seeds", "every", "jobs", "engine"):
             getattr(self, name).value = getattr(settings, name)
         self.noise.value = ", ".join(f"{level:g}" for level in settings.noise)
@@ -273,12 +280,12 @@ class _Form:
         self.other.value = ", ".join(m for m in settings.methods if m not in self.methods)
 
     def observe(self, changed: Any) -> None:
-        """Call when any value changes."""
+        """Register a callback for changes of any value."""
         for widget in self._all():
             widget.observe(changed, "value")
 
     def disable(self, off: bool) -> None:
-        """Lock the form, or give it back."""
+        """Disable or enable the form."""
         for widget in self._all():
             widget.disabled = off or widget in self._missing
 

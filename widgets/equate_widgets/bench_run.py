@@ -1,7 +1,7 @@
-"""A benchmark beside the kernel: what was asked for, its process, and its run folder.
+"""A benchmark that runs outside the kernel: its settings, its process and its run folder.
 
-Whatever is known is in the folder: rows, ``panel.json`` with the settings and the process, and
-``bench.log``. So a new kernel finds a run as it is, and a run does not end with its kernel.
+All state is in the folder: the rows, ``panel.json`` with the settings and the process id, and
+``bench.log``. A run therefore outlives its kernel, and a new kernel finds it again.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ State = Literal["new", "running", "pausing", "stopping", "ended"]
 _FILE = "panel.json"
 _LOG = "bench.log"
 _MAX_TRAIN = 1000  # rows, as `equate bench` has it
-# a kernel may have Ctrl-C ignored at the moment, which a new process would inherit
+# a kernel may be ignoring SIGINT at the moment, which a new process would inherit
 _COMMAND = (
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     "from equate_srbench.cli.main import main; main()"
@@ -37,29 +37,29 @@ _COMMAND = (
 
 
 class BenchRunError(ValueError):
-    """A run that cannot be had as asked; the message is one line for the user."""
+    """A run cannot be made as requested; the message is one line for the user."""
 
 
 class BenchSettings(BaseModel):
-    """What to compare, and on what.
+    """Methods to compare, the suite, and the protocol.
 
     Attributes
     ----------
     suite : str, default="quick"
-        Name of a suite, a folder of tables or a table.
+        Name of a suite, path of a folder of tables or of a table.
     methods : tuple of str, default=("equate", "e2e")
         Keys of the registry, or ``package.module:Class``.
     n_seeds : int, default=1
-        The first of SRBench's ten.
+        How many of SRBench's ten seeds.
     noise : tuple of float, default=(0.0,)
-        Levels of target noise.
+        Noise levels of the training target.
     max_time : float, default=5.0
-        Seconds for one fit.
+        Seconds per fit.
     every : int, default=1
-        Use every k-th dataset of the suite, beginning with the first.
+        Use every k-th dataset of the suite.
     engine : {"local", "dask", "slurm"}, default="local"
     jobs : int, default=1
-        Fits at the same time; 0: one per processor.
+        Number of parallel fits; 0: one per processor.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -83,31 +83,31 @@ class BenchSettings(BaseModel):
         return keys
 
     @classmethod
-    def of(cls, **values: object) -> BenchSettings:
-        """Settings from what a user gave.
+    def from_user(cls, **values: object) -> BenchSettings:
+        """Validate settings given by a user.
 
         Raises
         ------
         BenchRunError
-            Names the first value that cannot be, and why.
+            Names the first invalid value and the reason.
         """
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            raise BenchRunError(_complaint(error)) from None
+            raise BenchRunError(_first_error(error)) from None
 
     @property
     def parallel(self) -> int:
-        """Fits at the same time."""
+        """Number of parallel fits."""
         return self.jobs or joblib.cpu_count()
 
     def tasks(self) -> list[Task]:
-        """The fits, as ``equate bench`` would make them.
+        """The fits that ``equate bench`` makes with these settings.
 
         Raises
         ------
         ValueError
-            If there is no such suite.
+            If the suite is unknown.
         """
         return BenchPlan(
             self.suite, self.methods, self.n_seeds, self.noise, self.max_time, self.every,
@@ -115,7 +115,7 @@ class BenchSettings(BaseModel):
         ).tasks()  # fmt: skip
 
     def arguments(self, folder: Path) -> list[str]:
-        """For ``equate``: the command that does this and keeps rows that are there."""
+        """Arguments of ``equate`` for a run with these settings that keeps existing rows."""
         given = {
             "out": folder, "methods": ",".join(self.methods), "seeds": self.n_seeds,
             "noise": ",".join(map(repr, self.noise)), "max-time": self.max_time,
@@ -126,15 +126,15 @@ class BenchSettings(BaseModel):
         return ["bench", "--resume", *options, "--", self.suite]
 
 
-class _Note(BaseModel):
-    """What ``panel.json`` holds."""
+class _RunRecord(BaseModel):
+    """Contents of ``panel.json``."""
 
     model_config = ConfigDict(extra="forbid")
 
     version: Literal[1] = 1
     settings: BenchSettings
     pid: int
-    started: float  # when the process began: a process number alone may have a new owner
+    started: float  # start time of the process: a process id may be reused
 
 
 class BenchRun:
@@ -148,24 +148,24 @@ class BenchRun:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self._stopping = 0  # the process that was told to stop
+        self._stopping = 0  # id of the process that was asked to stop
         self._children: list[subprocess.Popen[bytes]] = []
 
     @property
     def settings(self) -> BenchSettings | None:
-        """Of the last start, None if there was none.
+        """Settings of the last start, None if there was none.
 
         Raises
         ------
         BenchRunError
-            If the note about it cannot be read.
+            If ``panel.json`` is damaged.
         """
-        note = self._note()
-        return None if note is None else note.settings
+        record = self._record()
+        return None if record is None else record.settings
 
     @property
     def state(self) -> State:
-        """``new`` without rows; ``ended`` with rows, all that were asked for or not."""
+        """State of the run: ``new`` has no rows, ``ended`` has some, complete or not."""
         process = self._process()
         if process is None:
             return "ended" if (self.folder / "rows").is_dir() else "new"
@@ -174,17 +174,17 @@ class BenchRun:
         return "pausing" if (self.folder / PAUSE).exists() else "running"
 
     def start(self, settings: BenchSettings) -> None:
-        """Make what is missing, in a process of its own that outlives this one.
+        """Run the missing fits in a separate process that outlives this one.
 
         Raises
         ------
         ValueError
-            If it runs already, the folder holds something else, or the suite is unknown.
+            If a run is active, the folder contains something else, or the suite is unknown.
         OSError
             If the folder cannot be written.
         """
         if self._process() is not None:
-            raise BenchRunError(f"{str(self.folder)!r} is being filled: stop that run first")
+            raise BenchRunError(f"a run is active in {str(self.folder)!r}: stop it first")
         self._check_folder()
         settings.tasks()
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -193,20 +193,20 @@ class BenchRun:
         with open(self.folder / _LOG, "wb") as log:
             child = subprocess.Popen(  # noqa: S603 - our own command; the values are arguments
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-                start_new_session=True,  # an interrupt of the kernel is not meant for the run
+                start_new_session=True,  # an interrupt of the kernel must not reach the run
                 env=own_environment(COLUMNS="200"),
             )  # fmt: skip
         self._children.append(child)
-        note = _Note(settings=settings, pid=child.pid, started=_birth(child.pid))
-        write_file(self.folder / _FILE, note.model_dump_json(indent=1))
+        record = _RunRecord(settings=settings, pid=child.pid, started=_start_time(child.pid))
+        write_file(self.folder / _FILE, record.model_dump_json(indent=1))
 
     def pause(self) -> None:
-        """Let no more fits begin; those that run come to their end."""
+        """Start no more fits; those that are running are completed."""
         if self._process() is not None:
             (self.folder / PAUSE).touch()
 
     def stop(self) -> None:
-        """End the fits that run, which a later start makes again; asked twice, by force."""
+        """Interrupt the running fits, which a later start repeats; the second call kills them."""
         process = self._process()
         if process is None:
             return
@@ -217,10 +217,10 @@ class BenchRun:
                 self._stopping = process.pid
                 process.send_signal(signal.SIGINT)
         except (ProcessLookupError, psutil.NoSuchProcess):
-            pass  # it has just ended by itself
+            pass  # it has just exited by itself
 
-    def last_words(self) -> str:
-        """The last line that the run has printed, "" if there is none."""
+    def last_output(self) -> str:
+        """Last line of the output of the run, "" if there is none."""
         try:
             with open(self.folder / _LOG, "rb") as log:
                 log.seek(max(0, os.fstat(log.fileno()).st_size - 4000))
@@ -230,7 +230,7 @@ class BenchRun:
         return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
     def version(self) -> tuple[int, int]:
-        """Changes whenever a row is written: how many there are, and when the newest came."""
+        """Number of rows and time of the newest one; changes whenever a row is written."""
         try:
             with os.scandir(self.folder / "rows") as found:
                 times = [f.stat().st_mtime_ns for f in found if f.name.endswith(".json")]
@@ -244,46 +244,46 @@ class BenchRun:
         ours = (self.folder / "rows").is_dir() or (self.folder / _FILE).exists()
         if not ours and self.folder.is_dir() and any(self.folder.iterdir()):
             raise BenchRunError(
-                f"{str(self.folder)!r} holds something that is not a run: choose another folder"
+                f"{str(self.folder)!r} contains something that is not a run: choose another folder"
             )
 
-    def _note(self) -> _Note | None:
+    def _record(self) -> _RunRecord | None:
         path = self.folder / _FILE
         try:
-            return _Note.model_validate_json(path.read_bytes())
+            return _RunRecord.model_validate_json(path.read_bytes())
         except (FileNotFoundError, NotADirectoryError):
             return None
         except ValidationError as error:
             raise BenchRunError(
-                f"{str(path)!r} is damaged ({_complaint(error)}): remove it; the rows are whole"
+                f"{str(path)!r} is damaged ({_first_error(error)}): remove it; the rows are intact"
             ) from None
 
     def _process(self) -> psutil.Process | None:
-        """The process that fills the folder, None once it has ended."""
+        """The process of the active run, None if there is none."""
         self._children = [child for child in self._children if child.poll() is None]
-        note = self._note()
-        if note is None:
+        record = self._record()
+        if record is None:
             return None
         try:
-            process = psutil.Process(note.pid)
+            process = psutil.Process(record.pid)
             gone = process.status() == psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return None
-        return process if not gone and abs(process.create_time() - note.started) < 1.0 else None
+        return process if not gone and abs(process.create_time() - record.started) < 1.0 else None
 
 
-def _birth(pid: int) -> float:
+def _start_time(pid: int) -> float:
     try:
         return float(psutil.Process(pid).create_time())
-    except psutil.NoSuchProcess:  # ended at once, and its log says why
+    except psutil.NoSuchProcess:  # exited at once; the log says why
         return 0.0
 
 
-def _complaint(error: ValidationError) -> str:
-    """The first complaint in one line, with the place and the value."""
+def _first_error(error: ValidationError) -> str:
+    """The first validation error in one line, with the field and the value."""
     first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"])
-    told = first["msg"].removeprefix("Value error, ")
+    field = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "value_error":
-        return told
-    return f"{place}: {told}, not {str(first['input'])[:60]!r}" if place else told
+        return message
+    return f"{field}: {message}, not {str(first['input'])[:60]!r}" if field else message

@@ -1,4 +1,4 @@
-"""One formula to understand and to work on: tree, constants, fit, effects, copies."""
+"""A formula in detail: tree, constants, fit, partial effects, and copies."""
 
 from __future__ import annotations
 
@@ -16,43 +16,43 @@ from equate_srbench.expr.operators import BY_CODE, CONSTANT, VARIABLE
 from equate_srbench.expr.text.columns_by_name import read_table
 from equate_srbench.expr.tree import Tree
 from equate_srbench.report.figures import fit_figures
-from equate_widgets.view import View, number, numbers
+from equate_widgets.panel_view import PanelView, number, numbers
 
-#: Rows drawn, and rows that a partial effect is averaged over; scores always use all rows.
-MOST_POINTS = 500
+#: Maximum rows that are drawn, and that a partial effect averages over; scores use all rows.
+MAX_POINTS = 500
 EFFECT_ROWS = 200
-#: Columns whose effect is drawn.
-MOST_EFFECTS = 12
+#: Maximum number of partial effects that are drawn.
+MAX_EFFECTS = 12
 _LABELS = {
     "add": "+", "sub": "\u2212", "mul": "\u00d7", "div": "÷", "pow": "^", "inv": "1/·",
     "sqrt": "√", "square": "·²", "cube": "·³", "abs": "|·|",
 }  # fmt: skip
 
 
-class EquationPanel(View):
-    """A formula as a tree with the impact of each branch, sliders, fit, effects, and copies.
+class EquationPanel(PanelView):
+    """A formula as a tree with the impact of each branch, sliders for constants, fit and effects.
 
     Parameters
     ----------
     equation : Equation or fitted estimator
-        With ``equation_``, if an estimator.
+        The formula, or an estimator with ``equation_``.
     X : DataFrame or array-like of shape (n_rows, n_columns)
     y : array-like of shape (n_rows,)
     target : str, default="y"
-        Name of what is predicted.
+        Name of the predicted column.
 
     Attributes
     ----------
     formula : str
-        Text of the formula; set it, or link it with ``FrontPanel.selected``, to show another.
+        Text of the formula; set it or link it with ``FrontPanel.selected`` to show another one.
     constants : list of float
         Values of the sliders.
     equation : Equation
         The formula with the constants of the sliders.
     r2 : float
-        Of it, on all rows.
+        R2 of ``equation`` on all rows.
     message : str
-        Why something could not be done; empty otherwise.
+        Why the last action failed; empty otherwise.
     """
 
     _module = "equation_panel.js"
@@ -70,12 +70,12 @@ class EquationPanel(View):
         self._X = read_table(X, names, range(len(names)), named=first.named, wider=True)
         self._y = np.asarray(y, dtype=np.float64)
         if self._y.shape != (len(self._X),) or not len(self._y):
-            raise ValueError(f"y of shape {self._y.shape} for {len(self._X)} rows")
+            raise ValueError(f"y has shape {self._y.shape} for {len(self._X)} rows")
         self._target, self._first, self.equation = target, first, first
-        self._points = np.linspace(0, len(self._y) - 1, min(len(self._y), MOST_POINTS)).astype(int)
-        shown = self._describe(first)
+        self._points = np.linspace(0, len(self._y) - 1, min(len(self._y), MAX_POINTS)).astype(int)
+        description = self._describe(first)
         super().__init__(
-            formula=str(first), constants=list(first.constants), view=shown,
+            formula=str(first), constants=list(first.constants), view=description,
             live=self._measure(first), **kwargs,
         )  # fmt: skip
         self.observe(self._on_formula, "formula")
@@ -84,13 +84,13 @@ class EquationPanel(View):
 
     @property
     def r2(self) -> float:
-        """R2 of the formula as the sliders have it, on all rows."""
+        """R2 of the formula with the constants of the sliders, on all rows."""
         return self._score()[0]
 
-    # -- what a reader does -------------------------------------------------------------------
+    # -- actions -------------------------------------------------------------------
 
     def show(self, equation: Equation) -> None:
-        """Show a formula over the same columns."""
+        """Show another formula of the same columns."""
         self.equation = equation
         self.message = ""
         with self.hold_sync():
@@ -107,27 +107,27 @@ class EquationPanel(View):
         IndexError
             If there is no such node.
         ValueError
-            If what is left is not defined on every row.
+            If the pruned formula is undefined on some row.
         """
         tree = pruned(self.equation.tree, node, self._X)
         self.show(self.equation.with_tree(tree).fit_constants(self._X, self._y))
 
     def refit(self) -> None:
-        """Least-squares constants, from where the sliders stand.
+        """Refit the constants by least squares, starting from the sliders.
 
         Raises
         ------
         ValueError
-            If the formula is not defined on every row.
+            If the formula is undefined on some row.
         """
         self.show(self.equation.fit_constants(self._X, self._y))
 
     def reset(self) -> None:
-        """Back to the formula that the panel began with."""
+        """Return to the initial formula of the panel."""
         self.show(self._first)
 
-    def still(self) -> str:
-        """The formula typeset, or as text where it cannot be."""
+    def static_html(self) -> str:
+        """The typeset formula, or its text if it cannot be typeset, with its R2."""
         from html import escape
 
         picture = fit_figures.formula(self.equation.to_latex())
@@ -157,18 +157,18 @@ class EquationPanel(View):
         self.live = self._measure(self.equation)
 
     def _on_message(self, _: Any, content: Any, buffers: Any) -> None:
-        wish = content.get("do")
+        action = content.get("do")
         try:
-            if wish == "prune":
+            if action == "prune":
                 self.prune(int(content["node"]))
-            elif wish in ("refit", "reset"):
-                getattr(self, wish)()
+            elif action in ("refit", "reset"):
+                getattr(self, action)()
             else:
-                self.message = f"unknown wish {wish!r}"
+                self.message = f"unknown action {action!r}"
         except (ValueError, IndexError) as error:
             self.message = str(error)
 
-    # -- what is drawn ------------------------------------------------------------------------
+    # -- data for the view ------------------------------------------------------------------------
 
     def _score(self) -> tuple[float, float]:
         """R2 and root mean squared error on all rows."""
@@ -231,7 +231,7 @@ class EquationPanel(View):
                     "x": numbers(effect.grid),
                     **{k: numbers(getattr(effect, k)) for k in ("mean", "low", "high")},
                 }
-                for j, effect in effects[:MOST_EFFECTS]
+                for j, effect in effects[:MAX_EFFECTS]
             ],
             "exports": {
                 "LaTeX": equation.to_latex(),
@@ -242,14 +242,14 @@ class EquationPanel(View):
 
 
 def slider_range(value: float) -> tuple[float, float]:
-    """From minus the value to three times it; -1 to 1 for zero."""
+    """Range of a slider: from minus the value to three times it; -1 to 1 for zero."""
     if value == 0.0:
         return -1.0, 1.0
     return min(-value, 3 * value), max(-value, 3 * value)
 
 
 def _label(tree: Tree, names: tuple[str, ...]) -> str:
-    """The root of a branch, for a small box."""
+    """Short label of the root of a branch."""
     symbol = tree.symbols[0]
     if symbol == CONSTANT:
         return f"{tree.constants[0]:.4g}"

@@ -1,4 +1,4 @@
-"""All panels of one fit, linked."""
+"""The linked panels of a fit."""
 
 from __future__ import annotations
 
@@ -16,18 +16,20 @@ from equate_widgets.trajectory_panel import TrajectoryPanel
 def explore(
     est: Any, X: Any, y: ArrayLike, *, title: str = "", target: str = "y"
 ) -> ipywidgets.VBox:
-    """Front, formula and trajectory of a fit: what is selected in one is shown in the next.
+    """Front, formula and trajectory of a fit as linked panels.
+
+    A formula selected in one panel is shown in the others.
 
     Parameters
     ----------
     est : EquateRegressor
         Fitted.
     X : DataFrame or array-like of shape (n_rows, n_columns)
-        Rows to show the formula on: those of the fit, or others.
+        Rows on which to show the formula: those of the fit, or others.
     y : array-like of shape (n_rows,)
     title : str, default=""
     target : str, default="y"
-        Name of what is predicted.
+        Name of the predicted column.
 
     Returns
     -------
@@ -40,7 +42,7 @@ def explore(
     traitlets.link((front, "selected"), (formula, "formula"))
 
     def follow(change: Any) -> None:
-        if change["new"]:  # a step may have decoded to nothing
+        if change["new"]:  # empty if a step decoded no formula
             formula.formula = change["new"]
 
     steps.observe(follow, "equation")

@@ -1,4 +1,4 @@
-"""The accuracy-complexity front of a fit, from which a reader picks a formula."""
+"""The Pareto front of a fit, for selecting a formula."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ import traitlets
 
 from equate_srbench.equation import Equation
 from equate_srbench.report.figures import fit_figures
-from equate_widgets.view import View, numbers
+from equate_widgets.panel_view import PanelView, numbers
 
-#: Most candidates drawn: those that would cover others are left out.
-MOST_CANDIDATES = 1500
+#: Maximum number of candidates drawn; those that would overlap are left out.
+MAX_CANDIDATES = 1500
 
 
-class FrontPanel(View):
-    """Accuracy against size: every candidate faintly, the front as steps; click to select.
+class FrontPanel(PanelView):
+    """Accuracy against size: candidates and the Pareto front; click to select a formula.
 
     Parameters
     ----------
     est : EquateRegressor
-        Fitted, or anything with its ``equation_``, ``equations_`` and ``candidates_``.
+        Fitted, or any object with its ``equation_``, ``equations_`` and ``candidates_``.
     title, target : str, default=""
-        Heading, and name of what was predicted.
+        Heading, and name of the predicted column.
 
     Attributes
     ----------
     selected : str
         Text of the selected formula; link it with ``EquationPanel.formula``.
     log_loss : bool
-        Whether the height is the loss on a logarithmic scale instead of R2.
+        Whether the vertical axis is the loss on a logarithmic scale instead of R2.
     """
 
     _module = "front_panel.js"
@@ -46,20 +46,20 @@ class FrontPanel(View):
 
     @property
     def equation(self) -> Equation | None:
-        """The selected formula, or None."""
+        """The selected formula, None if nothing is selected."""
         if not self.selected:
             return None
         return Equation.from_string(self.selected, self._est.equation_.feature_names)
 
-    def still(self) -> str:
-        """Figure of the front."""
+    def static_html(self) -> str:
+        """Static figure of the front."""
         est = self._est
         chosen = est.equations_[est.equations_["equation"] == self.selected]
         return fit_figures.accuracy_size(est.candidates_, est.equations_, chosen.head(1))
 
 
 def front_data(est: Any, *, title: str = "", target: str = "") -> dict[str, Any]:
-    """What ``draw_front.js`` draws: one entry per candidate, places of the front among them."""
+    """Data for ``draw_front.js``: one entry per candidate, and the indices of the front."""
     names = est.equation_.feature_names
     front, answer = est.equations_, str(est.equation_)
     cloud = est.candidates_
@@ -70,7 +70,7 @@ def front_data(est: Any, *, title: str = "", target: str = "") -> dict[str, Any]
             cloud[cloud["equation"].isin(wanted)].sort_values("loss").drop_duplicates("equation"),
             fit_figures.thinned(cloud[~cloud["equation"].isin(wanted)], "complexity"),
         ]
-    ).head(MOST_CANDIDATES)
+    ).head(MAX_CANDIDATES)
     place = {text: i for i, text in reversed(list(enumerate(kept["equation"])))}
     return {
         "title": title,

@@ -1,4 +1,4 @@
-"""A fit that is watched while it runs, and can be stopped without losing what it found."""
+"""A panel that shows a fit while it runs and can stop it, keeping the best formula."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from equate_srbench.equation import Equation
 from equate_srbench.report.figures import fit_figures
 from equate_widgets.explore import explore
 from equate_widgets.front_panel import front_data
-from equate_widgets.view import View, number
+from equate_widgets.panel_view import PanelView, number
 
 _IDLE: dict[str, Any] = {
     "running": False, "ending": "not started", "phase": "", "seconds": 0.0, "limit": 1.0,
@@ -24,22 +24,22 @@ _IDLE: dict[str, Any] = {
 }  # fmt: skip
 
 
-class LiveFit(View):
-    """Fit in the background and show the best formula and the front meanwhile.
+class LiveFit(PanelView):
+    """Fits in a background thread and displays the best formula and the front meanwhile.
 
-    ``fit`` returns at once: the kernel stays free, and its interrupt too. The Stop button, or
-    ``stop()``, ends the fit with the best formula so far.
+    ``fit`` returns immediately, so the kernel stays responsive. The Stop button or ``stop()`` ends
+    the fit with the best formula so far.
 
     Parameters
     ----------
     est : EquateRegressor
-        Unfitted; it is fitted in place. Its own ``on_progress`` is called as well.
+        Fitted in place. Its own ``on_progress`` is called as well.
 
     Attributes
     ----------
     state : dict
-        What is shown: ``running``, ``phase``, ``seconds``, ``candidates``, ``equation``, ``r2``,
-        ``complexity``, ``front``, ``error``.
+        The displayed state: ``running``, ``phase``, ``seconds``, ``candidates``, ``equation``,
+        ``r2``, ``complexity``, ``front``, ``error``.
 
     Examples
     --------
@@ -53,22 +53,22 @@ class LiveFit(View):
     def __init__(self, est: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.est = est
-        self._asked: threading.Event = threading.Event()
+        self._stop_requested: threading.Event = threading.Event()
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
-        self.on_msg(lambda _, content, buffers: content.get("do") == "stop" and self.stop())
+        self.on_msg(self._on_message)
 
     def fit(self, X: Any, y: ArrayLike, **fit_params: Any) -> LiveFit:
-        """Start the fit.
+        """Start the fit in the background.
 
         Raises
         ------
         RuntimeError
-            If the last one is still running.
+            If the previous fit is still running.
         """
         if self.running:
             raise RuntimeError("this fit is still running: stop() it first, or wait for result()")
-        self._asked.clear()
+        self._stop_requested.clear()
         self._error = None
         self._X, self._y = X, y
         self.state = {**_IDLE, "running": True, "limit": float(self.est.max_time)}
@@ -80,22 +80,22 @@ class LiveFit(View):
 
     @property
     def running(self) -> bool:
-        """Whether a fit is under way."""
+        """Whether a fit is running."""
         return self._thread is not None and self._thread.is_alive()
 
     def stop(self) -> None:
-        """Ask the fit to end with what it has; it does so within a moment."""
-        self._asked.set()
+        """Ask the fit to end soon with the best formula so far."""
+        self._stop_requested.set()
 
     def result(self, timeout: float | None = None) -> Any:
-        """The fitted estimator, once the fit has ended.
+        """Wait for the fit to end and return the fitted estimator.
 
-        A kernel interrupt while waiting stops the fit and returns what it found.
+        Interrupting the kernel while waiting stops the fit and keeps the best formula so far.
 
         Parameters
         ----------
         timeout : float, optional
-            Seconds to wait. Default: as long as it takes.
+            Maximum seconds to wait; unlimited by default.
 
         Raises
         ------
@@ -104,7 +104,7 @@ class LiveFit(View):
         TimeoutError
             If the fit is still running after ``timeout``.
         Exception
-            What the fit raised.
+            The exception that the fit raised.
         """
         if self._thread is None:
             raise RuntimeError("no fit was started: call fit(X, y)")
@@ -120,31 +120,35 @@ class LiveFit(View):
         return self.est
 
     def explore(self, *, target: str = "") -> ipywidgets.VBox:
-        """Panels of the finished fit, on its rows; waits for it.
+        """Wait for the fit and return its linked panels.
 
         Parameters
         ----------
         target : str, optional
-            What was predicted; default: the name of ``y`` if it has one.
+            Name of the predicted column; by default the name of ``y`` if it has one.
         """
         est = self.result()
         name = target or str(getattr(self._y, "name", None) or "y")
         return explore(est, self._X, self._y, target=name)
 
-    def still(self) -> str:
-        """The best formula."""
+    def static_html(self) -> str:
+        """The best formula so far."""
         state = self.state
         formula = fit_figures.formula(state["latex"]) or escape(state["equation"])
         return f"{formula or 'no formula yet'}<p>{escape(state['ending'])}</p>"
 
-    # -- in the thread ------------------------------------------------------------------------
+    def _on_message(self, _: Any, content: Any, buffers: Any) -> None:
+        if content.get("do") == "stop":
+            self.stop()
+
+    # -- background thread ------------------------------------------------------------------------
 
     def _run(self, X: Any, y: ArrayLike, **fit_params: Any) -> None:
-        own = self.est.on_progress
-        self.est.on_progress = self._told_by(own)
+        user_callback = self.est.on_progress
+        self.est.on_progress = self._callback(user_callback)
         try:
             self.est.fit(X, y, **fit_params)
-        except BaseException as error:  # a thread's error: shown, raised again by result()
+        except BaseException as error:  # displayed, and raised again by result()
             self._error = error
             self.state = {
                 **self.state, "running": False, "ending": "failed",
@@ -153,14 +157,14 @@ class LiveFit(View):
         else:
             self._finish()
         finally:
-            self.est.on_progress = own
+            self.est.on_progress = user_callback
 
-    def _told_by(self, own: Callable[[Any], bool | None] | None) -> Callable[[Any], bool]:
-        def told(progress: Any) -> bool:
+    def _callback(self, also: Callable[[Any], bool | None] | None) -> Callable[[Any], bool]:
+        def on_progress(progress: Any) -> bool:
             self._show(progress)
-            return bool(own is not None and own(progress)) or self._asked.is_set()
+            return bool(also is not None and also(progress)) or self._stop_requested.is_set()
 
-        return told
+        return on_progress
 
     def _show(self, progress: Any) -> None:
         names = self.est._names()
@@ -189,7 +193,7 @@ class LiveFit(View):
         self.state = {
             **self.state,
             "running": False,
-            "ending": "stopped, best so far kept" if self._asked.is_set() else "finished",
+            "ending": "stopped, best so far kept" if self._stop_requested.is_set() else "finished",
             "seconds": est.fit_time_,
             "equation": str(chosen),
             "latex": chosen.to_latex(),
@@ -200,7 +204,7 @@ class LiveFit(View):
 
 
 def live_front(points: list[tuple[int, float, Equation, str]]) -> dict[str, Any]:
-    """The front of a running fit as ``draw_front.js`` wants it."""
+    """Data of the current front for ``draw_front.js``."""
     n = len(points)
     return {
         "title": "Front so far",

@@ -1,4 +1,4 @@
-"""``%equate y ~ df --time 30``: a live fit of a table in the notebook."""
+"""The magic ``%equate y ~ df --time 30``: a live fit of a table in the notebook."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class
 from equate_widgets.live_fit import LiveFit
 
 _USAGE = """%equate TARGET ~ TABLE [--time SECONDS] [--preset NAME] [--seed N] [--columns A,B]
-TARGET: a column of TABLE (`in backticks` if it is no plain name), or a variable
+TARGET: a column of TABLE (`in backticks` if it is not an identifier), or a variable
 TABLE: a variable that holds a DataFrame"""
 _NAME = r"[^\W\d]\w*"
 _FORMULA = re.compile(rf"\s*(?:`([^`]+)`|({_NAME}))\s*~\s*({_NAME})(?=\s|$)(.*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What a line of the magic asks for.
+class MagicArguments:
+    """Parsed arguments of the magic.
 
     Attributes
     ----------
     target, table : str
-        Name of the target (a column, or a variable), and of the variable with the table.
+        Name of the target (a column or a variable), and of the variable with the table.
     seconds : float, default=60
     preset : {"default", "paper", "fast"}
     seed : int or None
     columns : tuple of str
-        Columns to use; empty for all.
+        Feature columns; empty for all.
     """
 
     target: str
@@ -50,13 +50,13 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"%equate: {message}\n{_USAGE}")
 
 
-def parse(line: str) -> Wish:
-    """Read a line such as ``y ~ df --time 30``.
+def parse_line(line: str) -> MagicArguments:
+    """Parse a line such as ``y ~ df --time 30``.
 
     Raises
     ------
     UsageError
-        Says what is wrong and how it is written.
+        If the line is invalid; the message includes the usage.
     """
     match = _FORMULA.fullmatch(line.strip())
     if match is None:
@@ -68,10 +68,10 @@ def parse(line: str) -> Wish:
     parser.add_argument("--columns", type=_columns, default=())
     try:
         words = shlex.split(match[4])
-    except ValueError as error:  # an open quotation mark
+    except ValueError as error:  # unbalanced quotation mark
         raise UsageError(f"%equate: {error} in {match[4].strip()!r}\n{_USAGE}") from None
     options = parser.parse_args(words)
-    return Wish(
+    return MagicArguments(
         match[1] or match[2], match[3], options.time, options.preset, options.seed, options.columns
     )
 
@@ -79,7 +79,7 @@ def parse(line: str) -> Wish:
 def _seconds(text: str) -> float:
     value = float(text)
     if not 0.0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is no time: give seconds above 0")
+        raise argparse.ArgumentTypeError(f"{text} is not a time limit: give seconds above 0")
     return value
 
 
@@ -87,44 +87,46 @@ def _columns(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def table_of(wish: Wish, names: dict[str, Any]) -> tuple[pd.DataFrame, Any]:
-    """The feature columns and the target that a wish means.
+def resolve_table(arguments: MagicArguments, names: dict[str, Any]) -> tuple[pd.DataFrame, Any]:
+    """Look up the feature columns and the target.
 
     Parameters
     ----------
-    wish : Wish
+    arguments : MagicArguments
     names : dict
         Variables of the notebook; nothing is evaluated.
 
     Raises
     ------
     UsageError
-        If a name is not there, or is not what it has to be.
+        If a name does not exist or has the wrong type or length.
     """
-    table = names.get(wish.table)
+    table = names.get(arguments.table)
     if not isinstance(table, pd.DataFrame):
-        what = "is not defined" if wish.table not in names else f"is a {type(table).__name__}"
-        raise UsageError(f"%equate: {wish.table} {what}, it has to be a DataFrame\n{_USAGE}")
-    if wish.target in table.columns:
-        target: Any = table[wish.target]
-    elif wish.target in names:
-        target = np.asarray(names[wish.target])
+        what = "is not defined" if arguments.table not in names else f"is a {type(table).__name__}"
+        raise UsageError(f"%equate: {arguments.table} {what}, it must be a DataFrame\n{_USAGE}")
+    if arguments.target in table.columns:
+        target: Any = table[arguments.target]
+    elif arguments.target in names:
+        target = np.asarray(names[arguments.target])
         if target.shape != (len(table),):
             raise UsageError(
-                f"%equate: {wish.target} has the shape {target.shape}, {wish.table} has "
+                f"%equate: {arguments.target} has shape {target.shape}, but {arguments.table} has "
                 f"{len(table)} rows"
             )
     else:
         raise UsageError(
-            f"%equate: {wish.target} is neither a column of {wish.table} "
+            f"%equate: {arguments.target} is neither a column of {arguments.table} "
             f"({', '.join(map(str, table.columns[:20]))}) nor a variable"
         )
-    missing = [name for name in wish.columns if name not in table.columns]
+    missing = [name for name in arguments.columns if name not in table.columns]
     if missing:
-        raise UsageError(f"%equate: {wish.table} has no column {', '.join(missing)}")
-    columns = [c for c in (wish.columns or table.columns) if c != wish.target]
+        raise UsageError(f"%equate: {arguments.table} has no column {', '.join(missing)}")
+    columns = [c for c in (arguments.columns or table.columns) if c != arguments.target]
     if not columns:
-        raise UsageError(f"%equate: {wish.table} has no column but the target {wish.target}")
+        raise UsageError(
+            f"%equate: {arguments.table} has no columns other than the target {arguments.target}"
+        )
     return table[columns], target
 
 
@@ -134,15 +136,19 @@ class EquateMagics(Magics):
 
     @line_cell_magic
     def equate(self, line: str, cell: str | None = None) -> LiveFit:
-        """Fit a formula and show the fit while it runs.
+        """Fit a formula and display the progress live.
 
         ``%equate TARGET ~ TABLE [--time SECONDS] [--preset NAME] [--seed N] [--columns A,B]``;
-        as a cell magic, options may follow in the first line and the formula stands below.
-        The value is a ``LiveFit``: ``live = %equate y ~ df``, then ``live.result()``.
+        as a cell magic, the first line takes the options and the cell the formula.
+        Returns a ``LiveFit``: ``live = %equate y ~ df``, then ``live.result()``.
         """
         from equate_srbench import EquateRegressor
 
-        wish = parse(line if cell is None else f"{' '.join(cell.split())} {line}")
-        X, y = table_of(wish, self.shell.user_ns)
-        est = EquateRegressor(max_time=wish.seconds, preset=wish.preset, random_state=wish.seed)
+        arguments = parse_line(line if cell is None else f"{' '.join(cell.split())} {line}")
+        shell = self.shell
+        assert shell is not None  # set by IPython when it registers the magics
+        X, y = resolve_table(arguments, shell.user_ns)
+        est = EquateRegressor(
+            max_time=arguments.seconds, preset=arguments.preset, random_state=arguments.seed
+        )
         return LiveFit(est).fit(X, y)

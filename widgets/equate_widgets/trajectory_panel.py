@@ -1,4 +1,4 @@
-"""How the formula was found, step by step."""
+"""The trajectory of a search, step by step."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 import traitlets
 
 from equate_srbench.report.figures import fit_figures
-from equate_srbench.report.fit.search_path import payload, steps_table
-from equate_widgets.view import View
+from equate_srbench.report.fit.trajectory_display import payload, steps_table
+from equate_widgets.panel_view import PanelView
 
 
-class TrajectoryPanel(View):
-    """The steps of the search: R2 of every proposal, one start step by step, the embeddings.
+class TrajectoryPanel(PanelView):
+    """Steps of the search: R2 of every proposal, one start step by step, and the embeddings.
 
     Parameters
     ----------
@@ -23,9 +23,9 @@ class TrajectoryPanel(View):
     Attributes
     ----------
     row : int
-        Row of ``data["steps"]`` that is shown; -1 before anything was chosen.
+        Selected row of ``data["steps"]``; -1 if none is selected.
     equation : str
-        Text of the formula shown; link it with ``EquationPanel.formula``.
+        Text of the selected formula; link it with ``EquationPanel.formula``.
     """
 
     _module = "trajectory_panel.js"
@@ -40,9 +40,11 @@ class TrajectoryPanel(View):
     def _row_exists(self, proposal: Any) -> int:
         n = len(self.data["steps"]["start"])
         if not -1 <= proposal["value"] < n:
-            raise traitlets.TraitError(f"row {proposal['value']}: there are rows 0 .. {n - 1}")
+            raise traitlets.TraitError(
+                f"row {proposal['value']} is out of range: there are rows 0 .. {n - 1}"
+            )
         return int(proposal["value"])
 
-    def still(self) -> str:
-        """Figure of the proposals."""
+    def static_html(self) -> str:
+        """Static figure of the proposals."""
         return fit_figures.trajectory(steps_table(self.data))

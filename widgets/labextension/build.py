@@ -1,9 +1,9 @@
-"""Build the JupyterLab extension into ``prebuilt/``, which is committed: users need no node.
+"""Build the JupyterLab extension into ``prebuilt/``, which is committed so that users need no node.
 
     python widgets/labextension/build.py            # needs node and npm
     python widgets/labextension/build.py --check    # needs nothing: is prebuilt/ up to date?
 
-The hash of what went into a build is kept beside it, so that a test sees one that is out of date.
+A hash of the sources is stored with the build, so that a test can detect an outdated one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-#: Folder that goes into the wheel, as ``share/jupyter/labextensions/equate-srbench``.
+#: Folder that the wheel installs as ``share/jupyter/labextensions/equate-srbench``.
 PREBUILT = HERE / "prebuilt"
 STAMP = PREBUILT / "sources.sha256"
 
@@ -24,7 +24,7 @@ _IMPORT = re.compile(r"""^import [^"';]*["'](\.\.?/[^"']+)["'];""", re.MULTILINE
 
 
 def sources() -> list[Path]:
-    """Files that a build is made of: the entries and whatever they import, in a fixed order."""
+    """Source files of the build: the entry points and all their imports, in a fixed order."""
     found = [HERE / "package.json", HERE / "src" / "plugin.js", HERE / "src" / "trajectory.js"]
     for path in found:
         if path.suffix == ".js":
@@ -36,7 +36,7 @@ def sources() -> list[Path]:
 
 
 def fingerprint() -> str:
-    """SHA-256 of the names and contents of all sources."""
+    """SHA-256 of the names and contents of all source files."""
     found = hashlib.sha256()
     for path in sources():
         content = path.read_bytes()
@@ -45,12 +45,12 @@ def fingerprint() -> str:
 
 
 def up_to_date() -> bool:
-    """Whether ``prebuilt/`` was built from the sources as they are now."""
+    """Whether ``prebuilt/`` was built from the current sources."""
     return STAMP.is_file() and STAMP.read_text(encoding="ascii").strip() == fingerprint()
 
 
 def build() -> None:
-    """Install the builder beside this file where it is missing, and build.
+    """Build the extension; installs the builder beside this file if it is missing.
 
     Raises
     ------
@@ -69,14 +69,16 @@ def build() -> None:
 
 
 def main() -> int:
-    """Build or check; the exit code is 1 if the check fails."""
+    """Build or check; returns the exit code, 1 if the check fails."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--check", action="store_true", help="only compare with the sources")
+    parser.add_argument(
+        "--check", action="store_true", help="only compare the build with its sources"
+    )
     if not parser.parse_args().check:
         build()
         return 0
     if not up_to_date():
-        print(f"{PREBUILT} is older than its sources: run {Path(__file__).name}", file=sys.stderr)
+        print(f"{PREBUILT} is outdated: run {Path(__file__).name}", file=sys.stderr)
         return 1
     return 0
 

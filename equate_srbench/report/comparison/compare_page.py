@@ -1,58 +1,59 @@
-"""A benchmark's rows as one folder: page, pictures, tables, and the rows themselves."""
+"""The report of a benchmark run: an HTML page with its figures, tables and rows."""
 
 from __future__ import annotations
 
 import io
 from pathlib import Path
 
-import matplotlib as mpl
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from matplotlib.figure import Figure
 
 from equate_srbench.baselines.methods import spec
 from equate_srbench.bench.rows import RowStore
 from equate_srbench.report.figures import compare_figures
+from equate_srbench.report.figures.rendering import draw_images
+from equate_srbench.report.formatting import significant
+from equate_srbench.report.page_templates import render_page
 from equate_srbench.report.tables import compare
 from equate_srbench.report.tables.compare import Block
 from equate_srbench.runtime.files import publish
 
-#: What each picture shows, in the order of the page.
+#: Captions of the figures, in the order of the page.
 CAPTIONS = {
     "triple": "Accuracy, size and time. Bars are 95 % bootstrap intervals over the data sets.",
-    "trade_off": "Mean ranks. The line joins the methods that no other beats in both.",
-    "profile": "How many data sets are solved to which accuracy.",
-    "convergence": "How soon the best formula so far fits the rows it was given.",
-    "ranks": "Mean rank of test R² (left is better). A bar joins methods that Wilcoxon's test with "
-    "Holm's correction cannot tell apart.",
-    "data_sets": "Every data set, the hardest at the top. Points at ≤ 0 include fits that failed.",
+    "trade_off": "Mean ranks. The line joins the methods that no other method beats in both.",
+    "profile": "Share of data sets on which a method reaches at least the accuracy on the axis.",
+    "convergence": "Share of fits that have found a formula that is accurate on the fit rows, over "
+    "time.",
+    "ranks": "Mean rank of test R² (left is better). A bar joins methods that do not differ "
+    "significantly (Wilcoxon test, Holm's correction).",
+    "data_sets": "All data sets, the hardest at the top. Points at ≤ 0 include failed fits.",
 }
 
 
 class NoRowsError(ValueError):
-    """A folder without rows to report on."""
+    """The folder has no benchmark rows to report on."""
 
 
 def write_report(run: Path, folder: Path | None = None) -> Path:
-    """Report on the rows of a benchmark.
+    """Write the report of a benchmark run.
 
     Parameters
     ----------
     run : Path
-        Folder that ``equate bench`` wrote; rows that arrive later are in the next report.
+        Folder written by ``equate bench``; rows that arrive later go into the next report.
     folder : Path, optional
-        Where the files go; ``RUN/report`` by default.
+        Output folder; ``RUN/report`` by default.
 
     Returns
     -------
     Path
-        The page, ``report.html``: self-contained, no script, no network.
+        The page, ``report.html``: self-contained, without scripts or requests.
 
     Raises
     ------
     NoRowsError
-        If ``run`` holds no rows.
+        If ``run`` has no rows.
     """
     frame = read_rows(run)
     folder = run / "report" if folder is None else folder
@@ -91,26 +92,32 @@ def write_report(run: Path, folder: Path | None = None) -> Path:
 
 
 def read_rows(run: Path) -> pd.DataFrame:
-    """All rows of a benchmark; raises ``NoRowsError`` if there are none."""
+    """Read all rows of a benchmark run.
+
+    Raises
+    ------
+    NoRowsError
+        If there are none.
+    """
     if not (run / "rows").is_dir():
-        raise NoRowsError(f"{run} holds no benchmark: give a folder written by `equate bench`")
+        raise NoRowsError(f"{run} is not a benchmark run: give a folder written by `equate bench`")
     frame = RowStore(run).frame()
     if frame.empty:
-        raise NoRowsError(f"{run} holds no rows yet: run `equate bench ... --out {run}` first")
+        raise NoRowsError(f"{run} has no rows yet: run `equate bench ... --out {run}` first")
     return frame
 
 
 def write_rows(frame: pd.DataFrame, path: Path) -> None:
-    """Rows as one Parquet file for others: folders of this machine go by their names.
+    """Write rows as a Parquet file to publish: suites that are folders appear by name only.
 
-    Keys, which have the folder in them, and the long traces are left out.
+    Keys, which contain the folder, and the long traces are left out.
     """
     frame = frame.assign(suite=frame["suite"].map(lambda suite: Path(suite).name))
     frame.drop(columns=["key", "trace"]).to_parquet(path, index=False)
 
 
 def failures(block: Block) -> list[dict[str, str]]:
-    """Fits without a result: data set, method, status and reason."""
+    """Fits without a result: data set, method, status and error."""
     rows = block.rows[block.rows["failed"]]
     return [
         {
@@ -124,7 +131,7 @@ def failures(block: Block) -> list[dict[str, str]]:
 
 
 def conditions(frame: pd.DataFrame) -> dict[str, str]:
-    """Under which conditions the rows were made: distinct values of each, as one line."""
+    """Conditions under which the rows were made: the distinct values of each, as one line."""
     named = {
         "seeds": "seed", "seconds per fit": "max_time", "most rows to fit": "max_train",
         "scaled": "scale", "version": "package_version", "commit": "commit", "device": "device",
@@ -140,29 +147,12 @@ def conditions(frame: pd.DataFrame) -> dict[str, str]:
     return out
 
 
-def draw_images(figure: Figure) -> tuple[str, bytes]:
-    """The figure as SVG (without a date, so that equal rows give equal files) and PNG."""
-    svg, png = io.StringIO(), io.BytesIO()
-    with mpl.rc_context({**compare_figures.STYLE, "svg.hashsalt": "equate"}):
-        figure.savefig(svg, format="svg", metadata=dict.fromkeys(("Creator", "Date")))
-        figure.savefig(png, format="png", dpi=160)
-    text = svg.getvalue()
-    return text[text.index("<svg") :], png.getvalue()
-
-
 def _page(
     run: Path, frame: pd.DataFrame, sections: list[dict[str, object]], quarantined: dict[str, str]
 ) -> str:
-    environment = Environment(
-        loader=PackageLoader("equate_srbench.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["percent"] = lambda v: "-" if v != v else f"{100 * v:.1f}"
-    environment.filters["number"] = lambda v: "-" if v != v else f"{v:.4g}"
-    return environment.get_template("compare.html.jinja").render(
+    return render_page(
+        "compare.html.jinja",
+        {"percent": lambda v: "-" if v != v else f"{100 * v:.1f}", "number": significant(4)},
         run=run.name,
         n_rows=len(frame),
         sections=sections,

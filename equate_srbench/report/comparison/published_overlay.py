@@ -1,4 +1,4 @@
-"""Published results beside our rows: other machines, other budgets, so hollow and labelled."""
+"""Measured rows beside SRBench's published results, which come from other machines and budgets."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from matplotlib.lines import Line2D
 
 from equate_srbench.baselines.methods import in_order, spec
 from equate_srbench.baselines.published import LABEL, published
-from equate_srbench.report.figures.compare_figures import STYLE
+from equate_srbench.report.figures.rendering import STYLE
 
 _PUBLISHED_COLOUR, _INK = "#8a8f98", "#1c2430"
-#: Metric of SRBench -> (our column, factor to a share).
+#: Metric of SRBench -> (column, factor that makes it a share).
 _GROUND_TRUTH = {
     "accuracy_solution_mean": ("accuracy", 1.0),
     "symbolic_solution_rate_pct_mean": ("solved", 0.01),
@@ -22,8 +22,8 @@ _GROUND_TRUTH = {
 
 
 @dataclass(frozen=True)
-class Standing:
-    """One group of data sets: our rows and what was published about the same group.
+class PublishedOverlay:
+    """Measured and published results on one group of data sets.
 
     Attributes
     ----------
@@ -40,19 +40,22 @@ class Standing:
     table: pd.DataFrame
 
     @property
-    def ours(self) -> pd.DataFrame:
-        """Measured here."""
+    def measured(self) -> pd.DataFrame:
+        """Methods that were run here."""
         return self.table[~self.table["is_published"]]
 
     @property
     def caption(self) -> str:
-        """What the figure shows."""
-        return f"{self.group}: filled is measured here, hollow is published for all its data sets."
+        """Caption of the figure."""
+        return (
+            f"{self.group}: filled markers were measured here, hollow ones are published results "
+            "on all data sets of the group."
+        )
 
     @property
-    def words(self) -> str:
-        """Where our best method would stand, in a sentence; of equals, the first that was named."""
-        lines = self.ours
+    def sentence(self) -> str:
+        """Where the best method that was run here would rank; of equals, the first one."""
+        lines = self.measured
         if lines.empty:
             return ""
         best = lines.loc[lines["accuracy"].idxmax()]
@@ -62,51 +65,51 @@ class Standing:
         return (
             f"{self.group}{f', noise {self.noise:g}' if self.noise else ''}: {best['name']} has "
             f"R² > .999 on {100 * best['accuracy']:.1f} % of {int(best['n_datasets'])} data sets; "
-            f"{ahead} of {len(others)} published methods (on {most} sets, {LABEL}) have more."
+            f"{ahead} of {len(others)} published methods (on {most} data sets, {LABEL}) have more."
         )
 
 
-def standings(rows: pd.DataFrame) -> list[Standing]:
-    """Our rows of the ground-truth sets beside SRBench's published ones.
+def overlays(rows: pd.DataFrame) -> list[PublishedOverlay]:
+    """Combine rows on ground-truth data sets with SRBench's published results.
 
     Parameters
     ----------
     rows : DataFrame
-        As ``RowStore.frame`` gives it; groups are told apart by the names of the data sets.
+        As returned by ``RowStore.frame``; the names of the data sets tell the group.
 
     Returns
     -------
-    list of Standing
-        One per group and published noise level that we have rows of; without any, empty.
+    list of PublishedOverlay
+        One per group and noise level with both rows and published results.
     """
     known = published("ground-truth", edition=2021)
     group = rows["dataset"].str.split("_").str[0].str.capitalize()
-    found = []
+    found: list[PublishedOverlay] = []
     for (name, noise), part in rows.groupby([group, rows["noise"]], sort=True):
-        theirs = known[(known["data_group"] == name) & (known["target_noise"] == noise)]
-        if len(theirs):
-            table = pd.concat([_ours(part), _theirs(theirs)], ignore_index=True)
-            found.append(Standing(str(name), float(noise), table))
+        reference = known[(known["data_group"] == name) & (known["target_noise"] == noise)]
+        if len(reference):
+            table = pd.concat([_measured(part), _published(reference)], ignore_index=True)
+            found.append(PublishedOverlay(str(name), float(noise), table))
     return found
 
 
-def _ours(rows: pd.DataFrame) -> pd.DataFrame:
+def _measured(rows: pd.DataFrame) -> pd.DataFrame:
     lines = []
     for method in in_order(set(rows["method"])):
         own = rows[rows["method"] == method]
-        judged = own["solved"].dropna()
+        decided = own["solved"].dropna()
         lines.append(
             {
                 "name": spec(method).label, "method": method, "is_published": False,
                 "accuracy": float(own["acc999"].mean()),
-                "solved": float(judged.astype(float).mean()) if len(judged) else float("nan"),
+                "solved": float(decided.astype(float).mean()) if len(decided) else float("nan"),
                 "n_datasets": own["dataset"].nunique(),
             }
         )  # fmt: skip
     return pd.DataFrame(lines)
 
 
-def _theirs(rows: pd.DataFrame) -> pd.DataFrame:
+def _published(rows: pd.DataFrame) -> pd.DataFrame:
     wide = rows.pivot_table(index="algorithm", columns="metric", values="value")
     out = pd.DataFrame({"name": wide.index, "method": "", "is_published": True})
     for metric, (column, factor) in _GROUND_TRUTH.items():
@@ -114,9 +117,9 @@ def _theirs(rows: pd.DataFrame) -> pd.DataFrame:
     return out.assign(n_datasets=int(rows["n_datasets"].max()))
 
 
-def draw(standing: Standing) -> Figure:
-    """Share of accurate and of symbolically solved data sets, ours filled, published hollow."""
-    table = standing.table.sort_values(["accuracy", "solved"]).reset_index(drop=True)
+def draw(overlay: PublishedOverlay) -> Figure:
+    """Shares of accurate and of symbolically solved fits: measured filled, published hollow."""
+    table = overlay.table.sort_values(["accuracy", "solved"]).reset_index(drop=True)
     with mpl.rc_context(STYLE):
         fig = Figure(figsize=(8.6, 1.2 + 0.24 * len(table)), layout="constrained")
         left, right = fig.subplots(1, 2, sharey=True)
@@ -139,7 +142,7 @@ def draw(standing: Standing) -> Figure:
         marks = [
             Line2D([], [], marker="o", linestyle="", color=colour, mfc=face, label=label)
             for colour, face, label in (
-                (_INK, _INK, "our rows, this machine"), (_PUBLISHED_COLOUR, "white", LABEL)
+                (_INK, _INK, "measured here"), (_PUBLISHED_COLOUR, "white", LABEL)
             )
         ]  # fmt: skip
         fig.legend(handles=marks, loc="outside upper left", ncols=2, fontsize=8.5)

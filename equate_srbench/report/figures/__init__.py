@@ -1,1 +1,1 @@
-"""Every figure, from plain data only."""
+"""All figures, drawn from plain data."""

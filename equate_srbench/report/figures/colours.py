@@ -1,6 +1,6 @@
-"""The colours of pages, figures and widgets, as CSS variables; told apart by colour-blind eyes too.
+"""Colours of pages, figures and widgets as CSS variables, from a colour-blind safe palette.
 
-Sources of formulas have a marker besides, so that no figure needs its colours.
+Sources of formulas also differ by marker, so that no figure relies on colour alone.
 """
 
 LIGHT = """\
@@ -14,7 +14,7 @@ DARK = """\
   --backbone: #74a7ff; --ascent: #f5b254; --edit: #46cfa8; --shorten: #bd96f5;
   --constant: #8a919d;"""
 
-#: For a whole page, which follows the reader's system.
+#: Style of a whole page, which follows the reader's system preference.
 COLOURS = f"""\
 :root {{
   {LIGHT}

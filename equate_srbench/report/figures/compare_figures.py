@@ -1,4 +1,4 @@
-"""Figures that compare methods, from rows only; each comes as a matplotlib figure."""
+"""Figures that compare methods, drawn from the rows of a benchmark."""
 
 from __future__ import annotations
 
@@ -17,35 +17,24 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 from equate_srbench.baselines.methods import spec
 from equate_srbench.bench import stats
 from equate_srbench.report.figures.fit_figures import nines
-from equate_srbench.report.figures.point_labels import name_points
+from equate_srbench.report.figures.point_labels import label_points
+from equate_srbench.report.figures.rendering import STYLE
 from equate_srbench.report.tables.compare import EXACT, Block, interval, scores, summary
 
-#: Data sets beyond which a dot for each would not be readable.
-MOST_DOTS = 45
-STYLE: dict[Any, Any] = {
-    "font.size": 9.0,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "axes.grid": True,
-    "grid.color": "#dddddd",
-    "grid.linewidth": 0.6,
-    "legend.frameon": False,
-    "svg.fonttype": "none",
-    "text.parse_math": False,
-}
-#: Share of R2 > .99 from which on the data sets are taken to have laws behind them.
-LAWS = 0.05
-_TOP = 10.0  # where exact formulas are drawn
+#: Number of data sets above which a row for each would not be readable.
+MAX_DATASET_ROWS = 45
+#: Share of fits with R2 > .99 above which the data sets are taken to follow exact laws.
+MIN_LAW_SHARE = 0.05
+_TOP = 10.0  # position of exact formulas
 _TICKS = {0.0: "≤ 0", 1.0: "0.9", 2.0: "0.99", 3.0: "0.999", 4.0: "0.9999", 6.0: "1 - 1e-6",
           8.0: "1 - 1e-8", _TOP: "exact"}  # fmt: skip
 
 
 def triple(block: Block) -> Figure:
-    """Accuracy, size and time of each method: median over data sets with its 95 % interval.
+    """Accuracy, size and time of each method: medians over data sets with 95 % intervals.
 
-    SRBench's own summary picture. Methods are sorted by their share of R2 > .999; where hardly any
-    fit gets above .99, as on measured data, accuracy is the median R2 instead.
+    The summary figure of SRBench. Methods are sorted by their share of R2 > .999; where hardly any
+    fit exceeds .99, as on measured data, accuracy is the median R2 instead.
     """
     table = summary(block)
     laws = _has_laws(block)
@@ -90,7 +79,7 @@ def _point(ax: Axes, y: float, x: float, ends: Any, colour: str, marker: str, fa
 
 
 def trade_off(block: Block) -> Figure:
-    """Median rank of accuracy against median rank of size; the line joins undominated methods."""
+    """Mean rank of accuracy against mean rank of size; the line joins non-dominated methods."""
     ranks = {
         "accuracy": stats.ranks(scores(block)),
         "size": block.table("complexity").astype(float).rank(axis=1, na_option="bottom"),
@@ -98,7 +87,7 @@ def trade_off(block: Block) -> Figure:
     points = pd.DataFrame({name: table.mean() for name, table in ranks.items()})
     fig = Figure(figsize=(5.2, 4.2), layout="constrained")
     ax = fig.add_subplot()
-    front = undominated(points)
+    front = nondominated(points)
     ax.plot(points.loc[front, "size"], points.loc[front, "accuracy"], color="#bbbbbb", zorder=1)
     for method, point in points.iterrows():
         look = spec(str(method))
@@ -108,12 +97,12 @@ def trade_off(block: Block) -> Figure:
     ax.set(xlabel="mean rank of size (left: short)", ylabel="mean rank of test R² (up: accurate)")
     fig.suptitle(_caption(block), fontsize=10)
     labels = [spec(str(method)).label for method in points.index]
-    name_points(ax, points[["size", "accuracy"]].to_numpy(), labels)
+    label_points(ax, points[["size", "accuracy"]].to_numpy(), labels)
     return fig
 
 
 def headline(blocks: list[Block]) -> Figure:
-    """Accuracy against size, a panel for each block; up and left is better."""
+    """Accuracy against size, one panel per block; up and left is better."""
     with mpl.rc_context(STYLE):
         fig = Figure(figsize=(3.1 * len(blocks), 3.0), layout="constrained")
         for ax, block in zip(np.atleast_1d(fig.subplots(1, len(blocks))), blocks, strict=True):
@@ -130,22 +119,22 @@ def headline(blocks: list[Block]) -> Figure:
                 ylim=(-0.03, 1.06),
                 title=_caption(block),
             )
-            name_points(ax, places, [look.label for look in looks])
+            label_points(ax, places, [look.label for look in looks])
         return fig
 
 
-def undominated(points: pd.DataFrame) -> list[Any]:
-    """Labels of the rows that no other row beats in all columns (less is better), by the last."""
+def nondominated(points: pd.DataFrame) -> list[Any]:
+    """Labels of the Pareto-optimal rows (lower is better), sorted by the last column."""
     values = points.to_numpy(float)
     keep = [
-        not any((other <= own).all() and (other < own).any() for other in values) for own in values
+        not any((other <= row).all() and (other < row).any() for other in values) for row in values
     ]
     return list(points[keep].sort_values(list(points.columns)[::-1]).index)
 
 
-def per_data_set(block: Block) -> Figure:
-    """Test R2 of every method on each data set; the hardest stand at the top."""
-    scale = _Scale(_has_laws(block))
+def r2_by_dataset(block: Block) -> Figure:
+    """Test R2 of every method on each data set, the hardest at the top."""
+    scale = _R2Scale(_has_laws(block))
     table = block.table("accuracy")
     table = table.iloc[np.argsort(-scale.place(table).mean(axis=1), kind="stable")]
     fig = Figure(figsize=(9.2, 1.2 + 0.19 * len(table)), layout="constrained")
@@ -165,8 +154,8 @@ def per_data_set(block: Block) -> Figure:
 
 
 def profile(block: Block) -> Figure:
-    """Share of data sets on which a method reaches at least an R2: up and right is better."""
-    scale = _Scale(_has_laws(block))
+    """Performance profile: share of data sets on which a method reaches at least a given R2."""
+    scale = _R2Scale(_has_laws(block))
     table = block.table("accuracy")
     fig = Figure(figsize=(6.4, 3.8), layout="constrained")
     ax = fig.add_subplot()
@@ -188,17 +177,17 @@ def profile(block: Block) -> Figure:
 def convergence(block: Block) -> Figure | None:
     """Share of fits whose best formula so far has R2 > .99 on the fit rows, over time.
 
-    None if no method tells when its best improved.
+    None if no method records when its best formula improved.
     """
-    told = block.rows[block.rows["trace"].notna() & (block.rows["trace"] != "null")]
-    if told.empty:
+    traced = block.rows[block.rows["trace"].notna() & (block.rows["trace"] != "null")]
+    if traced.empty:
         return None
     longest = float(block.rows["max_time"].max())
     grid = np.geomspace(0.01 * longest, longest, 200)
     fig = Figure(figsize=(6.4, 3.8), layout="constrained")
     ax = fig.add_subplot()
     for method in block.methods:
-        rows = told[told["method"] == method]
+        rows = traced[traced["method"] == method]
         if rows.empty:
             continue
         reached = []
@@ -216,10 +205,10 @@ def convergence(block: Block) -> Figure | None:
 
 
 def critical_difference(block: Block) -> Figure | None:
-    """Mean ranks of test R2 with bars that join methods which cannot be told apart.
+    """Critical difference diagram: mean ranks of test R2, bars join methods that do not differ.
 
-    Friedman's test above, Wilcoxon's with Holm's correction for the bars; None for fewer than
-    three methods or six data sets, where the tests say nothing.
+    Friedman test in the title, pairwise Wilcoxon tests with Holm's correction for the bars; None
+    for fewer than three methods or six data sets, where the tests have no power.
     """
     import scikit_posthocs
 
@@ -244,7 +233,7 @@ def critical_difference(block: Block) -> Figure | None:
 
 
 def draw(block: Block) -> dict[str, Figure]:
-    """All figures of a block by name."""
+    """All figures of a block, by name."""
     with mpl.rc_context(STYLE):
         figures = {
             "triple": triple(block),
@@ -253,8 +242,8 @@ def draw(block: Block) -> dict[str, Figure]:
             "convergence": convergence(block),
             "ranks": critical_difference(block),
         }
-        if block.rows["dataset"].nunique() <= MOST_DOTS:
-            figures["data_sets"] = per_data_set(block)
+        if block.rows["dataset"].nunique() <= MAX_DATASET_ROWS:
+            figures["data_sets"] = r2_by_dataset(block)
     return {name: figure for name, figure in figures.items() if figure is not None}
 
 
@@ -268,20 +257,21 @@ def _caption(block: Block) -> str:
 
 
 def _has_laws(block: Block) -> bool:
-    """Whether the data sets seem to have laws: somebody gets above .99 on some of them."""
+    """Whether the data sets seem to follow exact laws: a method exceeds R2 = .99 on some."""
     correct = block.rows.groupby("method")["correct99"].mean()
-    return bool(correct.max() >= LAWS)
+    return bool(correct.max() >= MIN_LAW_SHARE)
 
 
 @dataclass(frozen=True)
-class _Scale:
-    """An axis for R2: its nines where there are laws to find, plain for measured data.
+class _R2Scale:
+    """Scale of an R2 axis: number of nines for exact laws, linear for measured data.
 
     Attributes
     ----------
     laws : bool
+        Whether the data sets follow exact laws.
     top : float
-        Where the axis ends.
+        Upper end of the axis.
     """
 
     laws: bool
@@ -291,7 +281,7 @@ class _Scale:
         return _TOP if self.laws else 1.0
 
     def place(self, r2: pd.DataFrame | pd.Series) -> np.ndarray:
-        """Where values stand; below 0 they stand at 0, and exact ones at one place."""
+        """Positions of R2 values; negative values are drawn at 0, exact ones at the top."""
         plain: np.ndarray = np.maximum(np.asarray(r2, dtype=float), 0.0)
         if not self.laws:
             return plain
@@ -299,14 +289,14 @@ class _Scale:
         return np.where(height > -np.log10(EXACT), _TOP, height)
 
     def label(self, ax: Axes, text: str = "test R²") -> None:
-        """Ticks, limits and label of the horizontal axis."""
+        """Set ticks, limits and label of the horizontal axis."""
         if self.laws:
             ax.set_xticks(list(_TICKS), list(_TICKS.values()), fontsize=8)
         ax.set(xlabel=text, xlim=(-0.03 * self.top, 1.03 * self.top))
 
 
 def _plain_decades(ax: Axes) -> None:
-    """Plain numbers on a logarithmic axis, and at least two of them, however short it is."""
+    """Label a logarithmic axis with plain numbers, at least two of them however short it is."""
     low, high = ax.get_xlim()
     for digits in ((1,), (1, 2, 5), range(1, 10), np.arange(1.0, 10.0, 0.1)):
         decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)

@@ -1,6 +1,6 @@
-"""Figures of one fit as inline SVG that follows the page's light or dark colours.
+"""Figures of one fit as inline SVG in the light or dark colours of the page.
 
-matplotlib draws with placeholder colours, which become CSS variables afterwards; text stays text.
+Matplotlib draws with placeholder colours, which CSS variables then replace; text stays text.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from equate_srbench.report.figures.colours import LIGHT
+from equate_srbench.report.formatting import axis_label
 from equate_srbench.report.tables.record import SOURCES, Array, FitRecord
 
 P = ParamSpec("P")
@@ -50,12 +51,12 @@ _RC: dict[Any, Any] = {  # matplotlib types its keys one by one
     "legend.fontsize": 8.5,
     "text.parse_math": False,  # a column called "$x$" is a name, not a formula
 }
-_MOST_NINES = 16.0  # doubles carry no more digits
-_MOST_POINTS = 1500  # in one scatter plot: an SVG holds each of them as text
+_MAX_NINES = 16.0  # doubles carry no more digits
+_MAX_POINTS = 1500  # in one scatter plot: an SVG holds each of them as text
 
 
 def _styled(draw: Callable[P, str]) -> Callable[P, str]:
-    """Make ``draw`` work under this module's settings of matplotlib and leave no trace of them."""
+    """Run ``draw`` under this module's matplotlib settings, and restore the user's afterwards."""
 
     @wraps(draw)
     def styled(*args: P.args, **kwargs: P.kwargs) -> str:
@@ -66,32 +67,32 @@ def _styled(draw: Callable[P, str]) -> Callable[P, str]:
 
 
 def nines(r2: Any) -> Array:
-    """R2 on the scale of its nines: 0 -> 0, .9 -> 1, .99 -> 2, exact -> 16; NaN stays NaN."""
-    error = np.clip(1.0 - np.asarray(r2, dtype=np.float64), 10.0**-_MOST_NINES, 1.0)
+    """R2 as a number of nines: 0 -> 0, .9 -> 1, .99 -> 2, exact -> 16; NaN stays NaN."""
+    error = np.clip(1.0 - np.asarray(r2, dtype=np.float64), 10.0**-_MAX_NINES, 1.0)
     return np.asarray(np.abs(np.log10(error)))
 
 
 def front(record: FitRecord) -> str:
-    """Accuracy against size: every candidate faintly, the front as steps, the chosen one ringed."""
+    """Accuracy against size: candidates, Pareto front, and a ring around the selected formula."""
     table = record.ranking()
     return accuracy_size(record.candidates, record.front, table[table["chosen"]].head(1))
 
 
 @_styled
 def accuracy_size(cloud: pd.DataFrame, steps: pd.DataFrame, chosen: pd.DataFrame) -> str:
-    """The same from tables.
+    """Accuracy against size of a cloud of candidates and of their Pareto front.
 
     Parameters
     ----------
     cloud, steps : DataFrame
         ``candidates_`` and ``equations_``.
     chosen : DataFrame
-        Row to ring, with ``complexity`` and ``r2``; may be empty.
+        Row to mark with a ring, with ``complexity`` and ``r2``; may be empty.
     """
     fig, ax = _canvas(9.2, 4.2)
-    shown = pd.concat([steps[["complexity", "r2"]], chosen[["complexity", "r2"]]])
-    height = _r2_axis(ax, shown["r2"])
-    cloud = cloud[cloud["complexity"] <= 1.3 * shown["complexity"].max() + 2]
+    marked = pd.concat([steps[["complexity", "r2"]], chosen[["complexity", "r2"]]])
+    height = _r2_axis(ax, marked["r2"])
+    cloud = cloud[cloud["complexity"] <= 1.3 * marked["complexity"].max() + 2]
     _by_source(ax, cloud, "complexity", height, size=10, alpha=0.6)
     steps = steps.sort_values("complexity")
     ax.step(
@@ -111,11 +112,11 @@ def accuracy_size(cloud: pd.DataFrame, steps: pd.DataFrame, chosen: pd.DataFrame
 
 @_styled
 def search(record: FitRecord) -> str:
-    """R2 of each proposal over time, coloured by source, with the best so far as a line."""
+    """R2 of each proposal over time by source, and the best so far."""
     fig, ax = _canvas(9.2, 3.4)
     every = record.candidates.sort_values("seconds", kind="stable")
     height = _r2_axis(ax, every["r2"])
-    # a fit that ends before its search begins has no steps, but it has tried formulas
+    # a fit that ends before its search begins has no steps but has candidates
     steps = record.trajectory if len(record.trajectory) else every
     _by_source(ax, steps, "seconds", height, size=12, alpha=0.55)
     best = np.fmax.accumulate(every["r2"].to_numpy(np.float64))
@@ -130,7 +131,7 @@ def search(record: FitRecord) -> str:
 
 @_styled
 def fitted(record: FitRecord) -> str:
-    """Predicted against actual values, fit and test rows."""
+    """Predicted against actual values of fit and test rows."""
     fig, ax = _canvas(4.4, 3.9)
     for name, rows in record.parts():
         _points(ax, rows.y, _predict(record, rows.X), name)
@@ -140,7 +141,7 @@ def fitted(record: FitRecord) -> str:
     if _decades(values) >= 2:
         _logarithmic(ax, "x")
         _logarithmic(ax, "y")
-    ax.set_xlabel(f"actual {_short(record.target)}")
+    ax.set_xlabel(f"actual {axis_label(record.target)}")
     ax.set_ylabel("predicted")
     _legend(ax)
     return _svg(fig, "Predicted against actual values")
@@ -148,7 +149,7 @@ def fitted(record: FitRecord) -> str:
 
 @_styled
 def residuals(record: FitRecord) -> str:
-    """Actual minus predicted against predicted."""
+    """Residuals against predicted values."""
     fig, ax = _canvas(4.4, 3.9)
     everything = []
     for name, rows in record.parts():
@@ -158,7 +159,7 @@ def residuals(record: FitRecord) -> str:
     ax.axhline(0.0, color=_INK["muted"], linewidth=0.9, zorder=1)
     if _decades(np.concatenate(everything)) >= 2:
         _logarithmic(ax, "x")
-    ax.set_xlabel(f"predicted {_short(record.target)}")
+    ax.set_xlabel(f"predicted {axis_label(record.target)}")
     ax.set_ylabel("actual - predicted")
     _legend(ax)
     return _svg(fig, "Residuals against predicted values")
@@ -166,12 +167,12 @@ def residuals(record: FitRecord) -> str:
 
 @_styled
 def curve(record: FitRecord) -> str:
-    """The formula as a curve through the rows; for formulas of one column.
+    """The formula as a curve through the rows, for a single feature column.
 
     Raises
     ------
     ValueError
-        If the fit had more than one feature column.
+        If there is more than one feature column.
     """
     if len(record.features) != 1:
         raise ValueError(f"a curve needs one feature, got {len(record.features)}")
@@ -189,15 +190,15 @@ def curve(record: FitRecord) -> str:
         _points(ax, rows.X[column].to_numpy(np.float64), rows.y, name)
     values = _predict(record, pd.DataFrame({column: grid}))
     ax.plot(grid, values, color=_INK["accent"], linewidth=1.6, label="formula", zorder=2)
-    ax.set_xlabel(_short(column))
-    ax.set_ylabel(_short(record.target))
+    ax.set_xlabel(axis_label(column))
+    ax.set_ylabel(axis_label(record.target))
     _legend(ax)
     return _svg(fig, "The formula and the rows")
 
 
 @_styled
 def formula(latex: str) -> str:
-    """A formula typeset as SVG paths, or an empty string where matplotlib cannot set it.
+    """Typeset a formula as SVG paths; an empty string if matplotlib cannot typeset it.
 
     Parameters
     ----------
@@ -217,7 +218,7 @@ def formula(latex: str) -> str:
 
 @_styled
 def trajectory(steps: pd.DataFrame) -> str:
-    """R2 of each step's proposals in the order they were made, with the best so far as a line.
+    """R2 of the proposals of a search in chronological order, and the best so far.
 
     Parameters
     ----------
@@ -239,7 +240,7 @@ def trajectory(steps: pd.DataFrame) -> str:
 
 
 def standalone(svg: str) -> str:
-    """A figure as a document of its own, for places without the page's colours: light, opaque."""
+    """Make a figure independent of the page's colours: light, on an opaque background."""
     style = f"<style>svg {{ {LIGHT} background: var(--card); }}</style>"
     end = svg.index(">") + 1
     return svg[:end] + style + svg[end:]
@@ -249,7 +250,7 @@ def standalone(svg: str) -> str:
 
 
 def _canvas(width: float, height: float) -> tuple[Figure, Axes]:
-    """An empty figure of ``width`` x ``height`` inches that shares no state with pyplot."""
+    """An empty figure of ``width`` x ``height`` inches, without pyplot state."""
     fig = Figure(figsize=(width, height), layout="constrained")
     return fig, fig.add_subplot()
 
@@ -257,15 +258,15 @@ def _canvas(width: float, height: float) -> tuple[Figure, Axes]:
 def _svg(
     fig: Figure, alt: str, style: Mapping[Any, Any] = MappingProxyType({}), **save: Any
 ) -> str:
-    """The figure as one ``<svg>`` element that scales with its container."""
+    """Render a figure as one ``<svg>`` element that scales with its container."""
     buffer = io.StringIO()
-    # the salt keeps ids apart between figures of one page, and equal from run to run
+    # the salt makes ids unique among the figures of a page, and reproducible
     with mpl.rc_context({"svg.hashsalt": alt, **style}):
         no_date = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         fig.savefig(buffer, format="svg", transparent=True, metadata=no_date, **save)
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
-    # matplotlib numbers its groups alike in every figure, and a page must not repeat an id
+    # matplotlib repeats the ids of its groups in every figure, but ids of a page must be unique
     used = set(re.findall(r"#([\w-]+)", text))
     text = re.sub(r' id="([\w.-]+)"', lambda m: m.group() if m[1] in used else "", text)
     for name, placeholder in _INK.items():
@@ -279,8 +280,8 @@ def _predict(record: FitRecord, X: pd.DataFrame) -> Array:
 
 
 def _points(ax: Axes, x: Array, y: Array, name: str) -> None:
-    """Rows as points, every k-th of them where there are very many."""
-    keep = slice(None, None, 1 + len(x) // _MOST_POINTS)
+    """Plot rows as points, every k-th of them if there are very many."""
+    keep = slice(None, None, 1 + len(x) // _MAX_POINTS)
     colour = _INK["train" if name == "fit" else "test"]
     ax.plot(
         x[keep], y[keep], "o" if name == "fit" else "D", markersize=4, alpha=0.75, color=colour,
@@ -291,7 +292,7 @@ def _points(ax: Axes, x: Array, y: Array, name: str) -> None:
 def _by_source(
     ax: Axes, rows: pd.DataFrame, across: str, height: Height, *, size: float, alpha: float
 ) -> None:
-    """Formulas as dots, R2 over the column ``across``, one colour and marker per source."""
+    """Plot R2 of formulas against the column ``across``, one colour and marker per source."""
     rows = thinned(rows.astype({"r2": np.float64, across: np.float64}), across)
     for source in (*SOURCES, *sorted(set(rows["source"]) - set(SOURCES))):
         part = rows[rows["source"] == source]
@@ -304,18 +305,18 @@ def _by_source(
 
 
 def thinned(rows: pd.DataFrame, across: str) -> pd.DataFrame:
-    """Rows of which no two fall on the same spot of the figure; the best of each spot stays."""
+    """Drop rows that would overlap in the figure; of each grid cell the best row stays."""
     rows = rows[np.isfinite(rows["r2"])].sort_values("r2", ascending=False, kind="stable")
     x = np.floor(100 * rows[across] / max(float(rows[across].max()) if len(rows) else 0.0, 1e-9))
     y = np.floor(8 * nines(rows["r2"]))
     spots = pd.DataFrame({"x": x, "y": y, "source": rows["source"]})
-    return rows[~spots.duplicated()].head(_MOST_POINTS)
+    return rows[~spots.duplicated()].head(_MAX_POINTS)
 
 
 def _r2_axis(ax: Axes, r2: pd.Series) -> Height:
-    """Choose and label the scale for these R2 values; returns how high to draw an R2.
+    """Choose and label the vertical scale of R2 values; returns the map from R2 to height.
 
-    Up to .9 the scale is plain; above, one step up is one more nine.
+    Linear if all values are below .9, otherwise the number of nines.
     """
     ax.set_ylabel("R²")
     best = float(np.nanmax(nines(r2), initial=0.0))
@@ -333,10 +334,10 @@ def _r2_axis(ax: Axes, r2: pd.Series) -> Height:
 
 
 def _r2_label(count: int) -> str:
-    """The R2 that has ``count`` nines."""
+    """Tick label of the R2 with ``count`` nines."""
     if count == 0:
         return "≤ 0"
-    if count == _MOST_NINES:
+    if count == _MAX_NINES:
         return "exact"
     return f"{1 - 10.0**-count:.{count}f}" if count <= 5 else f"1 - 1e-{count}"
 
@@ -344,7 +345,7 @@ def _r2_label(count: int) -> str:
 def _legend(ax: Axes) -> None:
     handles = ax.get_legend_handles_labels()[0]
     if len(handles) > 1:
-        # above the axes: covers no point, and "best" would look at each of them
+        # above the axes: covers no point, and needs no search for a free place
         ax.legend(
             loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=len(handles), borderaxespad=0.2,
             handletextpad=0.4, columnspacing=1.4,
@@ -352,20 +353,14 @@ def _legend(ax: Axes) -> None:
 
 
 def _decades(values: Array) -> float:
-    """Powers of ten between the smallest and the largest value; 0 if not all are positive."""
+    """Orders of magnitude that the values span; 0 if not all are positive."""
     low, high = float(values.min()), float(values.max())
     return float(np.log10(high / low)) if low > 0 and np.isfinite(high) else 0.0
 
 
 def _logarithmic(ax: Axes, which: str) -> None:
-    """Make one axis logarithmic, with plain numbers at the decades."""
+    """Make an axis logarithmic, with plain numbers at the decades."""
     axis = ax.xaxis if which == "x" else ax.yaxis
     ax.set(**{f"{which}scale": "log"})
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
-
-
-def _short(name: str, limit: int = 32) -> str:
-    """A column's name for an axis: printable, on one line, not too long."""
-    name = "".join(c if c.isprintable() else " " for c in name)
-    return name if len(name) <= limit else name[: limit - 1] + "…"

@@ -1,4 +1,4 @@
-"""Names beside the points of a scatter plot, where they cover nothing."""
+"""Labels for the points of a scatter plot, placed to avoid overlaps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 from numpy.typing import ArrayLike
 
-#: Where a name may stand, best first: offset from its point in units of points, alignments.
+#: Candidate positions of a label, best first: offset from its point in units of points, alignments.
 _PLACES = (
     (6, 3, "left", "bottom"),
     (7, 0, "left", "center_baseline"),
@@ -22,33 +22,33 @@ _PLACES = (
     (0, 7, "center", "bottom"),
     (0, -7, "center", "top"),
 )
-_MARKER = 6.0  # half the width of a marker in points, and some air
+_MARKER = 6.0  # half the width of a marker in points, plus padding
 
 
-def name_points(ax: Axes, points: ArrayLike, names: Sequence[str], size: float = 8.0) -> None:
-    """Write a name beside each point, clear of the points and of the names before it if it can.
+def label_points(ax: Axes, points: ArrayLike, names: Sequence[str], size: float = 8.0) -> None:
+    """Label each point, with the least overlap with all points and with earlier labels.
 
-    The limits of the axes must stand already.
+    The axis limits must have been set.
 
     Parameters
     ----------
     ax : Axes
     points : array-like of shape (n, 2)
-        In data units; those that are not finite get no name.
+        In data coordinates; points that are not finite get no label.
     names : sequence of str
     size : float, default=8.0
-        Of the letters, in points.
+        Font size in points.
     """
     figure = cast(Figure, ax.figure)  # no axes here are in a subfigure
-    figure.draw_without_rendering()  # the layout decides where points come to lie
+    figure.draw_without_rendering()  # the layout decides where the points are
     half = _MARKER * figure.dpi / 72.0
     places = np.asarray(points, dtype=float)
-    shown = [i for i, place in enumerate(places) if np.isfinite(place).all()]
+    finite = [i for i, place in enumerate(places) if np.isfinite(place).all()]
     taken = [
         Bbox([[x - half, y - half], [x + half, y + half]])
-        for x, y in ax.transData.transform(places[shown])
+        for x, y in ax.transData.transform(places[finite])
     ]
-    for i in shown:
+    for i in finite:
         text = ax.annotate(
             names[i], places[i], xytext=(0, 0), textcoords="offset points", fontsize=size
         )

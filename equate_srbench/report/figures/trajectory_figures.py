@@ -1,4 +1,4 @@
-"""Figures about many fits step by step; see ``trajectories`` for their tables."""
+"""Figures of the search steps of many fits; see ``tables.trajectories``."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from equate_srbench.report.figures.compare_figures import STYLE
+from equate_srbench.report.figures.rendering import STYLE
 from equate_srbench.report.tables.trajectories import (
-    LINE,
-    Trajectories,
-    changes,
-    correlation,
-    shares,
+    ASCENT_KEYS,
+    SuiteTrajectories,
+    score_changes,
+    source_shares,
+    spearman,
 )
 
 #: Colours of the sources, as on the pages of single fits.
@@ -26,18 +26,18 @@ SOURCE_COLOURS = {
     "constant": "#8a8f98",
 }  # fmt: skip
 _TRUE, _PREDICTED = "#0072B2", "#D55E00"
-_MOST_LINES = 60
-_MOST_PLACES = 4000
+_MAX_LINES = 60
+_MAX_POINTS = 4000
 
 
 def steps(table: pd.DataFrame) -> Figure | None:
-    """R2 and scores per gradient step: median over the lines, with quartiles; None without any."""
+    """R2 and scores per gradient step: medians over all ascents with quartiles; None if empty."""
     if table.empty:
         return None
     with mpl.rc_context(STYLE):
         fig = Figure(figsize=(9.2, 3.9), layout="constrained")
         left, right = fig.subplots(1, 2)
-        for _, line in list(table.groupby(LINE))[:_MOST_LINES]:
+        for _, line in list(table.groupby(ASCENT_KEYS))[:_MAX_LINES]:
             left.plot(line["step"], np.clip(line["r2"], 0, 1), color="#c3c9d3", linewidth=0.6)
         _median(left, table, "r2", _TRUE, "best of the step", "o-", clip=True)
         _median(left, table, "best_r2", "#1c2430", "best so far", "s--", clip=True)
@@ -62,12 +62,12 @@ def _median(
     ax.plot(parts.index, parts[0.5], mark, color=colour, markersize=4.5, label=label)
 
 
-def flips(table: pd.DataFrame) -> Figure | None:
-    """Share of lines per step that decode a new skeleton, and that improve on what they had."""
+def new_skeletons(table: pd.DataFrame) -> Figure | None:
+    """Share of ascents that decode a new skeleton, and that improve, per gradient step."""
     later = table[table["step"] > 0]
     if later.empty:
         return None
-    gained = table.groupby(LINE)["best_score"].diff() > 1e-12
+    gained = table.groupby(ASCENT_KEYS)["best_score"].diff() > 1e-12
     with mpl.rc_context(STYLE):
         fig = Figure(figsize=(6.4, 3.4), layout="constrained")
         ax = fig.add_subplot()
@@ -83,9 +83,9 @@ def flips(table: pd.DataFrame) -> Figure | None:
     return fig
 
 
-def sources(found: Trajectories) -> Figure:
-    """Which source first reached the accuracy of the answers, in one bar."""
-    table = shares(found.fits)
+def sources(found: SuiteTrajectories) -> Figure:
+    """Share of each source that first reached the accuracy of the final formula, as one bar."""
+    table = source_shares(found.fits)
     with mpl.rc_context(STYLE):
         fig = Figure(figsize=(9.2, 1.5), layout="constrained")
         ax = fig.add_subplot()
@@ -102,8 +102,8 @@ def sources(found: Trajectories) -> Figure:
 
 
 def predicted_against_true(table: pd.DataFrame) -> Figure | None:
-    """Change of the score that the evaluator expected, and the one that came."""
-    pairs = changes(table)
+    """Change of the score against the change that the evaluator predicted; None if empty."""
+    pairs = score_changes(table)
     if pairs.empty:
         return None
     with mpl.rc_context(STYLE):
@@ -117,23 +117,23 @@ def predicted_against_true(table: pd.DataFrame) -> Figure | None:
         ax.axvline(0, color="#98a2b3", linewidth=0.8)
         fig.colorbar(points, label="gradient step")
         ax.set(xlabel="predicted change of the score", ylabel="true change of the score")
-        fig.suptitle(f"Spearman {correlation(table):.2f}, {len(pairs)} steps", fontsize=10)
+        fig.suptitle(f"Spearman {spearman(table):.2f}, {len(pairs)} steps", fontsize=10)
     return fig
 
 
-def embedding_map(found: Trajectories) -> Figure | None:
-    """Joint embeddings in two dimensions, coloured by R2: PCA, and UMAP where it is installed.
+def embedding_map(found: SuiteTrajectories) -> Figure | None:
+    """Joint embeddings in two dimensions, coloured by R2: PCA, and UMAP if installed.
 
     None if no fit has embeddings.
     """
-    known = np.isfinite(found.places).all(axis=1) & (found.places.shape[1] > 1)
+    known = np.isfinite(found.embeddings).all(axis=1) & (found.embeddings.shape[1] > 1)
     if known.sum() < 3:
         return None
     keep = np.flatnonzero(known)
-    keep = keep[:: 1 + len(keep) // _MOST_PLACES]
+    keep = keep[:: 1 + len(keep) // _MAX_POINTS]
     r2 = found.steps["r2"].to_numpy(float)[keep]
-    maps = {"PCA": _pca(found.places[keep])}
-    umap = _umap(found.places[keep])
+    maps = {"PCA": _pca(found.embeddings[keep])}
+    umap = _umap(found.embeddings[keep])
     if umap is not None:
         maps["UMAP"] = umap
     with mpl.rc_context(STYLE):
@@ -151,16 +151,16 @@ def embedding_map(found: Trajectories) -> Figure | None:
     return fig
 
 
-def _pca(places: NDArray[np.float32]) -> NDArray[np.float64]:
+def _pca(points: NDArray[np.float32]) -> NDArray[np.float64]:
     from sklearn.decomposition import PCA
 
-    found = PCA(2, svd_solver="full").fit_transform(places.astype(np.float64))
-    return np.asarray(found)
+    projected = PCA(2, svd_solver="full").fit_transform(points.astype(np.float64))
+    return np.asarray(projected)
 
 
-def _umap(places: NDArray[np.float32]) -> NDArray[np.float64] | None:
+def _umap(points: NDArray[np.float32]) -> NDArray[np.float64] | None:
     try:
         import umap
     except ModuleNotFoundError:
         return None
-    return np.asarray(umap.UMAP(random_state=0).fit_transform(places), dtype=np.float64)
+    return np.asarray(umap.UMAP(random_state=0).fit_transform(points), dtype=np.float64)

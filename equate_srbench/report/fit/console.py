@@ -1,8 +1,8 @@
-"""A fit in a terminal: the live line while it runs, the front and the formula when it is done."""
+"""A fit in a terminal: live progress while it runs, then the Pareto front and the formula."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -12,37 +12,12 @@ from equate_srbench.report.formatting import r2_text, short_formula
 from equate_srbench.report.tables.record import FitRecord, score
 from equate_srbench.runtime.live import LiveView
 
-
-class Progress(Protocol):
-    """What the estimator hands to ``on_progress`` a few times a second."""
-
-    @property
-    def seconds(self) -> float:
-        """Since the beginning of the fit."""
-
-    @property
-    def candidates(self) -> int:
-        """Formulas tried so far."""
-
-    @property
-    def equation(self) -> str:
-        """The best formula so far."""
-
-    @property
-    def r2(self) -> float:
-        """Its R2 on the rows of the fit."""
-
-    @property
-    def complexity(self) -> int:
-        """Its number of nodes."""
-
-    @property
-    def phase(self) -> str:
-        """What the fit is doing."""
+if TYPE_CHECKING:
+    from equate_srbench.runtime.progress import Progress
 
 
 class LiveLine(LiveView):
-    """Shows progress: one line that changes in a terminal, plain lines now and then elsewhere.
+    """Shows the progress of a fit: one updating line in a terminal, periodic plain lines elsewhere.
 
     Parameters
     ----------
@@ -50,12 +25,12 @@ class LiveLine(LiveView):
     target : str
         Name of the predicted column.
     interval : float, default=5.0
-        Seconds between plain lines with the same formula.
+        Least seconds between plain lines.
 
     Examples
     --------
-    >>> with LiveLine(Console(), "period") as show:  # doctest: +SKIP
-    ...     EquateRegressor(on_progress=show).fit(X, y)
+    >>> with LiveLine(Console(), "period") as progress:  # doctest: +SKIP
+    ...     EquateRegressor(on_progress=progress).fit(X, y)
     """
 
     def __init__(self, console: Console, target: str, interval: float = 5.0) -> None:
@@ -64,7 +39,7 @@ class LiveLine(LiveView):
         self._state: Progress | None = None
 
     def __call__(self, progress: Progress) -> bool:
-        """Show one state; never asks the fit to stop."""
+        """Display the progress; returns False, so that the fit goes on."""
         self._state = progress
         self._print_line()
         return False
@@ -72,7 +47,7 @@ class LiveLine(LiveView):
     def _line(self) -> Text:
         progress = self._state
         if progress is None:
-            return Text("getting ready ...", "dim")
+            return Text("starting ...", "dim")
         line = Text(no_wrap=True, overflow="ellipsis")
         line.append(f"{progress.seconds:5.1f} s  ", "bold")
         line.append(f"{progress.phase:<10s} ", "dim")
@@ -84,12 +59,12 @@ class LiveLine(LiveView):
 
 
 def note(console: Console, text: str) -> None:
-    """Print a side remark, as it is."""
+    """Print a note without markup."""
     console.print(Text(text, "dim"), soft_wrap=True)
 
 
 def front_table(record: FitRecord) -> Table:
-    """The front as a table; ``>`` marks the chosen formula."""
+    """The Pareto front as a table; ``>`` marks the selected formula."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("")
     table.add_column("size", justify="right")
@@ -107,16 +82,16 @@ def front_table(record: FitRecord) -> Table:
 
 
 def show_result(console: Console, record: FitRecord) -> None:
-    """Print the front, the chosen formula as text and LaTeX, and how well it predicts."""
+    """Print the Pareto front, the selected formula as text and LaTeX, and its scores."""
     console.print(front_table(record))
     console.print()
     lines = [("formula", f"{record.target} = {record.equation}")]
     lines += [("LaTeX", record.equation.to_latex())]
     for name, rows in record.parts():
         s = score(record.equation, rows)
-        what = f"R² {r2_text(s.r2)}, RMS error {s.rmse:.4g}, largest error {s.largest:.4g}"
-        lines.append((f"{name} rows", f"{what} ({len(rows)} rows)"))
-    stopped = ", stopped by hand" if record.interrupted else ""
+        quality = f"R² {r2_text(s.r2)}, RMS error {s.rmse:.4g}, largest error {s.largest:.4g}"
+        lines.append((f"{name} rows", f"{quality} ({len(rows)} rows)"))
+    stopped = ", stopped by the user" if record.interrupted else ""
     count = sum(record.tried.values())
     lines.append(("search", f"{record.seconds:.1f} s, {count:,} formulas tried{stopped}"))
     for label, value in lines:

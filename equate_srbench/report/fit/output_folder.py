@@ -1,4 +1,4 @@
-"""The folder that a fit leaves behind."""
+"""The output folder of a fit."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from equate_srbench.runtime.files import publish
 
 
 def write_results(folder: Path, record: FitRecord) -> None:
-    """Write everything about a fit, each file whole or not at all.
+    """Write all results of a fit, each file atomically.
 
     Parameters
     ----------
     folder : Path
-        Gets ``equation.json`` (read by ``Equation.from_json``), ``front.csv``, ``candidates.csv``,
-        ``trajectory.csv`` and ``report.html``. Numbers keep all 17 digits.
+        Receives ``equation.json`` (read by ``Equation.from_json``), ``front.csv``,
+        ``candidates.csv``, ``trajectory.csv`` and ``report.html``, with numbers to 17 digits.
     record : FitRecord
 
     Raises

@@ -1,20 +1,20 @@
-"""One fit as one HTML page: no script, no network, light and dark."""
+"""The report of a fit as a self-contained HTML page: no scripts, no requests, light and dark."""
 
 from __future__ import annotations
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from equate_srbench.report.figures import fit_figures
 from equate_srbench.report.figures.colours import COLOURS
 from equate_srbench.report.formatting import r2_text, short_formula
+from equate_srbench.report.page_templates import render_page
 from equate_srbench.report.tables.record import FitRecord, by_source, milestones, score
 
-_MOST_ROWS = 40  # of a table on the page; the files hold all of them
+_MAX_MILESTONES = 40  # the output folder holds all candidates
 
 
 def render(record: FitRecord) -> str:
-    """The report page of one fit.
+    """Render the report page of a fit.
 
     Parameters
     ----------
@@ -25,17 +25,9 @@ def render(record: FitRecord) -> str:
     str
         A complete HTML document. Text from the table (names, formulas) is escaped.
     """
-    environment = Environment(
-        loader=PackageLoader("equate_srbench.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["r2"] = r2_text
-    environment.filters["short"] = short_formula
-    environment.filters["number"] = lambda value: f"{value:.4g}"
-    return environment.get_template("fit.html.jinja").render(
+    return render_page(
+        "fit.html.jinja",
+        {"r2": r2_text, "short": short_formula, "number": "{:.4g}".format},
         record=record,
         colours=COLOURS,
         formula=Markup(fit_figures.formula(record.equation.to_latex())),  # noqa: S704 - our own SVG
@@ -44,7 +36,7 @@ def render(record: FitRecord) -> str:
         front=record.ranking().to_dict("records"),
         errors=record.equation.standard_errors,
         sources=by_source(record).to_dict("records"),
-        milestones=milestones(record).tail(_MOST_ROWS).to_dict("records"),
+        milestones=milestones(record).tail(_MAX_MILESTONES).to_dict("records"),
     )
 
 

@@ -1,4 +1,4 @@
-"""One fit of a user's own table, for a notebook: read, split, searched, and looked at."""
+"""The fit of a user's table for a notebook: reading, splitting, fitting, and what it found."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ import pandas as pd
 import equate_srbench
 from equate_srbench.data.reading import load_table
 from equate_srbench.report.formatting import r2_text
-from equate_srbench.report.tables.record import Array, FitRecord, Rows, score
+from equate_srbench.report.tables.record import Array, FitRecord, RowSubset, score
 
-#: With fewer rows than this none is kept for the test.
-FEWEST_ROWS_TO_SPLIT = 20
+#: With fewer rows, none is held out for the test.
+MIN_ROWS_TO_SPLIT = 20
 _GRID = 200  # points of a partial effect
-_MOST_OTHERS = 30  # rows that the other columns of a partial effect are held at
+_MAX_BACKGROUND_ROWS = 30  # rows that give the other columns of a partial effect their values
 
 
 @dataclass(frozen=True)
-class OwnFit:
-    """A fit with what the notebook asks of it.
+class UserFit:
+    """A fit of a user's table.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class OwnFit:
     estimator : EquateRegressor
         Fitted.
     notes : list of str
-        What a reader should know about the table and the fit.
+        Remarks about the table and warnings of the fit.
     """
 
     record: FitRecord
@@ -40,29 +40,31 @@ class OwnFit:
     notes: list[str]
 
 
-def split_rows(X: pd.DataFrame, y: Array, test_size: float, seed: int) -> tuple[Rows, Rows | None]:
-    """Fit and test rows at random, each in the order of the table.
+def split_rows(
+    X: pd.DataFrame, y: Array, test_size: float, seed: int
+) -> tuple[RowSubset, RowSubset | None]:
+    """Split rows at random into fit and test rows, each in the order of the table.
 
     Parameters
     ----------
     X : DataFrame of shape (n_rows, n_features)
     y : ndarray of shape (n_rows,)
     test_size : float
-        Share of the rows kept for the test.
+        Share of the rows held out for the test.
     seed : int
 
     Returns
     -------
-    train : Rows
-    test : Rows or None
-        None with fewer than 20 rows, or where fewer than 2 would be left on either side.
+    train : RowSubset
+    test : RowSubset or None
+        None with fewer than 20 rows, or if either side would have fewer than 2.
     """
     n_test = round(test_size * len(y))
-    if len(y) < FEWEST_ROWS_TO_SPLIT or not 2 <= n_test <= len(y) - 2:
-        return Rows(X, y), None
+    if len(y) < MIN_ROWS_TO_SPLIT or not 2 <= n_test <= len(y) - 2:
+        return RowSubset(X, y), None
     order = np.random.default_rng(seed).permutation(len(y))
     train, test = np.sort(order[n_test:]), np.sort(order[:n_test])
-    return Rows(X.iloc[train], y[train]), Rows(X.iloc[test], y[test])
+    return RowSubset(X.iloc[train], y[train]), RowSubset(X.iloc[test], y[test])
 
 
 def fit(
@@ -74,74 +76,74 @@ def fit(
     preset: str = "default",
     test_size: float = 0.25,
     seed: int = 0,
-    tell: Callable[[str], object] = lambda text: None,
-) -> OwnFit:
-    """Fit one column of a table.
+    report: Callable[[str], object] = lambda text: None,
+) -> UserFit:
+    """Read a table and fit one of its columns.
 
     Parameters
     ----------
     table, target, features
-        As ``load_table`` takes them.
+        As for ``load_table``.
     max_time, preset, seed
-        As ``EquateRegressor`` takes them.
+        As for ``EquateRegressor``.
     test_size : float, default=0.25
-    tell : callable, optional
-        Told the best fit so far.
+    report : callable, optional
+        Called with a status line on the best formula so far.
 
     Returns
     -------
-    OwnFit
+    UserFit
 
     Raises
     ------
     TableError
-        For tables and columns that cannot be used.
+        If the table or a column cannot be used.
     """
     problem = load_table(table, target, features)
     name, y = str(problem.y.name), problem.y.to_numpy(np.float64)
     train, test = split_rows(problem.X, y, test_size, seed)
 
-    def told(state: Any) -> None:
-        tell(f"{state.phase}, {state.seconds:.0f} s: R² {r2_text(state.r2)}, {state.equation}")
+    def on_progress(state: Any) -> None:
+        report(f"{state.phase}, {state.seconds:.0f} s: R² {r2_text(state.r2)}, {state.equation}")
 
     estimator = equate_srbench.EquateRegressor(
-        max_time=max_time, preset=preset, random_state=seed, on_progress=told
+        max_time=max_time, preset=preset, random_state=seed, on_progress=on_progress
     )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         estimator.fit(train.X, train.y)
-    tell(f"Fitted in {estimator.fit_time_:.1f} s.")
+    report(f"Fitted in {estimator.fit_time_:.1f} s.")
     chosen = {"preset": preset, "max_time": f"{max_time:g} s", "seed": str(seed)}
     record = FitRecord.of(
         estimator, train, test, table=Path(table).name, target=name, settings=chosen
     )
     notes = [*problem.notes, *(str(warning.message) for warning in caught)]
     if test is None and test_size > 0:
-        notes.append(f"{len(train)} rows: too few to keep some for a test, all are fitted.")
-    return OwnFit(record, estimator, notes)
+        notes.append(f"{len(train)} rows: too few to hold some out for a test, all are fitted.")
+    return UserFit(record, estimator, notes)
 
 
-def in_words(record: FitRecord) -> list[str]:
-    """The answer: the formula, how well it does, and how long it took."""
+def describe(record: FitRecord) -> list[str]:
+    """Describe a fit in sentences: the formula, its accuracy, and the time it took."""
     equation = record.equation
     scores = [f"R² {r2_text(score(equation, rows).r2)} on the {len(rows)} {name} rows"
               for name, rows in record.parts()]  # fmt: skip
     tried = sum(record.tried.values())
     return [
         f"{record.target} = {equation}",
-        f"It has {equation.complexity} nodes, {' and '.join(scores)}; it was chosen among "
-        f"{tried:,} formulas in {record.seconds:.1f} s.",
+        f"It has {equation.complexity} nodes, {' and '.join(scores)}; it was selected from "
+        f"{tried:,} candidates in {record.seconds:.1f} s.",
     ]
 
 
 def constants(record: FitRecord) -> pd.DataFrame:
-    """Constants of the formula, and their least-squares values with standard errors.
+    """Constants of the formula and their least-squares estimates with standard errors.
 
     Returns
     -------
     DataFrame
-        ``value`` as it stands in the formula, ``fitted`` and ``error`` from least squares on the
-        fit rows; NaN where the rows do not determine them.
+        ``value`` in the formula; ``fitted`` and ``error`` by least squares on the fit rows, NaN
+        where the rows do not determine them.
     """
     values = record.equation.constants
     if not values:
@@ -151,29 +153,29 @@ def constants(record: FitRecord) -> pd.DataFrame:
     return pd.DataFrame({"value": values, "fitted": fitted.constants, "error": errors})
 
 
-def effects(record: FitRecord) -> dict[str, pd.DataFrame]:
-    """What the formula says about one column at a time.
+def partial_effects(record: FitRecord) -> dict[str, pd.DataFrame]:
+    """Prediction as a function of one column at a time.
 
     Returns
     -------
     dict of str to DataFrame
-        For each column that the formula uses: ``x`` over its range, and the prediction with the
-        other columns as they are in some of the rows: ``low``, ``middle``, ``high`` (10 %, median
-        and 90 % of them); NaN where it is undefined.
+        For each column in the formula: ``x`` over its range, and quantiles of the prediction when
+        the other columns take their values from some of the rows: ``low`` (10 %), ``middle``
+        (median), ``high`` (90 %); NaN where undefined.
     """
     X = record.train.X
-    some = X.iloc[:: max(1, len(X) // _MOST_OTHERS)].head(_MOST_OTHERS)
-    found = {}
+    background = X.iloc[:: max(1, len(X) // _MAX_BACKGROUND_ROWS)].head(_MAX_BACKGROUND_ROWS)
+    effects = {}
     for name in record.equation.columns:
         grid = np.linspace(float(X[name].min()), float(X[name].max()), _GRID)
         lines = []
-        for _, row in some.iterrows():
+        for _, row in background.iterrows():
             rows = pd.DataFrame([row] * _GRID).assign(**{name: grid})
             with np.errstate(all="ignore"):
                 lines.append(np.asarray(record.equation.predict(rows), dtype=np.float64))
         values = np.where(np.isfinite(lines), lines, np.nan)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # all undefined: NaN says so
+            warnings.simplefilter("ignore", RuntimeWarning)  # all undefined: the result is NaN
             low, middle, high = np.nanquantile(values, [0.1, 0.5, 0.9], axis=0)
-        found[name] = pd.DataFrame({"x": grid, "low": low, "middle": middle, "high": high})
-    return found
+        effects[name] = pd.DataFrame({"x": grid, "low": low, "middle": middle, "high": high})
+    return effects

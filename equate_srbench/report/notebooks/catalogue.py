@@ -1,4 +1,4 @@
-"""Notebooks as reports: which there are, and running one to a notebook and an HTML page."""
+"""The catalogue of report notebooks, and the execution of one to a notebook and an HTML page."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from equate_srbench.report.notebooks.parameters import Parameter, Value, declared
+from equate_srbench.report.notebooks.parameters import Parameter, Value, parse_declarations
 from equate_srbench.runtime.files import publish
 from equate_srbench.runtime.hints import did_you_mean
 
-#: What the kernel says beside its cells, while it runs.
+#: Output of the kernel process outside its cells.
 _LOG = "kernel.txt"
-#: Set in the kernel of a report: no widgets there, nobody could use them.
+#: Environment variable set in the kernel of a report, where widgets would be of no use.
 STATIC = "EQUATE_STATIC"
-#: Names the file that a cell at work writes one line about its progress to.
+#: Environment variable with the path of the file for the status line of the running cell.
 PROGRESS = "EQUATE_PROGRESS"
 
 
 class ReportError(RuntimeError):
-    """A report that could not be made; the message says what is left and what to do."""
+    """A report could not be made; the message says what was kept and what to do."""
 
 
-class Watcher(Protocol):
-    """What is told about a notebook while it runs."""
+class ExecutionListener(Protocol):
+    """Receives events while a notebook is executed."""
 
-    def begin(self, titles: list[str], note: Path) -> None:
-        """Titles of the code cells, and the file with a line about the one that runs."""
+    def begin(self, titles: list[str], status_file: Path) -> None:
+        """Called first, with the titles of the code cells and the file with the status line."""
 
     def cell(self, number: int) -> None:
-        """The code cell of this number, from 0, begins."""
+        """Called when the code cell of this number, counted from 0, starts."""
 
 
 @dataclass(frozen=True)
 class Notebook:
-    """A notebook that can be run with parameters.
+    """A notebook that can be executed with parameters.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class Notebook:
 
     @cached_property
     def _node(self) -> Any:
-        import nbformat  # of the extra `report`; names of notebooks are known without it
+        import nbformat  # from the extra `report`; the names of notebooks are known without it
 
         return nbformat.read(self.path, as_version=4)
 
@@ -64,40 +64,42 @@ class Notebook:
 
     @property
     def question(self) -> str:
-        """What it answers: the first paragraph below the heading."""
+        """The question that it answers: the first paragraph below the heading."""
         return " ".join(self._node.cells[0].source.split("\n\n")[1].replace("**", "").split())
 
     @cached_property
     def parameters(self) -> dict[str, Parameter]:
-        """What its ``parameters`` cell declares."""
-        return declared(next(c.source for c in self._node.cells if "parameters" in _tags(c)))
+        """Parameters declared in its ``parameters`` cell, by name."""
+        return parse_declarations(
+            next(c.source for c in self._node.cells if "parameters" in _tags(c))
+        )
 
     @property
     def titles(self) -> list[str]:
-        """What each code cell does, but for the parameters."""
+        """Titles of the code cells, except for the parameters."""
         cells = [c for c in self._node.cells if c.cell_type == "code"]
         return [c.metadata.get("title", "") for c in cells if "parameters" not in _tags(c)]
 
 
 def folder_of_notebooks() -> Path:
-    """Where the notebooks are: inside an installed package, or beside it in a checkout."""
+    """Folder of the notebooks: inside an installed package, or beside it in a checkout."""
     installed = Path(__file__).parents[1] / "notebook_files"
     return installed if installed.is_dir() else Path(__file__).parents[3] / "notebooks"
 
 
 def notebooks() -> dict[str, Notebook]:
-    """All notebooks by name, in the order of their numbers."""
+    """All notebooks by name, ordered by number."""
     paths = sorted(folder_of_notebooks().glob("[0-9][0-9]_*.ipynb"))
     return {path.stem: Notebook(path.stem, path) for path in paths}
 
 
 def find(name: str) -> Notebook:
-    """The notebook of a name, with or without ``.ipynb``, or of its number.
+    """Find a notebook by name, with or without ``.ipynb``, or by number.
 
     Raises
     ------
     ReportError
-        If there is none.
+        If there is no such notebook.
     """
     known = notebooks()
     stem = name.removesuffix(".ipynb")
@@ -110,28 +112,31 @@ def find(name: str) -> Notebook:
 
 
 def run(
-    notebook: Notebook, values: Mapping[str, Value], folder: Path, watcher: Watcher | None = None
+    notebook: Notebook,
+    values: Mapping[str, Value],
+    folder: Path,
+    listener: ExecutionListener | None = None,
 ) -> Path:
-    """Run a notebook and leave it, executed, with its page.
+    """Execute a notebook and write it together with its HTML page.
 
     Parameters
     ----------
     notebook : Notebook
     values : mapping of str to Value
-        As ``parameters.checked`` returns them; relative paths start at the current folder.
+        As returned by ``parameters.parse_pairs``; paths are relative to the current folder.
     folder : Path
-        Gets ``NAME.ipynb`` and ``NAME.html``, both or neither; what was there stays until then.
-    watcher : Watcher, optional
+        Receives ``NAME.ipynb`` and ``NAME.html`` when both are complete; unchanged until then.
+    listener : ExecutionListener, optional
 
     Returns
     -------
     Path
-        The page: self-contained, no script, no network.
+        The page: self-contained, without scripts or requests.
 
     Raises
     ------
     ReportError
-        If a cell fails or Python ends; the notebook so far is then ``NAME.partial.ipynb``.
+        If a cell fails or the kernel dies; the partial result is then ``NAME.partial.ipynb``.
     """
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
@@ -142,23 +147,19 @@ def run(
     partial = folder / f"{name}.partial.ipynb"
     with _scratch(folder) as scratch:
         made = scratch / f"{name}.ipynb"
+        failure = ""
         try:
             with _environment({STATIC: "1", PROGRESS: str(scratch / "progress")}):
-                node = _execute(notebook, values, made, watcher)
+                node = _execute(notebook, values, made, listener)
         except PapermillExecutionError as error:
-            publish(folder, {partial.name: made.read_text(encoding="utf-8")})
-            raise ReportError(
-                f"{name} stopped in cell {error.exec_count}: {error.ename}: {error.evalue} - "
-                f"the notebook so far is {partial}"
-            ) from None
+            failure = f"failed in cell {error.exec_count}: {error.ename}: {error.evalue}"
         except DeadKernelError:
+            log = (scratch / _LOG).read_text(encoding="utf-8", errors="replace").split("\n")
+            failure = "failed: the kernel died (killed, or out of memory?)"
+            failure = ": ".join(filter(None, [failure, " | ".join(filter(None, log[-4:]))]))
+        if failure:
             publish(folder, {partial.name: made.read_text(encoding="utf-8")})
-            said = (scratch / _LOG).read_text(encoding="utf-8", errors="replace").split("\n")
-            raise ReportError(
-                f"the Python of {name} ended in the middle of its work (killed, or out of memory?)"
-                f"{': ' if any(said) else ''}{' | '.join(filter(None, said[-4:]))} - the notebook "
-                f"so far is {partial}"
-            ) from None
+            raise ReportError(f"{name} {failure} - see the partial notebook {partial}")
     node.metadata.papermill.update(input_path=made.name, output_path=made.name)
     import nbformat
 
@@ -172,22 +173,22 @@ def run(
 
 
 def _execute(
-    notebook: Notebook, values: Mapping[str, Value], made: Path, watcher: Watcher | None
+    notebook: Notebook, values: Mapping[str, Value], made: Path, listener: ExecutionListener | None
 ) -> Any:
     import papermill
 
     from equate_srbench.report.notebooks.jupyter_kernel import logging_to
 
-    begun = -1
+    started = -1
 
     def on_cell_start(cell: Any, cell_index: int) -> None:
-        nonlocal begun
-        if watcher is not None and cell.cell_type == "code" and cell.metadata.get("title"):
-            begun += 1
-            watcher.cell(begun)
+        nonlocal started
+        if listener is not None and cell.cell_type == "code" and cell.metadata.get("title"):
+            started += 1
+            listener.cell(started)
 
-    if watcher is not None:
-        watcher.begin(notebook.titles, made.with_name("progress"))
+    if listener is not None:
+        listener.begin(notebook.titles, made.with_name("progress"))
     return papermill.execute_notebook(
         *(str(path).replace("{", "{{").replace("}", "}}") for path in (notebook.path, made)),
         parameters=dict(values),
@@ -199,7 +200,7 @@ def _execute(
 
 @contextmanager
 def _scratch(folder: Path) -> Iterator[Path]:
-    """A folder beside the result, for what is not whole yet."""
+    """A temporary folder beside the output folder."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", suffix=".tmp", dir=folder.parent))
     try:
@@ -210,7 +211,7 @@ def _scratch(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Environment variables that the kernel inherits."""
+    """Set environment variables, which the kernel inherits, and restore them afterwards."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

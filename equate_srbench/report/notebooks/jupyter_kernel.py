@@ -1,4 +1,4 @@
-"""The kernel that runs a report: this very interpreter, whatever kernels are installed."""
+"""The Jupyter kernel that executes reports: the current interpreter, not a kernelspec."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.paths import jupyter_runtime_dir
 
-#: Characters of a folder's path that leave room for a socket's name: Unix allows about 100.
-_ROOM_FOR_SOCKETS = 50
+#: Maximum length of the runtime folder's path for Unix sockets, whose paths have about 100.
+_MAX_SOCKET_FOLDER = 50
 
 
-class OwnKernel(AsyncKernelManager):
-    """Starts this interpreter: a kernelspec called ``python3`` may belong to another one.
+class CurrentInterpreterKernel(AsyncKernelManager):
+    """Starts the current interpreter: the kernelspec ``python3`` may point to a different one.
 
-    Where it can, it talks through sockets that are files of this user instead of open ports.
+    Communicates over Unix sockets of this user instead of open ports where possible.
     """
 
-    #: Set by the subclass that ``logging_to`` makes.
-    said: Path
+    #: Receives the standard error of the process; set by ``logging_to``.
+    log_file: Path
 
     def __init__(self, **traits: Any) -> None:
         super().__init__(**traits)
-        # an interrupted benchmark ends its fits before its kernel is killed
+        # leaves an interrupted benchmark time to end its fits before the kernel is killed
         self.shutdown_wait_time = 30.0
-        if os.name == "posix" and len(jupyter_runtime_dir()) < _ROOM_FOR_SOCKETS:
+        if os.name == "posix" and len(jupyter_runtime_dir()) < _MAX_SOCKET_FOLDER:
             self.transport = "ipc"
 
     async def start_kernel(  # type: ignore[override]  # typed there as if it waited
         self, *args: Any, **kwargs: Any
     ) -> None:
-        """Start it; what it says beside its cells, as when it is interrupted, goes to ``said``."""
-        with self.said.open("ab") as file:
+        """Start the kernel with its standard error in ``log_file``."""
+        with self.log_file.open("ab") as file:
             await super().start_kernel(*args, **{**kwargs, "stderr": file})
 
     @property
     def kernel_spec(self) -> KernelSpec:
-        """The kernelspec, whatever name was asked for."""
+        """The kernelspec of the current interpreter, whatever name was requested."""
         return KernelSpec(
             argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
             display_name="Python 3",
@@ -48,6 +48,6 @@ class OwnKernel(AsyncKernelManager):
         )
 
 
-def logging_to(path: Path) -> type[OwnKernel]:
-    """The class of kernels whose own words go to a file."""
-    return type("LoggedKernel", (OwnKernel,), {"said": path})
+def logging_to(path: Path) -> type[CurrentInterpreterKernel]:
+    """A kernel manager class whose kernels write their standard error to a file."""
+    return type("LoggedKernel", (CurrentInterpreterKernel,), {"log_file": path})

@@ -1,6 +1,6 @@
-"""Panels in a notebook: where a person is at the kernel and the widgets are installed.
+"""Interactive panels in notebooks, if a person uses the kernel and the widgets are installed.
 
-A report shows the pictures beside them; what is not shown here is said in one line.
+In a report they are omitted: it has static figures. A missing installation is noted in one line.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from equate_srbench.report.fit.search_path import Trajectory
-from equate_srbench.report.notebooks.show import Shown, is_live, words
+from equate_srbench.report.fit.trajectory_display import TrajectoryDisplay
+from equate_srbench.report.notebooks.show import MimeBundle, is_interactive, text
 from equate_srbench.report.tables.record import FitRecord
 
 
 def benchmark(run: str) -> Any:
-    """The panel that starts, watches and stops benchmarks in a folder."""
+    """Panel that starts, monitors and stops benchmarks in a folder."""
     return _panel(lambda widgets: widgets.BenchmarkPanel(run))
 
 
 def front(estimator: Any, record: FitRecord) -> Any:
-    """The front and the chosen formula as linked panels."""
+    """Linked panels of the Pareto front and the selected formula."""
     return _panel(
         lambda widgets: widgets.explore(
             estimator, record.train.X, record.train.y, target=record.target
@@ -31,36 +31,35 @@ def front(estimator: Any, record: FitRecord) -> Any:
 
 
 def trajectory(estimator: Any) -> Any:
-    """The search of one fit, to be played; in a report, for JupyterLab's viewer or as a picture."""
-    if not is_live():
-        return Trajectory(estimator)
+    """Panel of the search of a fit; in a report, for JupyterLab's viewer or as a static figure."""
+    if not is_interactive():
+        return TrajectoryDisplay(estimator)
     return _panel(lambda widgets: widgets.TrajectoryPanel(estimator))
 
 
 def upload(folder: str = ".") -> Any:
-    """A button that puts a file into a folder, and says what to set ``table`` to."""
-    if not is_live() or find_spec("ipywidgets") is None:
+    """Button that uploads a file into a folder, and says what to set ``table`` to."""
+    if not is_interactive() or find_spec("ipywidgets") is None:
         return None
     import ipywidgets
 
     button = ipywidgets.FileUpload(accept=".csv,.tsv,.gz,.parquet", multiple=False)
-    said = ipywidgets.HTML()
+    message = ipywidgets.HTML()
 
-    def put(change: dict[str, Any]) -> None:
+    def save(change: dict[str, Any]) -> None:
         for file in change["new"]:
             path = Path(folder) / Path(file["name"]).name
             path.write_bytes(file["content"])
-            said.value = words(f"Set table = {path.name!r} above and run all cells.").forms[
-                "text/html"
-            ]
+            bundle = text(f"Set table = {path.name!r} above and run all cells.")
+            message.value = bundle.data["text/html"]
 
-    button.observe(put, "value")
-    return ipywidgets.VBox([button, said])
+    button.observe(save, "value")
+    return ipywidgets.VBox([button, message])
 
 
-def _panel(make: Callable[[Any], Any]) -> Any | Shown | None:
-    if not is_live():
+def _panel(make: Callable[[Any], Any]) -> Any | MimeBundle | None:
+    if not is_interactive():
         return None
     if find_spec("equate_widgets") is None:
-        return words("For panels: pip install 'equate-srbench[widgets]'", kind="note")
+        return text("For panels: pip install 'equate-srbench[widgets]'", kind="note")
     return make(import_module("equate_widgets"))

@@ -1,7 +1,7 @@
-"""Parameters of a notebook: declared in its ``parameters`` cell, checked before a kernel starts.
+"""Notebook parameters: declared in the ``parameters`` cell, validated before a kernel starts.
 
-papermill pastes the names of parameters into a cell as code, so a name gets there only if the
-notebook declares it, and a value only as one of the plain types below.
+Papermill inserts the names of parameters into a cell as code. To rule out code injection, only
+names that the notebook declares and values of the plain types below are accepted.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ _KINDS: dict[str, TypeAdapter[Any]] = {
     "float": TypeAdapter(Annotated[float, Field(allow_inf_nan=False)]),
     "str": TypeAdapter(str),
 }
-_WORDS = {
+_DESCRIPTIONS = {
     "bool": "yes or no",
-    "int": "a whole number",
+    "int": "an integer",
     "float": "a number",
     "str": "text",
 }
 _NUMBER = r"-?\d[\d.]*(?:e[+-]?\d+)?"
 _RANGE = re.compile(rf"(?P<low>{_NUMBER}) to (?P<high>{_NUMBER})(?:, |$)")
 _CHOICES = re.compile(r"one of (?P<choices>[^,]+)(?:, |$)")
-_LONGEST = 1000  # characters of a value, so that a message about it stays readable
+_MAX_LENGTH = 1000  # characters of a value, so that error messages stay readable
 
 
 class ParameterError(ValueError):
-    """A parameter that cannot be used as given; the message is one line for the user."""
+    """A parameter is invalid; the message is one line for the user."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One declared parameter.
+    """A declared parameter.
 
     Attributes
     ----------
@@ -55,11 +55,11 @@ class Parameter:
         ``bool``, ``int``, ``float``, ``str``, or ``list[...]`` of one of them.
     default : Value
     help : str
-        What it means, in a few words.
+        Short description.
     low, high : float or None
-        Limits of a number, or of each number of a list; both or none.
+        Limits of a number, or of each number of a list; both or neither.
     choices : tuple of str
-        All that is allowed; empty: anything.
+        Allowed values; empty: any.
     """
 
     name: str
@@ -72,50 +72,52 @@ class Parameter:
 
     @property
     def item(self) -> str:
-        """The plain type, of the values of a list too."""
+        """The plain type, for a list that of its values."""
         return self.kind.removeprefix("list[").removesuffix("]")
 
     @property
     def is_list(self) -> bool:
-        """Whether several values are given, with commas."""
+        """Whether the parameter takes a comma-separated list."""
         return self.kind != self.item
 
     @property
     def limits(self) -> str:
-        """What is allowed, in words; empty if anything of the type is."""
+        """Description of the allowed values; empty if there is no restriction."""
         if self.choices:
             return ", ".join(self.choices)
         return "" if self.low is None else f"{self.low:g} to {self.high:g}"
 
     @property
     def default_text(self) -> str:
-        """The default as one would type it."""
+        """The default as typed on the command line."""
         if isinstance(self.default, list):
             return ",".join(map(str, self.default))
         return str(self.default).lower() if isinstance(self.default, bool) else str(self.default)
 
     def parse(self, text: str) -> Value:
-        """The value that a text stands for.
+        """Convert a text to the type of the parameter.
 
         Raises
         ------
         ParameterError
-            If it is of another type, out of range, or no plain text.
+            If it has another type, is out of range, or contains control characters.
         """
-        if len(text) > _LONGEST:
+        if len(text) > _MAX_LENGTH:
             raise ParameterError(
-                f"{self.name}: {len(text)} characters, give at most {_LONGEST}; the default is "
+                f"{self.name}: {len(text)} characters, give at most {_MAX_LENGTH}; the default is "
                 f"{self.default_text!r}"
             )
         if not text.isprintable():
-            raise ParameterError(f"{self.name}={text!r}: no line breaks or control characters")
+            raise ParameterError(
+                f"{self.name}={text!r}: line breaks and control characters are not allowed"
+            )
         if not self.is_list:
             value: Value = self._one(text.strip())
             return value
         values = [self._one(word.strip()) for word in text.split(",") if word.strip()]
         if not values and self.default:
             raise ParameterError(
-                f"{self.name} is empty: give values with commas, such as {self.default_text}"
+                f"{self.name} is empty: give comma-separated values, such as {self.default_text}"
             )
         return values
 
@@ -125,7 +127,7 @@ class Parameter:
         except ValidationError:
             hint = f" ({self.limits})" if self.limits else ""
             raise ParameterError(
-                f"{self.name}={text!r}: give {_WORDS[self.item]}{hint}, such as "
+                f"{self.name}={text!r}: give {_DESCRIPTIONS[self.item]}{hint}, such as "
                 f"{self.default_text or 'its default'}"
             ) from None
         if self.choices and value not in self.choices:
@@ -137,25 +139,25 @@ class Parameter:
         return value
 
 
-def declared(source: str) -> dict[str, Parameter]:
-    """Read the parameters that a cell declares, without running it.
+def parse_declarations(source: str) -> dict[str, Parameter]:
+    """Parse the parameters that a cell declares, without executing it.
 
     Parameters
     ----------
     source : str
-        Lines such as ``seeds: int = 1  # 1 to 10, how many seeds``. A comment begins with a range
-        (``LOW to HIGH``) or a choice (``one of a|b|c``), if there is one; the rest is help.
+        Lines such as ``seeds: int = 1  # 1 to 10, how many seeds``. A comment starts with an
+        optional range (``LOW to HIGH``) or choice (``one of a|b|c``); the rest is help.
 
     Returns
     -------
     dict of str to Parameter
-        By name, in the order of the cell.
+        Parameters by name, in the order of the cell.
 
     Raises
     ------
     ValueError
-        If the cell holds anything else than annotated names with plain defaults; the notebook is
-        wrong then, not its user.
+        If the cell contains anything but annotated names with literal defaults: an error in the
+        notebook, not of its user.
     """
     comments = _comments(source)
     found: dict[str, Parameter] = {}
@@ -168,28 +170,29 @@ def declared(source: str) -> dict[str, Parameter]:
         if kind.removeprefix("list[").removesuffix("]") not in _KINDS:
             raise ValueError(f"{name}: {kind}: use {', '.join(_KINDS)} or a list of one of them")
         comment = comments.get(node.end_lineno or node.lineno, "")
-        found[name] = _described(name, kind, ast.literal_eval(node.value), comment)
+        found[name] = _parameter(name, kind, ast.literal_eval(node.value), comment)
     return found
 
 
-def checked(parameters: Mapping[str, Parameter], pairs: Iterable[str]) -> dict[str, Value]:
-    """Values for declared parameters from ``key=value`` texts.
+def parse_pairs(parameters: Mapping[str, Parameter], pairs: Iterable[str]) -> dict[str, Value]:
+    """Parse ``NAME=VALUE`` pairs into values of declared parameters.
 
     Parameters
     ----------
     parameters : mapping of str to Parameter
-        What the notebook declares.
+        Parameters that the notebook declares.
     pairs : iterable of str
 
     Returns
     -------
     dict of str to Value
-        Only what was given.
+        Only the parameters that were given.
 
     Raises
     ------
     ParameterError
-        For anything that is not ``NAME=VALUE`` with a declared name, once, and a fitting value.
+        If a pair is not ``NAME=VALUE`` with a declared name and a valid value, or a name is
+        repeated.
     """
     values: dict[str, Value] = {}
     for pair in pairs:
@@ -198,30 +201,31 @@ def checked(parameters: Mapping[str, Parameter], pairs: Iterable[str]) -> dict[s
             raise ParameterError(f"-p {pair!r}: give NAME=VALUE, such as seeds=2")
         dunder = name.startswith("__") and name.endswith("__")
         if not (name.isascii() and name.isidentifier()) or keyword.iskeyword(name) or dunder:
-            raise ParameterError(f"-p {pair!r}: {name!r} is no name of a parameter")
+            raise ParameterError(f"-p {pair!r}: {name!r} is not a valid parameter name")
         if name not in parameters:
             known = ", ".join(parameters) + did_you_mean(name, parameters)
             raise ParameterError(f"no parameter {name!r}: use one of {known}")
         if name in values:
-            raise ParameterError(f"{name} is given twice: once is enough")
+            raise ParameterError(f"{name} is given twice: give it once")
         values[name] = parameters[name].parse(text)
     return values
 
 
 def _comments(source: str) -> dict[int, str]:
-    """Line number -> comment that ends the line."""
+    """Trailing comment of each line, by line number."""
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
     return {t.start[0]: t.string.lstrip("# ") for t in tokens if t.type == tokenize.COMMENT}
 
 
-def _described(name: str, kind: str, default: Any, comment: str) -> Parameter:
+def _parameter(name: str, kind: str, default: Any, comment: str) -> Parameter:
     span, pick = _RANGE.match(comment), _CHOICES.match(comment)
-    text = comment[(span or pick).end() :] if span or pick else comment  # type: ignore[union-attr]
+    prefix = span or pick
+    text = comment[prefix.end() :] if prefix else comment
     parameter = Parameter(
         name, kind, default, text.strip(),
         float(span["low"]) if span else None, float(span["high"]) if span else None,
         tuple(pick["choices"].strip().split("|")) if pick else (),
     )  # fmt: skip
     if parameter.parse(parameter.default_text) != default:
-        raise ValueError(f"{name}: the default {default!r} is no {kind}")
+        raise ValueError(f"{name}: the default {default!r} is not of type {kind}")
     return parameter

@@ -1,4 +1,4 @@
-"""A running notebook on the screen: the cell at work, and what it says about itself."""
+"""Terminal progress of a notebook's execution: the running cell and its status line."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from rich.text import Text
 from equate_srbench.runtime.live import LiveView, duration
 
 
-class ReportProgress(LiveView):
-    """Shows how a notebook runs: live in a terminal, a line per cell elsewhere.
+class NotebookProgress(LiveView):
+    """Displays the execution of a notebook: live in a terminal, one line per cell elsewhere.
 
     Parameters
     ----------
@@ -23,24 +23,24 @@ class ReportProgress(LiveView):
     def __init__(self, console: Console) -> None:
         super().__init__(console)
         self._titles: list[str] = []
-        self._note: Path | None = None
+        self._status_file: Path | None = None
         self._at = -1
         self._start = time.monotonic()
 
-    def begin(self, titles: list[str], note: Path) -> None:
-        """Learn the titles of the cells; see ``notebooks.Watcher``."""
-        self._titles, self._note = titles, note
+    def begin(self, titles: list[str], status_file: Path) -> None:
+        """Receive the titles of the cells; see ``catalogue.ExecutionListener``."""
+        self._titles, self._status_file = titles, status_file
         self._start = time.monotonic()
 
     def cell(self, number: int) -> None:
-        """Show the cell that begins."""
+        """Display the cell that starts."""
         self._at = number
         self._print_line()
 
     def _view(self) -> Group:
         bar = ProgressBar(total=max(1, len(self._titles)), completed=max(0, self._at), width=40)
-        said = Text(self._said(), "dim", no_wrap=True, overflow="ellipsis")
-        return Group(bar, self._line(), said)
+        status = Text(self._status(), "dim", no_wrap=True, overflow="ellipsis")
+        return Group(bar, self._line(), status)
 
     def _line(self) -> Text:
         if self._at < 0:
@@ -49,9 +49,9 @@ class ReportProgress(LiveView):
         line.append(f"{self._titles[self._at]} ", "")
         return line.append(duration(time.monotonic() - self._start), "dim")
 
-    def _said(self) -> str:
-        """What the cell at work wrote about its progress."""
+    def _status(self) -> str:
+        """Status line of the running cell."""
         try:
-            return self._note.read_text(encoding="utf-8") if self._note else ""
-        except OSError:  # it has not said anything yet
+            return self._status_file.read_text(encoding="utf-8") if self._status_file else ""
+        except OSError:  # no status yet
             return ""

@@ -1,4 +1,4 @@
-"""Rows for a notebook: what is missing is run, what is there is read."""
+"""Benchmark rows for a notebook: existing rows are read, missing fits are run."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from equate_srbench.bench.execution.run import Limits
 from equate_srbench.bench.execution.run import run as run_tasks
 from equate_srbench.bench.rows import RowStore
 from equate_srbench.bench.task import Task
-from equate_srbench.report.notebooks.show import Line
+from equate_srbench.report.notebooks.show import StatusLine
 from equate_srbench.runtime.live import duration
 
-_EVERY_SECONDS = 0.5  # between two states of the line
+_INTERVAL = 0.5  # seconds between updates of the status line
 
 
 def plan(
@@ -33,7 +33,20 @@ def plan(
     max_time: float = 5.0,
     every: int = 1,
 ) -> BenchPlan:
-    """Which fits: SRBench's protocol as ``equate bench`` follows it, unscaled."""
+    """Plan fits by SRBench's protocol as ``equate bench`` follows it, without scaling.
+
+    Parameters
+    ----------
+    suite : str
+    methods : iterable of str
+    seeds : int, default=1
+        The first so many of SRBench's seeds.
+    noise : iterable of float, default=(0.0,)
+    max_time : float, default=5.0
+        Seconds per fit.
+    every : int, default=1
+        Use every k-th dataset.
+    """
     return BenchPlan(suite, tuple(methods), seeds, tuple(noise), max_time, every, False, 1000)
 
 
@@ -45,30 +58,30 @@ def rows(
     engine: str = "local",
     jobs: int = 0,
 ) -> pd.DataFrame:
-    """Rows of a plan; fits that have no row yet, or failed, are made first.
+    """Rows of a plan; fits that are missing or failed are run first.
 
     Parameters
     ----------
     wanted : BenchPlan
     run : str or Path
-        Folder of the rows; others in it are left alone, and left out.
+        Folder of the rows; rows of other plans are neither changed nor returned.
     settings : iterable of mapping, default=({},)
-        Parameters of the methods: each task is made once with each.
+        Parameters of the methods: each task is run once with each of them.
     engine : {"local", "dask", "slurm"}, default="local"
     jobs : int, default=0
-        Fits at the same time; 0: one per processor.
+        Number of parallel fits; 0: one per processor.
 
     Returns
     -------
     DataFrame
-        As ``RowStore.frame`` gives it.
+        As returned by ``RowStore.frame``.
 
     Raises
     ------
     ValueError
-        Unknown suites, methods and engines.
+        If the suite, a method or the engine is unknown.
     InstallError
-        If a method lives in an environment of its own that cannot be made.
+        If a method needs a separate environment that cannot be created.
     KeyboardInterrupt
         If the run was stopped; finished rows are kept.
     """
@@ -77,53 +90,55 @@ def rows(
     store = RowStore(run)
     keys = {task.key for task in tasks}
     done = {row["key"] for row in store if row["status"] == "ok"}
-    line = Line()
+    line = StatusLine()
     if keys - done:
         _install([t.method for t in tasks if t.key not in done], line)
         _run(tasks, store, wanted.max_time, Workplace(engine, jobs, "cpu", "", ()), line)
     frame = store.frame()
     frame = frame[frame["key"].isin(keys)].reset_index(drop=True)
-    line(f"{len(keys - done)} fits made now, {len(keys & done)} were in {run}.")
+    line(f"{len(keys - done)} fits made, {len(keys & done)} read from {run}.")
     return frame
 
 
-def _run(tasks: list[Task], store: RowStore, max_time: float, where: Workplace, line: Line) -> None:
+def _run(
+    tasks: list[Task], store: RowStore, max_time: float, where: Workplace, line: StatusLine
+) -> None:
     limits = Limits(default_time_limit(max_time))
     engine = where.engine(store.folder, limits)
-    summary = run_tasks(tasks, store, engine, progress=_Progress(line), limits=limits)
+    summary = run_tasks(tasks, store, engine, progress=_RunStatus(line), limits=limits)
     if summary.interrupted:
-        raise KeyboardInterrupt(f"{summary.missing} fits to go; run again to make them")
+        raise KeyboardInterrupt(f"{summary.missing} fits are missing; run again to make them")
     engine.shutdown()
 
 
-def _install(methods: Iterable[str], line: Line) -> None:
-    """Make the environments of the rivals that have one of their own."""
+def _install(methods: Iterable[str], line: StatusLine) -> None:
+    """Create the environments of methods that need a separate one."""
     for name in dict.fromkeys(map(registry.resolve, methods)):
         if name in environments.PACKAGES and not environments.PACKAGES[name].is_installed:
             environments.install(name, report=line)
 
 
-class _Progress:
-    """Tells a line how a run goes; see ``bench.execution.run.RunObserver``."""
+class _RunStatus:
+    """Reports the progress of a run to a status line; see ``bench.execution.run.RunObserver``."""
 
-    def __init__(self, line: Line) -> None:
-        self._line, self._told = line, 0.0
+    def __init__(self, line: StatusLine) -> None:
+        self._line, self._updated = line, 0.0
         self._total = self._done = self._failed = self._kept = 0
         self._start = time.monotonic()
 
     def begin(self, total: int, kept: list[dict[str, Any]], running: Callable[[], int]) -> None:
-        """Learn what is to be done."""
+        """Receive the number of fits, and the rows that exist."""
         self._total, self._kept = total - len(kept), len(kept)
-        self._line(f"0 of {self._total} fits, {self._kept} were there")
+        self._line(f"0 of {self._total} fits, {self._kept} exist already")
 
     def row(self, row: dict[str, Any]) -> None:
         """Count a row."""
         self._done += 1
         self._failed += row["status"] != "ok"
         now = time.monotonic()
-        if now - self._told < _EVERY_SECONDS:
+        if now - self._updated < _INTERVAL:
             return
-        self._told = now
+        self._updated = now
         left = (self._total - self._done) * (now - self._start) / self._done
         failed = f", {self._failed} failed" if self._failed else ""
         self._line(

@@ -1,4 +1,4 @@
-"""What a parameter's type and range do not say: whether what it names is there."""
+"""Checks of parameter values beyond type and range: whether the named things exist."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from equate_srbench.runtime.terminal import check_folder
 
 
 def check_values(values: Mapping[str, Value], defaults: Mapping[str, Value]) -> None:
-    """Refuse names of what is nowhere to be found, and those given twice.
+    """Check that suites, methods, tables and folders exist and that no value is repeated.
 
     Parameters
     ----------
     values : mapping of str to Value
-        Given parameters, of the right type.
+        Parameters that were given, of the right type.
     defaults : mapping of str to Value
-        Of those that are not given.
+        Values of the other parameters.
 
     Raises
     ------
     ParameterError
+        If a value names something that does not exist, or a list repeats a value.
     """
     for name, value in values.items():
         if name in _CHECKS:

@@ -1,1 +1,1 @@
-"""Fits and benchmark rows as plain tables, from which figures and pages are made."""
+"""Fits and benchmark rows as plain tables, the input of figures and pages."""

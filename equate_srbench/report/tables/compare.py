@@ -1,7 +1,6 @@
-"""Rows of a benchmark -> tables that compare methods.
+"""Comparison of methods from the rows of a benchmark, as tables.
 
-A fit without a result counts as wrong: it lowers shares, and in medians it stands below all
-others.
+A fit without a result counts as wrong: it lowers shares, and ranks below all others in medians.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ EXACT = 1e-9
 
 @dataclass(frozen=True)
 class Block:
-    """Fits of several methods on the same data sets.
+    """Fits of several methods on the same data sets, of one suite and noise level.
 
     Attributes
     ----------
@@ -30,9 +29,9 @@ class Block:
         One row per fit of ``pairs``, with the columns ``correct99``, ``correct999`` and ``exact``
         added, and ``accuracy``: test R2, -inf without a result.
     pairs : int
-        Data sets times seeds that every method was run on.
+        Number of (data set, seed) pairs that every method was run on.
     left_out : int
-        Rows of pairs that some method has no row for.
+        Number of rows of other pairs, which are not compared.
     """
 
     suite: str
@@ -43,16 +42,16 @@ class Block:
 
     @property
     def title(self) -> str:
-        """Suite and noise in words."""
+        """Suite and noise level as a heading."""
         return self.suite + (f", noise {self.noise:g}" if self.noise else "")
 
     @property
     def methods(self) -> list[str]:
-        """In the order in which they are always shown."""
+        """Methods in display order."""
         return in_order(set(self.rows["method"]))
 
     def table(self, value: str) -> pd.DataFrame:
-        """``value`` of each method (columns) on each data set (rows), median over seeds."""
+        """Median over seeds of ``value``: one row per data set, one column per method."""
         table = self.rows.pivot_table(
             index="dataset", columns="method", values=value, aggfunc="median", dropna=False
         )
@@ -60,13 +59,13 @@ class Block:
 
 
 def scores(block: Block) -> pd.DataFrame:
-    """Test R2 by data set and method; formulas that count as exact are all alike."""
+    """Test R2 by data set and method, where all exact formulas tie at 1."""
     table = block.table("accuracy")
     return table.mask(table > 1.0 - EXACT, 1.0)
 
 
 def blocks(frame: pd.DataFrame) -> list[Block]:
-    """Split rows by suite and noise, keeping what all methods of a block were run on.
+    """Split rows by suite and noise level, keeping the data sets and seeds that all methods share.
 
     Parameters
     ----------
@@ -76,7 +75,7 @@ def blocks(frame: pd.DataFrame) -> list[Block]:
     Returns
     -------
     list of Block
-        By suite, then noise.
+        Ordered by suite, then noise level.
     """
     frame = frame.assign(accuracy=frame["r2_test"].astype(float).fillna(-np.inf))
     frame = frame.assign(
@@ -104,28 +103,29 @@ def blocks(frame: pd.DataFrame) -> list[Block]:
 
 
 def summary(block: Block) -> pd.DataFrame:
-    """One line per method.
+    """Summarise each method in one row.
 
     Returns
     -------
     DataFrame
         Index: method. Columns: ``label``, ``fits``, ``failed``; the shares ``r2_99``, ``r2_999``
         (with ``_low`` and ``_high``, a 95 % bootstrap interval over data sets), ``exact``,
-        ``solved`` (of the fits where it could be decided; NaN if none) and ``undecided``; the
-        medians ``r2``, ``nodes``, ``seconds``; ``rank``, the mean rank of the accuracy.
+        ``solved`` (among the fits for which it could be decided; NaN if none) and the count
+        ``undecided``; the medians ``r2``, ``nodes``, ``seconds``; ``rank``, the mean rank of the
+        accuracy.
     """
     lines = []
     ranks = stats.average_ranks(scores(block))
     for method in block.methods:
         rows = block.rows[block.rows["method"] == method]
-        judged = rows["solved"].dropna()
+        decided = rows["solved"].dropna()
         line = {
             "method": method,
             "label": spec(method).label,
             "fits": len(rows),
             "failed": int(rows["failed"].sum()),
             "exact": float(rows["exact"].mean()),
-            "solved": float(judged.astype(float).mean()) if len(judged) else np.nan,
+            "solved": float(decided.astype(float).mean()) if len(decided) else np.nan,
             "undecided": int((rows["solved_reason"].notna() & rows["solved"].isna()).sum()),
             "r2": _median(rows["accuracy"]),
             "nodes": _median(rows["complexity"]),
@@ -146,9 +146,9 @@ def _median(values: pd.Series) -> float:
 
 
 def interval(values: np.ndarray, statistic: str = "mean") -> tuple[float, float]:
-    """95 % bootstrap interval (percentile) of the mean or median over data sets.
+    """95 % bootstrap percentile interval of the mean or median over data sets.
 
-    Values that are all the same, or a single one, have no spread to resample: both ends are NaN.
+    (NaN, NaN) if the values are all equal or fewer than two: there is no spread to resample.
     """
     values = values[np.isfinite(values)]
     if len(values) < 2 or np.ptp(values) == 0.0:
@@ -157,12 +157,12 @@ def interval(values: np.ndarray, statistic: str = "mean") -> tuple[float, float]
 
 
 def paired(block: Block) -> pd.DataFrame:
-    """The method of the best mean rank against every other, data set by data set.
+    """Compare the method of the best mean rank with each other method, paired by data set.
 
     Returns
     -------
     DataFrame
-        As ``stats.wilcoxon_holm`` gives it: ``a``, ``b``, ``wins``, ``ties``, ``losses``,
+        As returned by ``stats.wilcoxon_holm``: ``a``, ``b``, ``wins``, ``ties``, ``losses``,
         ``difference`` (median of test R2), ``p`` and ``p_holm``; empty for a single method.
     """
     table = scores(block)
@@ -170,7 +170,7 @@ def paired(block: Block) -> pd.DataFrame:
 
 
 def to_markdown(table: pd.DataFrame) -> str:
-    """``summary`` as a table for a README: shares in %, intervals in brackets."""
+    """Format ``summary`` as a Markdown table: shares in %, intervals in brackets."""
     lines = [
         "| method | fits (failed) | R² > .99 | R² > .999 | exact | solved | median R² | "
         "mean rank | median nodes | median s |",
@@ -195,8 +195,8 @@ def to_markdown(table: pd.DataFrame) -> str:
 
 
 def to_text(table: pd.DataFrame) -> str:
-    """``summary`` for a terminal."""
-    shown = pd.DataFrame(
+    """Format ``summary`` as plain text for a terminal."""
+    text = pd.DataFrame(
         {
             "fits": table["fits"],
             "failed": table["failed"],
@@ -210,8 +210,8 @@ def to_text(table: pd.DataFrame) -> str:
             "seconds": table["seconds"].map("{:.1f}".format),
         }
     ).set_axis(table["label"], axis=0)
-    shown.index.name = None
-    return str(shown.to_string())
+    text.index.name = None
+    return str(text.to_string())
 
 
 def _share(value: float, low: float = np.nan, high: float = np.nan) -> str:

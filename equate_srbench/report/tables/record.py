@@ -1,4 +1,4 @@
-"""One finished fit as plain data: all that a report needs to know."""
+"""A finished fit as plain data: everything that a report needs."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-#: In the order of the legends. ``constant`` is the mean that every fit starts from.
+#: Where formulas come from, in the order of the legends. ``constant`` is the mean of the target,
+#: from which every fit starts.
 SOURCES = ("backbone", "ascent", "edit", "shorten", "constant")
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
-    """Some rows of a table.
+class RowSubset:
+    """Rows of a table: those of the fit, or those held out for the test.
 
     Attributes
     ----------
@@ -37,26 +38,26 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class FitRecord:
-    """One finished fit.
+    """A finished fit and the rows it was made and tested on.
 
     Attributes
     ----------
     table, target : str
-        Where the rows came from and which column was predicted.
+        Name of the table and of the predicted column.
     equation : Equation
-        The chosen formula.
+        The selected formula.
     front, candidates, trajectory : DataFrame
         ``equations_``, ``candidates_`` and ``trajectory_`` of the estimator.
-    train, test : Rows
-        Rows of the fit and rows that it never saw; ``test`` is None if all rows were fitted.
+    train, test : RowSubset
+        Rows of the fit and held-out rows; ``test`` is None if all rows were fitted.
     seconds : float
-        Wall clock of the fit.
+        Wall-clock time of the fit.
     tried : dict of str to int
-        Formulas tried per source; ``candidates`` holds the best of them.
+        Number of formulas tried per source; ``candidates`` holds the best of them.
     interrupted : bool
-        Whether the fit was stopped by hand.
+        Whether the user stopped the fit.
     settings : dict of str to str
-        What to say about how the fit was made (preset, seed, versions, ...).
+        Settings to list in the report (preset, seed, versions, ...).
     """
 
     table: str
@@ -65,8 +66,8 @@ class FitRecord:
     front: pd.DataFrame
     candidates: pd.DataFrame
     trajectory: pd.DataFrame
-    train: Rows
-    test: Rows | None
+    train: RowSubset
+    test: RowSubset | None
     seconds: float
     tried: dict[str, int]
     interrupted: bool = False
@@ -74,21 +75,21 @@ class FitRecord:
 
     @property
     def features(self) -> list[str]:
-        """Names of the columns that the fit could use."""
+        """Names of the feature columns."""
         return [str(name) for name in self.train.X.columns]
 
     @classmethod
     def of(
         cls,
         estimator: Any,
-        train: Rows,
-        test: Rows | None = None,
+        train: RowSubset,
+        test: RowSubset | None = None,
         *,
         table: str,
         target: str,
         settings: dict[str, str] | None = None,
     ) -> FitRecord:
-        """Read a fitted ``EquateRegressor``, or anything with its fitted attributes."""
+        """Record a fitted ``EquateRegressor``, or any object with its fitted attributes."""
         return cls(
             table=table,
             target=target,
@@ -104,21 +105,21 @@ class FitRecord:
             settings=settings or {},
         )
 
-    def parts(self) -> list[tuple[str, Rows]]:
-        """Fit rows and, if there are any, test rows, by name."""
+    def parts(self) -> list[tuple[str, RowSubset]]:
+        """Named row subsets: ``fit`` and, if rows were held out, ``test``."""
         return [("fit", self.train), *([("test", self.test)] if self.test else [])]
 
     def ranking(self) -> pd.DataFrame:
-        """The front with the chosen formula in it, by complexity.
+        """The Pareto front, including the selected formula, ordered by complexity.
 
         Returns
         -------
         DataFrame
             Columns ``complexity``, ``loss``, ``r2`` (fit rows), ``test_r2`` (only with test rows),
-            ``chosen`` (bool), ``equation`` and ``object``.
+            ``chosen`` (the selected formula), ``equation`` and ``object``.
         """
         table = self.front.assign(chosen=self.front["equation"] == str(self.equation))
-        if not table["chosen"].any():  # the choice weighs more than size and loss
+        if not table["chosen"].any():  # selection weighs more than size and loss
             row = {
                 "complexity": self.equation.complexity,
                 "loss": score(self.equation, self.train).rmse ** 2,
@@ -137,12 +138,12 @@ class FitRecord:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """How well a formula predicts some rows.
+    """Prediction quality of a formula on some rows.
 
     Attributes
     ----------
     r2 : float
-        1 - residual / total sum of squares; NaN if the target is constant there.
+        1 - residual / total sum of squares; NaN if the target is constant on these rows.
     rmse, largest : float
         Root mean square and largest absolute residual, in units of the target.
     """
@@ -152,8 +153,8 @@ class Scores:
     largest: float
 
 
-def score(equation: Equation, rows: Rows) -> Scores:
-    """Scores of a formula; infinite errors where it is undefined on a row."""
+def score(equation: Equation, rows: RowSubset) -> Scores:
+    """Score a formula on some rows; errors are infinite if it is undefined on any of them."""
     with np.errstate(all="ignore"):
         residual = rows.y - np.asarray(equation.predict(rows.X), dtype=np.float64)
         if not np.isfinite(residual).all():
@@ -165,13 +166,13 @@ def score(equation: Equation, rows: Rows) -> Scores:
 
 
 def by_source(record: FitRecord) -> pd.DataFrame:
-    """What each source contributed, one row per source that tried anything.
+    """Contribution of each source of formulas, one row per source that tried any.
 
     Returns
     -------
     DataFrame
-        Columns ``source``, ``tried`` (formulas), ``best_r2`` (NaN if none was kept), ``records``
-        (how often it beat everything before it) and ``on_front``.
+        Columns ``source``, ``tried`` (number of formulas), ``best_r2`` (NaN if none was kept),
+        ``records`` (how often the source improved on the best so far) and ``on_front``.
     """
     candidates = record.candidates
     best = candidates.groupby("source")["r2"].max()
@@ -192,7 +193,7 @@ def by_source(record: FitRecord) -> pd.DataFrame:
 
 
 def milestones(record: FitRecord) -> pd.DataFrame:
-    """The candidates that fitted better than all before them, in order of time."""
+    """Candidates that improved on the best loss so far, in chronological order."""
     ordered = record.candidates.sort_values("seconds", kind="stable")
     loss = ordered["loss"].to_numpy(dtype=np.float64)
     before = np.fmin.accumulate(np.concatenate([[np.inf], loss]))[:-1]

@@ -14,7 +14,7 @@ import pytest
 
 from equate_srbench.equation import Equation
 from equate_srbench.report.figures import fit_figures
-from equate_srbench.report.tables.record import FitRecord, Rows
+from equate_srbench.report.tables.record import FitRecord, RowSubset
 
 MakeRecord = Callable[..., FitRecord]
 
@@ -69,7 +69,7 @@ def test__figure__very_many_rows_and_candidates__stays_small(make_record: MakeRe
     """A page can be opened whatever the search tried."""
     record = make_record(n=50_000)
     X = pd.DataFrame({"x": np.linspace(0.0, 3.0, 40_000)})
-    record = replace(record, train=Rows(X, 2.0 * X["x"].to_numpy()))
+    record = replace(record, train=RowSubset(X, 2.0 * X["x"].to_numpy()))
     for draw in (fit_figures.front, fit_figures.search, fit_figures.fitted):
         assert len(draw(record)) < 500_000
 
@@ -92,7 +92,7 @@ def test__search__no_steps__shows_the_candidates(make_record: MakeRecord) -> Non
 
 
 def test__fits__undefined_predictions__are_drawn_without(make_record: MakeRecord) -> None:
-    """Rows on which the formula is undefined are left out of the figures."""
+    """RowSubset on which the formula is undefined are left out of the figures."""
     record = replace(make_record(), equation=Equation.from_string("log(x - 1)", ["x"]))
     for draw in (fit_figures.fitted, fit_figures.residuals, fit_figures.curve):
         assert "<svg" in draw(record)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
-from equate_srbench.report.figures.point_labels import name_points
+from equate_srbench.report.figures.point_labels import label_points
 
 NAMES = ["EQUATE", "EQUATE paper", "TPSR (TFS)", "Operon"]
 
@@ -22,7 +22,7 @@ def drawn(points, names=NAMES):
     ax.set(xlim=(0, 50), ylim=(0, 1))
     for x, y in points:
         ax.plot(x, y, "o", markersize=8)
-    name_points(ax, points, names)
+    label_points(ax, points, names)
     fig.draw_without_rendering()
     half = 4 * fig.dpi / 72
     markers = [
@@ -49,7 +49,7 @@ def meet(boxes):
         [(49, 0.5), (49, 0.45), (1, 0.5), (1, 0.45)],
     ],
 )
-def test__name_points__points_close_together__names_keep_clear(points):
+def test__label_points__points_close_together__names_keep_clear(points):
     """Of each other, of all markers, and of the edge of the axes."""
     names, markers, axes = drawn(points)
     assert len(names) == len(points)
@@ -60,7 +60,7 @@ def test__name_points__points_close_together__names_keep_clear(points):
 
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 50), st.floats(0, 1)), min_size=4, max_size=4))
-def test__name_points__points_anywhere__names_stay_beside_them(points):
+def test__label_points__points_anywhere__names_stay_beside_them(points):
     """However crowded it is, a name is no further away than its own height."""
     names, markers, _ = drawn(points)
     for name, marker in zip(names, markers, strict=True):
@@ -69,10 +69,10 @@ def test__name_points__points_anywhere__names_stay_beside_them(points):
         assert math.hypot(dx, dy) < 12 * mpl.rcParams["figure.dpi"] / 72
 
 
-def test__name_points__points_that_are_nowhere__no_name():
+def test__label_points__points_that_are_nowhere__no_name():
     """A method without a result has no marker, so no name either; no points are fine."""
     fig = Figure()
     ax = fig.add_subplot()
-    name_points(ax, np.array([[1.0, np.nan], [2.0, -np.inf], [3.0, 1.0]]), ["a", "b", "c"])
+    label_points(ax, np.array([[1.0, np.nan], [2.0, -np.inf], [3.0, 1.0]]), ["a", "b", "c"])
     assert [text.get_text() for text in ax.texts] == ["c"]
-    name_points(ax, np.empty((0, 2)), [])
+    label_points(ax, np.empty((0, 2)), [])

@@ -77,4 +77,4 @@ def test__page__many_features__no_curve(make_record: MakeRecord) -> None:
 
 def test__page__interrupted__says_so(make_record: MakeRecord) -> None:
     """A reader learns that the search was stopped."""
-    assert "stopped by hand" in render(replace(make_record(), interrupted=True))
+    assert "stopped by the user" in render(replace(make_record(), interrupted=True))

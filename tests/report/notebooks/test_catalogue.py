@@ -71,9 +71,9 @@ from IPython.display import display
 from matplotlib.figure import Figure
 from equate_srbench.report.notebooks import show
 fig = Figure(); fig.add_subplot().plot([1, 2])
-display(show.picture(fig, "A line <b>"))
-display(show.words(word * number, "<script>alert(1)</script>", kind="answer"))
-show.to_copy("done")"""
+display(show.figure(fig, "A line <b>"))
+display(show.text(word * number, "<script>alert(1)</script>", kind="answer"))
+show.copyable("done")"""
 
 
 def test__run__given_values__notebook_and_page(
@@ -162,8 +162,8 @@ def test__report__folder_called_like_a_notebook__the_folder(
     (tmp_path / "03_compare").mkdir()
     run = equate("report", "03_compare")
     assert run.exit_code == 2
-    assert "is both a folder and a notebook" in run.stderr
-    assert "holds no benchmark" in run.stderr
+    assert "is a folder here and a notebook too" in run.stderr
+    assert "is not a benchmark run" in run.stderr
 
 
 def test__run__cell_fails__partial_notebook_and_code_1(shelf: Path) -> None:
@@ -189,7 +189,7 @@ def test__run__python_is_killed__said_and_partial_notebook(shelf: Path) -> None:
     write(shelf / "01_dies.ipynb", "print('so far')", die)
     run = equate("report", "dies", "--out", "out")
     assert run.exit_code == 1
-    assert "ended in the middle of its work" in run.stderr
+    assert "the kernel died" in run.stderr
     assert "Traceback" not in run.stderr
     assert {p.name for p in Path("out").iterdir()} == {"01_dies.partial.ipynb"}
     assert "so far" in Path("out/01_dies.partial.ipynb").read_text(encoding="utf-8")

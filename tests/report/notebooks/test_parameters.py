@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from equate_srbench.report.notebooks.parameters import Parameter, ParameterError, checked, declared
+from equate_srbench.report.notebooks.parameters import (
+    Parameter,
+    ParameterError,
+    parse_declarations,
+    parse_pairs,
+)
 
 CELL = """\
 suite: str = "quick"  # name of a suite
@@ -29,10 +34,12 @@ INJECTIONS: list[str] = json.loads(
 @pytest.fixture
 def parameters() -> dict[str, Parameter]:
     """Parameters of every kind."""
-    return declared(CELL)
+    return parse_declarations(CELL)
 
 
-def test__declared__every_kind__types_ranges_help(parameters: dict[str, Parameter]) -> None:
+def test__parse_declarations__every_kind__types_ranges_help(
+    parameters: dict[str, Parameter],
+) -> None:
     """A comment gives the range or the choice first, then the help."""
     seeds, engine = parameters["seeds"], parameters["engine"]
     assert (seeds.kind, seeds.default, seeds.low, seeds.high) == ("int", 1, 1, 10)
@@ -55,36 +62,36 @@ def test__declared__every_kind__types_ranges_help(parameters: dict[str, Paramete
         "x.y: int = 1",
     ],
 )
-def test__declared__anything_else__refused(cell: str) -> None:
+def test__parse_declarations__anything_else__refused(cell: str) -> None:
     """A notebook whose cell cannot be checked is wrong, and says so to its author."""
     with pytest.raises(ValueError):
-        declared(cell)
+        parse_declarations(cell)
 
 
-def test__checked__fitting_texts__typed_values(parameters: dict[str, Parameter]) -> None:
+def test__parse_pairs__fitting_texts__typed_values(parameters: dict[str, Parameter]) -> None:
     """Texts become the declared types; lists are split at commas."""
     given = [
         "suite=runs/my tables, 2", "methods=equate, itea", "seeds=3", "max_time=1e2", "noise=0,.1",
         "features=", "engine=slurm", "scale=yes",
     ]  # fmt: skip
-    assert checked(parameters, given) == {
+    assert parse_pairs(parameters, given) == {
         "suite": "runs/my tables, 2", "methods": ["equate", "itea"], "seeds": 3,
         "max_time": 100.0, "noise": [0.0, 0.1], "features": [], "engine": "slurm", "scale": True,
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("pair", INJECTIONS)
-def test__checked__injection__refused(parameters: dict[str, Parameter], pair: str) -> None:
+def test__parse_pairs__injection__refused(parameters: dict[str, Parameter], pair: str) -> None:
     """Nothing but a declared name and a plain value of its type gets through."""
     with pytest.raises(ParameterError):
-        checked(parameters, [pair])
+        parse_pairs(parameters, [pair])
 
 
 @pytest.mark.parametrize(
     ("pair", "said"),
     [
         ("seeds=0", "1 to 10"),
-        ("seeds=1.5", "a whole number"),
+        ("seeds=1.5", "an integer"),
         ("max_time=nan", "a number"),
         ("max_time=inf", "a number"),
         ("noise=0,11", "0 to 10"),
@@ -94,21 +101,21 @@ def test__checked__injection__refused(parameters: dict[str, Parameter], pair: st
         ("scale=maybe", "yes or no"),
     ],
 )
-def test__checked__wrong_value__says_what_is_right(
+def test__parse_pairs__wrong_value__says_what_is_right(
     parameters: dict[str, Parameter], pair: str, said: str
 ) -> None:
     """A message names the value, the limit and the way out."""
     with pytest.raises(ParameterError, match=said):
-        checked(parameters, [pair])
+        parse_pairs(parameters, [pair])
 
 
-def test__checked__very_long_value__refused(parameters: dict[str, Parameter]) -> None:
+def test__parse_pairs__very_long_value__refused(parameters: dict[str, Parameter]) -> None:
     """A value is no file."""
     with pytest.raises(ParameterError, match="at most 1000"):
-        checked(parameters, ["suite=" + "x" * 2000])
+        parse_pairs(parameters, ["suite=" + "x" * 2000])
 
 
-def test__checked__given_twice__refused(parameters: dict[str, Parameter]) -> None:
+def test__parse_pairs__given_twice__refused(parameters: dict[str, Parameter]) -> None:
     """Which one was meant cannot be told."""
     with pytest.raises(ParameterError, match="twice"):
-        checked(parameters, ["seeds=1", "seeds=2"])
+        parse_pairs(parameters, ["seeds=1", "seeds=2"])

@@ -1,4 +1,4 @@
-"""What notebooks show: text from outside stays text."""
+"""Display helpers: text from outside stays text."""
 
 import html
 import re
@@ -14,7 +14,7 @@ from equate_srbench.report.notebooks.show import Column
 def cell(text: str) -> str:
     """HTML of a table's only cell."""
     table = show.table(pd.DataFrame({"m": [text]}), {"m": Column("formula", str, "wide")})
-    return re.search('<td class="wide">(.*)</td>', table.forms["text/html"], re.S)[1]
+    return re.search('<td class="wide">(.*)</td>', table.data["text/html"], re.S)[1]
 
 
 def test__table__long_formula__breaks_between_its_parts():

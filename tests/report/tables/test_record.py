@@ -10,14 +10,14 @@ import pandas as pd
 import pytest
 
 from equate_srbench.equation import Equation
-from equate_srbench.report.tables.record import FitRecord, Rows, by_source, milestones, score
+from equate_srbench.report.tables.record import FitRecord, RowSubset, by_source, milestones, score
 
 MakeRecord = Callable[..., FitRecord]
 
 
 def test__score__known_residuals__r2_rmse_largest() -> None:
     """Three rows by hand."""
-    rows = Rows(pd.DataFrame({"x": [0.0, 1.0, 2.0]}), np.array([0.0, 1.0, 5.0]))
+    rows = RowSubset(pd.DataFrame({"x": [0.0, 1.0, 2.0]}), np.array([0.0, 1.0, 5.0]))
     scores = score(Equation.from_string("x", ["x"]), rows)
     assert scores.r2 == pytest.approx(1 - 9 / 14)
     assert scores.rmse == pytest.approx(np.sqrt(3.0))
@@ -26,7 +26,7 @@ def test__score__known_residuals__r2_rmse_largest() -> None:
 
 def test__score__undefined_row__is_infinitely_bad() -> None:
     """A formula that is undefined on one row of the test has no good score."""
-    rows = Rows(pd.DataFrame({"x": [-1.0, 1.0]}), np.array([0.0, 1.0]))
+    rows = RowSubset(pd.DataFrame({"x": [-1.0, 1.0]}), np.array([0.0, 1.0]))
     scores = score(Equation.from_string("log(x)", ["x"]), rows)
     assert scores.r2 == float("-inf")
     assert scores.largest == float("inf")

@@ -56,11 +56,11 @@ def test__bench_panel__from_the_launcher__start_reload_stop_resume(
     panel.get_by_label("E2E", exact=True).uncheck()
     panel.get_by_label("linear", exact=True).check()
     field(panel, "other", "patient:Patient")
-    field(panel, "seconds a fit", "900")
+    field(panel, "seconds per fit", "900")
     panel.get_by_text("24 fits").wait_for()
 
     panel.get_by_role("button", name="Start").click()
-    panel.get_by_text("newest fits").wait_for()
+    panel.get_by_text("recent fits").wait_for()
     page.evaluate("() => window.jupyterapp.commands.execute('notebook:interrupt-kernel')")
     page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
     page.reload()

@@ -1,12 +1,12 @@
-// Small charts in SVG: axes, scales, markers, and the search for the nearest point.
-// Colours are CSS variables of views.css; all text is set as text.
+// Small SVG charts: axes, scales, markers, and the search for the nearest point.
+// Colours are CSS variables of views.css; text is always set as text, never as markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 
 /** In the order of the legends; each has a colour and a shape, so that colour is not needed. */
 export const SOURCES = ["backbone", "ascent", "edit", "shorten", "constant"];
 const SHAPES = { backbone: "circle", ascent: "triangle", edit: "square", shorten: "diamond" };
-const MOST_NINES = 16; // doubles carry no more digits
+const MAX_NINES = 16; // doubles carry no more digits
 
 /** An HTML element; children that are not nodes become text. */
 export function html(tag, attributes = {}, ...children) {
@@ -59,7 +59,7 @@ export function marker(source, x, y, r) {
 
 /** R2 on the scale of its nines: 0 -> 0, .9 -> 1, .99 -> 2, exact -> 16. */
 export function nines(r2) {
-  return Math.abs(Math.log10(Math.min(Math.max(1 - r2, 10 ** -MOST_NINES), 1)));
+  return Math.abs(Math.log10(Math.min(Math.max(1 - r2, 10 ** -MAX_NINES), 1)));
 }
 
 /** Scale and ticks for these R2 values: plain up to .9; above, one step up is one more nine. */
@@ -78,7 +78,7 @@ export function r2Axis(values) {
 
 function nineLabel(n) {
   if (n === 0) return "≤ 0";
-  if (n === MOST_NINES) return "exact";
+  if (n === MAX_NINES) return "exact";
   return n <= 5 ? (1 - 10 ** -n).toFixed(n) : `1 − 1e−${n}`;
 }
 

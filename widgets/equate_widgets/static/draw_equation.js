@@ -1,5 +1,5 @@
-// One formula to understand: its tree with the impact of each branch, sliders for its constants,
-// what it predicts, the effect of each column, and its text to copy.
+// A formula in detail: its tree with the impact of each branch, sliders for its constants,
+// its predictions, the partial effect of each column, and its text to copy.
 
 import { begin, chart, extent, html, isNumber, number, r2Text, short, svg, ticks } from "./chart.js";
 import { formula } from "./typeset.js";
@@ -34,7 +34,7 @@ export class EquationView {
       this.head,
       this.alert,
       html("div", { class: "columns" }, html("div", {}, section("impact of each branch on R²", this.tree, this.hint), html("div", { class: "controls" }, ...this.buttons)), html("div", {}, section("fit", this.fit), section("constants", this.sliders))),
-      section("effect of each column, the others as in the rows", this.effects),
+      section("partial effect of each column, averaged over the rows", this.effects),
       section("copy", this.copies),
     );
   }
@@ -67,7 +67,7 @@ export class EquationView {
     this.head.replaceChildren(left, html("div", { class: "formula", title: short(live.text, 500) }, formula(live.latex, live.text)), list);
     this.fit.replaceChildren(drawFit(this.view, live));
     this.effects.replaceChildren(...live.effects.map((effect) => drawEffect(effect, this.view.target)));
-    if (!live.effects.length) this.effects.replaceChildren(html("span", { class: "muted" }, "the formula uses no column"));
+    if (!live.effects.length) this.effects.replaceChildren(html("span", { class: "muted" }, "the formula contains no columns"));
     this.drawCopies(live);
   }
 
@@ -75,7 +75,7 @@ export class EquationView {
     const shown = node >= 0 ? node : this.node;
     const found = this.view.nodes[shown];
     if (!found) {
-      this.hint.replaceChildren(html("span", { class: "muted" }, "Point at a node to read its branch; select one to prune it."));
+      this.hint.replaceChildren(html("span", { class: "muted" }, "Hover over a node to see its branch; select a node to prune it."));
       return;
     }
     const words = isNumber(found.impact) ? `without it R² falls by ${number(found.impact, 3)}` : found.impact === null && found.prunable ? "undefined without it" : "";
@@ -140,7 +140,7 @@ async function copy(code, button, name) {
     button.textContent = "copied";
   } catch (error) {
     if (!(error instanceof DOMException || error instanceof TypeError)) throw error;
-    getSelection().selectAllChildren(code); // pages without the right to copy: one key press more
+    getSelection().selectAllChildren(code); // without clipboard permission the user has to press the copy key
     code.parentElement.open = true;
     button.textContent = "selected: press Ctrl+C";
   }
@@ -235,7 +235,7 @@ function lineOf(x, y, { px, py }) {
   let pen = "M";
   for (let i = 0; i < x.length; i++) {
     if (isNumber(y[i])) d += `${pen}${px(x[i]).toFixed(1)} ${py(y[i]).toFixed(1)}`;
-    pen = isNumber(y[i]) ? "L" : "M"; // a gap where the formula is not defined
+    pen = isNumber(y[i]) ? "L" : "M"; // a gap where the formula is undefined
   }
   return d;
 }

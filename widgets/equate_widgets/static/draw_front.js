@@ -1,4 +1,4 @@
-// Accuracy against size: all candidates faintly, the front as steps, one formula selected.
+// Accuracy against size: candidates, the Pareto front, and the selected formula.
 
 import { begin, chart, colour, extent, html, isNumber, legend, marker, nearest, number, r2Axis, r2Text, short, svg, ticks } from "./chart.js";
 import { formula } from "./typeset.js";
@@ -33,7 +33,7 @@ class FrontView {
     this.onSelect = onSelect;
     this.selected = -1;
     this.details = html("div", { class: "card", "aria-live": "polite" });
-    this.plot = html("div", { class: "plot", tabindex: 0, role: "group", "aria-label": "accuracy against size; arrow keys go along the front", onkeydown: (event) => this.key(event) });
+    this.plot = html("div", { class: "plot", tabindex: 0, role: "group", "aria-label": "accuracy against size; arrow keys move along the front", onkeydown: (event) => this.key(event) });
     const box = html("input", {
       type: "checkbox",
       checked: logLoss,
@@ -45,7 +45,7 @@ class FrontView {
     });
     const { title, target } = data;
     const total = data.total > data.equation.length ? `· ${data.equation.length} of ${data.total} formulas` : "";
-    const known = data.loss.some(isNumber); // a running fit tells R² only
+    const known = data.loss.some(isNumber); // a running fit reports R² only
     this.root = html(
       "div",
       {},
@@ -61,7 +61,7 @@ class FrontView {
     const height = this.logLoss ? lossAxis(data) : r2Axis(data.r2);
     const values = this.logLoss ? data.loss : data.r2;
     const shown = data.front.map((i) => data.complexity[i]);
-    const most = 1.3 * Math.max(...shown, 1) + 2; // a few giants would squeeze all others
+    const most = 1.3 * Math.max(...shown, 1) + 2; // a few very long formulas would compress all others
     const x = [0, most];
     const made = chart({
       width: 620, height: HEIGHT, x, y: height.range, xTicks: ticks(x, 8, true), yTicks: height.ticks,
@@ -163,7 +163,7 @@ class FrontView {
   describe(i, hovering = false) {
     if (hovering && i < 0) return;
     if (i < 0) {
-      this.details.replaceChildren(html("span", { class: "muted" }, "Point at a formula to read it, click to select it."));
+      this.details.replaceChildren(html("span", { class: "muted" }, "Hover over a formula to see it, click to select it."));
       return;
     }
     const { data } = this;

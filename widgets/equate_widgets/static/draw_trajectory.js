@@ -1,12 +1,12 @@
-// How the formula was found: R2 of every proposal, the steps of one start, and the way through the
-// embeddings. Works without a kernel; the page brings views.css.
+// The trajectory of a search: R2 of every proposal, the steps of one start, and the path through
+// the embeddings. Works without a kernel; the page provides views.css.
 
 import { begin, chart, colour, extent, html, isNumber, legend, marker, nearest, number, r2Axis, r2Text, short, svg, ticks } from "./chart.js";
 import { complaint, firstLine, linesOf, places } from "./trajectory_data.js";
 import { formula } from "./typeset.js";
 
-const BEAT = 700; // milliseconds per step while playing
-const MOST_RUNGS = 12; // rows of the table under a step
+const STEP_TIME = 700; // milliseconds per step during playback
+const MAX_RUNGS = 12; // rows of the table below a step
 
 /**
  * Draw a trajectory.
@@ -116,7 +116,7 @@ class TrajectoryView {
     this.timer = setInterval(() => {
       if (this.frame + 1 < this.line.frames.length) this.go(this.frame + 1);
       if (this.frame + 1 >= this.line.frames.length) this.stop();
-    }, BEAT);
+    }, STEP_TIME);
   }
 
   stop() {
@@ -149,7 +149,7 @@ class TrajectoryView {
   describe(row, frame) {
     const { steps } = this;
     const known = steps.equation[row] !== "";
-    const title = known ? formula(steps.latex[row], steps.equation[row]) : html("span", { class: "muted" }, "decoded to nothing that is defined on the rows");
+    const title = known ? formula(steps.latex[row], steps.equation[row]) : html("span", { class: "muted" }, "no decoded formula is defined on the rows");
     const facts = [
       ["R²", r2Text(steps.r2[row])],
       ["score", number(steps.score[row])],
@@ -169,7 +169,7 @@ class TrajectoryView {
 /** All decodings of one step; folded, because the best of them is what matters. */
 function rungTable(rows, chosen, steps) {
   const head = html("tr", {}, ...["multiple", "predicted", "score", "R²", "formula"].map((name) => html("th", {}, name)));
-  const body = rows.slice(0, MOST_RUNGS).map((i) =>
+  const body = rows.slice(0, MAX_RUNGS).map((i) =>
     html(
       "tr",
       { class: i === chosen ? "chosen" : "" },
@@ -180,7 +180,7 @@ function rungTable(rows, chosen, steps) {
       html("td", { class: "code" }, short(steps.equation[i] || "–", 90)),
     ),
   );
-  const more = rows.length > MOST_RUNGS ? `, first ${MOST_RUNGS}` : "";
+  const more = rows.length > MAX_RUNGS ? `, first ${MAX_RUNGS}` : "";
   return html("details", {}, html("summary", {}, `${rows.length} decodings of this step${more}`), html("table", {}, html("thead", {}, head), html("tbody", {}, ...body)));
 }
 
@@ -194,7 +194,7 @@ class Overview {
     const width = zones.at(-1).to;
     const made = chart({
       width: 620, height: 260, x: [0, width], y: this.axis.range, xTicks: marks, yTicks: this.axis.ticks,
-      xLabel: zones.some((zone) => zone.name === "gradient steps") ? "gradient step" : "in the order found",
+      xLabel: zones.some((zone) => zone.name === "gradient steps") ? "gradient step" : "in chronological order",
       yLabel: "R² on the fit rows", label: "R² of every proposal of the search",
     }); // prettier-ignore
     Object.assign(this, { made, x: x.map(made.px), y: steps.r2.map((r2) => (isNumber(r2) ? made.py(this.axis.of(r2)) : NaN)) });

@@ -1,7 +1,7 @@
 import { EquationView } from "./draw_equation.js";
 
 function render({ model, el }) {
-  let waiting = null; // constants that were moved while Python was busy with the last ones
+  let waiting = null; // constants that changed while Python was processing earlier ones
   let busy = false;
   const send = (values) => {
     busy = true;
@@ -20,7 +20,7 @@ function render({ model, el }) {
   const onView = () => {
     waiting = null;
     view.formula(model.get("view"));
-    view.live(model.get("live")); // its size may have been drawn before the new one was known
+    view.live(model.get("live")); // the old formula may have been drawn in the meantime
   };
   const onLive = () => {
     busy = false;

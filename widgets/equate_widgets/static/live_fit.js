@@ -3,8 +3,8 @@ import { drawFront } from "./draw_front.js";
 import { formula } from "./typeset.js";
 
 const PHASES = {
-  columns: "choosing columns", propose: "the backbone proposes", align: "learning this data set",
-  ascend: "climbing", edit: "editing the best", shorten: "shortening",
+  columns: "selecting columns", propose: "sampling from the backbone", align: "adapting to the data set",
+  ascend: "gradient ascent", edit: "editing the best formulas", shorten: "simplifying",
 };
 
 function render({ model, el }) {

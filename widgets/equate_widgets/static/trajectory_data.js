@@ -1,4 +1,4 @@
-// What the picture of a trajectory needs to know about its rows, without a page.
+// Preparation of the rows of a trajectory for drawing, independent of the page.
 
 /** Columns of `payload.steps`: all of one length. */
 export const COLUMNS = [
@@ -9,13 +9,13 @@ export const COLUMNS = [
 /** Why a payload cannot be shown, or "" if it can. */
 export function complaint(payload) {
   if (payload === null || typeof payload !== "object") return "this is not a trajectory";
-  if (payload.kind !== "trajectory") return `this holds "${payload.kind}", not a trajectory`;
-  if (payload.version !== 1) return `version ${payload.version} of the format; this viewer reads version 1`;
+  if (payload.kind !== "trajectory") return `this is a "${payload.kind}", not a trajectory`;
+  if (payload.version !== 1) return `format version ${payload.version} is not supported: this viewer reads version 1`;
   const { steps, path } = payload;
   const n = steps?.start?.length;
   const missing = COLUMNS.filter((name) => !Array.isArray(steps?.[name]) || steps[name].length !== n);
-  if (missing.length) return `damaged trajectory: ${missing.join(", ")} missing or cut short`;
-  if (path && !(path.x?.length === n && path.y?.length === n)) return "damaged trajectory: the path has not one point per row";
+  if (missing.length) return `damaged trajectory: ${missing.join(", ")} missing or truncated`;
+  if (path && !(path.x?.length === n && path.y?.length === n)) return "damaged trajectory: the path needs one point per row";
   return "";
 }
 

@@ -1,8 +1,8 @@
-// The LaTeX that equate_srbench.expr.latex prints, as MathML: browsers typeset that by themselves.
-// Everything becomes text nodes of elements made here; no markup is ever parsed.
+// Renders the LaTeX that equate_srbench.expr.text.latex prints as MathML, which browsers typeset.
+// All text becomes text nodes of elements created here; no markup is ever parsed.
 
 const MATHML = "http://www.w3.org/1998/Math/MathML";
-const DEEPEST = 200; // levels of brackets; a formula of 500 nodes has fewer
+const MAX_DEPTH = 200; // nesting of brackets; a formula of 500 nodes has less
 
 const FUNCTIONS = new Set("exp log sin cos tan arcsin arccos arctan tanh".split(" "));
 const LETTERS = {
@@ -18,7 +18,7 @@ const CHARACTERS = {
   "{": "{", "}": "}", $: "$", hat: "^",
 };
 
-class NotUnderstood extends Error {}
+class UnsupportedLatex extends Error {}
 
 /**
  * A <math> element, or null where the text is not of the printer's kind.
@@ -34,7 +34,7 @@ export function typeset(latex) {
     math.setAttribute("displaystyle", "true"); // as in a paragraph of its own, but inline
     return math;
   } catch (error) {
-    if (error instanceof NotUnderstood) return null;
+    if (error instanceof UnsupportedLatex) return null;
     throw error;
   }
 }
@@ -61,10 +61,10 @@ function group(children) {
 
 /** Atoms up to the place where `ends()` holds, scripts attached to what they follow. */
 function row(reader, ends) {
-  if (++reader.depth > DEEPEST) throw new NotUnderstood("too deep");
+  if (++reader.depth > MAX_DEPTH) throw new UnsupportedLatex("too deep");
   const out = [];
   while (!ends()) {
-    if (reader.at >= reader.tokens.length) throw new NotUnderstood("incomplete");
+    if (reader.at >= reader.tokens.length) throw new UnsupportedLatex("incomplete");
     const token = reader.tokens[reader.at++];
     if (/^\s+$/u.test(token)) continue;
     if (token === "^" || token === "_") {
@@ -80,7 +80,7 @@ function row(reader, ends) {
 
 /** What stands in braces. */
 function argument(reader) {
-  if (reader.tokens[reader.at++] !== "{") throw new NotUnderstood("an argument");
+  if (reader.tokens[reader.at++] !== "{") throw new UnsupportedLatex("an argument");
   const inner = row(reader, () => reader.tokens[reader.at] === "}");
   reader.at++;
   return group(inner);
@@ -107,7 +107,7 @@ function command(reader, name) {
   if (name === ",") return [space("0.17em")];
   if (FUNCTIONS.has(name)) return [upright(name), node("mo", "\u2061")];
   if (Object.hasOwn(LETTERS, name)) return [node("mi", LETTERS[name])];
-  throw new NotUnderstood(name);
+  throw new UnsupportedLatex(name);
 }
 
 function upright(text) {
@@ -127,7 +127,7 @@ function brackets(reader) {
   const inner = row(reader, () => (reader.tokens[reader.at] ?? "").trimEnd() === "\\right");
   const close = reader.tokens[reader.at + 1];
   reader.at += 2;
-  if (!"(|".includes(open) || !")|".includes(close)) throw new NotUnderstood(open + close);
+  if (!"(|".includes(open) || !")|".includes(close)) throw new UnsupportedLatex(open + close);
   const fence = (text, form) => {
     const made = node("mo", text);
     made.setAttribute("form", form);
@@ -139,18 +139,18 @@ function brackets(reader) {
 
 /** A column's name: the escapes of the printer taken back. */
 function plainText(reader) {
-  if (reader.tokens[reader.at++] !== "{") throw new NotUnderstood("a name");
+  if (reader.tokens[reader.at++] !== "{") throw new UnsupportedLatex("a name");
   let text = "";
   for (;;) {
     const token = reader.tokens[reader.at++];
-    if (token === undefined) throw new NotUnderstood("incomplete");
+    if (token === undefined) throw new UnsupportedLatex("incomplete");
     if (token === "}") return text;
     if (token[0] !== "\\") {
       text += token;
       continue;
     }
     const name = token.slice(1).trimEnd() || " ";
-    if (!Object.hasOwn(CHARACTERS, name)) throw new NotUnderstood(name);
+    if (!Object.hasOwn(CHARACTERS, name)) throw new UnsupportedLatex(name);
     if (name === "hat") reader.at += 3; // the printer's `\hat{\ }`
     text += CHARACTERS[name];
   }

@@ -1,4 +1,4 @@
-// A card in the Launcher that opens a notebook with the benchmark panel.
+// A Launcher card that opens a notebook with the benchmark panel.
 
 import { ILauncher } from "@jupyterlab/launcher";
 import { LabIcon } from "@jupyterlab/ui-components";
@@ -9,7 +9,7 @@ import notebook from "./notebook.json";
 const COMMAND = "equate-srbench:open-benchmark";
 const NAME = "equate-benchmark.ipynb";
 
-/** Path of the notebook in a folder, which is made if it is not there yet. */
+/** Path of the notebook in a folder; the notebook is created if it does not exist. */
 async function notebookIn(folder, { contents, kernelspecs }) {
   const path = folder ? `${folder}/${NAME}` : NAME;
   const listing = await contents.get(folder, { content: true });

@@ -1,4 +1,4 @@
-// Trajectories of a search, in outputs and in files, drawn without a kernel.
+// Renderer of search trajectories in outputs and files, without a kernel.
 
 import { Widget } from "@lumino/widgets";
 
@@ -13,7 +13,7 @@ class TrajectoryRenderer extends Widget {
     this.mimeType = mimeType;
     this.drawn = null;
     this.addClass("equate-trajectory");
-    this.node.style.overflow = "auto"; // a document of its own has no scroll bar around it
+    this.node.style.overflow = "auto"; // a document view has no scroll bar of its own
   }
 
   async renderModel(model) {
@@ -26,7 +26,7 @@ class TrajectoryRenderer extends Widget {
     super.dispose();
   }
 
-  /** End what plays. */
+  /** Stop the playback. */
   clear() {
     this.drawn?.destroy();
     this.drawn = null;

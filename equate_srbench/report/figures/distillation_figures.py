@@ -1,4 +1,4 @@
-"""Pictures of smooth teachers: what the penalty does to a network, and to its student."""
+"""Figures of smooth teachers: the effect of the penalty on a network and on its student."""
 
 from __future__ import annotations
 
@@ -11,26 +11,31 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from equate_srbench.baselines.methods import spec
-from equate_srbench.report.figures.compare_figures import STYLE
-from equate_srbench.report.tables.teaching import FLOOR, LEVEL
+from equate_srbench.report.figures.rendering import STYLE
+from equate_srbench.report.tables.distillation import ALPHA, R2_FLOOR
 from equate_srbench.teacher.smooth import SmoothTeacher, train_grid
 
 _SMOOTH, _PLAIN = "#0072B2", "#D55E00"
-#: Strengths of the examples: none, about right, too much.
+#: Penalty strengths of the examples: none, about right, too strong.
 _EXAMPLES = (0.0, 0.05, 0.5)
 _SEED = 4
 
 
-def over_strength(rows: pd.DataFrame) -> Figure | None:
-    """Test R2 of student and teacher over the strength, one thin line per data set.
+def r2_by_strength(rows: pd.DataFrame) -> Figure | None:
+    """Test R2 of student and teacher against the strength, one thin line per data set.
 
     Parameters
     ----------
     rows : DataFrame
-        From ``labelled``, with one strength each; the others are left out.
+        As returned by ``labelled``; rows without a single strength are left out.
+
+    Returns
+    -------
+    Figure or None
+        None if there are fewer than two strengths.
     """
     fixed = rows[rows["variant"].isin(["standard", "fixed"]) & rows["jacobian"].notna()]
-    fixed = fixed.assign(teacher_r2=fixed["teacher_r2"].clip(lower=FLOOR))
+    fixed = fixed.assign(teacher_r2=fixed["teacher_r2"].clip(lower=R2_FLOOR))
     strengths = sorted(fixed["jacobian"].unique())
     if len(strengths) < 2:
         return None
@@ -62,13 +67,13 @@ def slices(
     curves: Sequence[tuple[str, NDArray[np.float64]]],
     truth: NDArray[np.float64],
 ) -> Figure:
-    """Teachers along one column, the other columns held at the values of some rows.
+    """Predictions of teachers along one column, the other columns fixed at the values of some rows.
 
     Parameters
     ----------
     ticks, truth : ndarray of shape (n_ticks,)
     curves : sequence of (str, ndarray of shape (n_slices, n_ticks))
-        The first one is the plain teacher.
+        Label and predictions of each teacher; the first one has no penalty.
     """
     with mpl.rc_context(STYLE):
         fig = Figure(figsize=(3.4 * len(curves), 3.1), layout="constrained")
@@ -84,20 +89,20 @@ def slices(
     return fig
 
 
-def two_columns(
+def contour_maps(
     points: NDArray[np.float64],
     grids: tuple[NDArray[np.float64], NDArray[np.float64]],
     maps: Sequence[tuple[str, NDArray[np.float64]]],
     names: tuple[str, str] = ("x0", "x1"),
 ) -> Figure:
-    """Teachers over two columns as maps with level lines, on one scale of colours.
+    """Predictions of teachers over two columns as contour maps with a shared colour scale.
 
     Parameters
     ----------
     points : ndarray of shape (n_rows, 2)
-        The rows they were trained on.
+        Training rows.
     grids : tuple of 2 ndarrays
-        Ticks of the two columns.
+        Grid points of the two columns.
     maps : sequence of (str, ndarray of shape (n_second, n_first))
     names : tuple of 2 str
     """
@@ -117,12 +122,17 @@ def two_columns(
 
 
 def differences(table: pd.DataFrame) -> Figure | None:
-    """Change of the student's test R2 by chosen strengths, data set by data set.
+    """Change of the student's test R2 when strengths are chosen, by data set.
 
     Parameters
     ----------
     table : DataFrame
-        From ``by_data_set``.
+        As returned by ``by_dataset``.
+
+    Returns
+    -------
+    Figure or None
+        None for an empty table.
     """
     if table.empty:
         return None
@@ -135,7 +145,7 @@ def differences(table: pd.DataFrame) -> Figure | None:
             part = table.loc[student].reindex(names)
             look = spec(student)
             height = np.arange(len(names)) + 0.2 * (number - (len(students) - 1) / 2)
-            sure = (part["p_holm"] < LEVEL).to_numpy()
+            sure = (part["p_holm"] < ALPHA).to_numpy()
             ax.plot(part["difference"], height, look.marker, color=look.colour, label=look.label,
                     markersize=5, fillstyle="none")  # fmt: skip
             ax.plot(part["difference"].to_numpy()[sure], height[sure], look.marker,
@@ -150,8 +160,8 @@ def differences(table: pd.DataFrame) -> Figure | None:
 # -- examples ----------------------------------------------------------------------------------
 
 
-def example_of_slices() -> Figure:
-    """A wave in the first of four columns, 80 noisy rows, and networks of three strengths."""
+def example_slices() -> Figure:
+    """Three penalty strengths on 80 noisy rows of a sine wave in the first of four columns."""
     rng = np.random.default_rng(_SEED)
     X, ticks = rng.uniform(-2.5, 2.5, (80, 4)), np.linspace(-2.5, 2.5, 200)
     y = np.sin(1.3 * X[:, 0]) + 0.3 * rng.standard_normal(80)
@@ -161,8 +171,8 @@ def example_of_slices() -> Figure:
     return slices(ticks, curves, np.sin(1.3 * ticks))
 
 
-def example_of_two_columns() -> Figure:
-    """A hill and a valley from 80 noisy rows, and networks of three strengths."""
+def example_map() -> Figure:
+    """Three penalty strengths on 80 noisy rows of a hill and a valley over two columns."""
 
     def hill(X: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(X[:, 0] * np.exp(-(X**2).sum(axis=1) / 2))
@@ -173,11 +183,11 @@ def example_of_two_columns() -> Figure:
     points = np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2)
     found = _trained(X, y)
     maps = [("truth", hill(points)), *((_label(t), t.predict(points)) for t in found)]
-    return two_columns(X, (ticks, ticks), [(said, v.reshape(60, 60)) for said, v in maps])
+    return contour_maps(X, (ticks, ticks), [(said, v.reshape(60, 60)) for said, v in maps])
 
 
 def _trained(X: NDArray[np.float64], y: NDArray[np.float64]) -> list[SmoothTeacher]:
-    # no early stopping: it smooths as well, and would hide what the penalty does
+    # no early stopping: it smooths as well, and would hide the effect of the penalty
     teacher = SmoothTeacher(max_steps=1000, validation_fraction=0.0, random_state=_SEED)
     return train_grid(teacher, X, y, jacobian=_EXAMPLES, lipschitz=(0.0,))
 

@@ -9,7 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from equate_srbench.report.fit.search_path import MIME, MOST_ROWS, Trajectory, payload, steps_table
+from equate_srbench.report.fit import trajectory_display
+from equate_srbench.report.fit.trajectory_display import (
+    MAX_ROWS,
+    MIME,
+    TrajectoryDisplay,
+    payload,
+    steps_table,
+)
 from tests.widgets.made_up import HOSTILE, make_fit
 
 
@@ -37,10 +44,10 @@ def test__payload__long_search__within_the_limit(most: int, accepted: bool) -> N
     """Whatever the rows are, the text is not longer, and says how many rows there were."""
     fit = make_fit(n_steps=900)
     fit.trajectory_["accepted"] = accepted
-    data = payload(fit, most_bytes=most)
+    data = payload(fit, max_bytes=most)
     assert size(data) <= most
-    assert data["rows_total"] == len(fit.trajectory_) > MOST_ROWS
-    assert 2 <= len(data["steps"]["start"]) <= MOST_ROWS
+    assert data["rows_total"] == len(fit.trajectory_) > MAX_ROWS
+    assert 2 <= len(data["steps"]["start"]) <= MAX_ROWS
 
 
 def test__payload__rows_left_out__accepted_ones_stay() -> None:
@@ -55,14 +62,14 @@ def test__payload__endless_formulas__cut_with_a_mark() -> None:
     """Texts that alone are too long are shortened; JSON stays valid and within the limit."""
     fit = make_fit(names=["w" * 4000, "b"])
     fit.trajectory_["accepted"] = True
-    data = payload(fit, most_bytes=20_000)
+    data = payload(fit, max_bytes=20_000)
     assert size(data) <= 20_000
     assert any(text.endswith("…") for text in data["steps"]["equation"])
 
 
 def test__save__file__holds_the_payload_and_all_may_read_it(tmp_path: Path) -> None:
     """What is written is what a viewer reads; nothing else is left behind."""
-    shown = Trajectory(make_fit(), "t")
+    shown = TrajectoryDisplay(make_fit(), "t")
     path = shown.save(tmp_path / "found.equate.json")
     assert json.loads(path.read_text(encoding="utf-8")) == shown.payload
     assert os.stat(path).st_mode & 0o777 == 0o644
@@ -77,16 +84,16 @@ def test__save__disk_fails__old_file_stays(tmp_path: Path, monkeypatch: pytest.M
     def full(handle: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.setattr(trajectory_display.os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
-        Trajectory(make_fit()).save(path)
+        TrajectoryDisplay(make_fit()).save(path)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test__mime_bundle__without_the_viewer__a_picture_and_words() -> None:
     """A notebook that is opened elsewhere shows the same search as a picture."""
-    bundle = Trajectory(make_fit(names=HOSTILE), HOSTILE[0])._repr_mimebundle_()
+    bundle = TrajectoryDisplay(make_fit(names=HOSTILE), HOSTILE[0])._repr_mimebundle_()
     assert bundle[MIME]["kind"] == "trajectory"
     assert bundle["image/svg+xml"].startswith("<svg")
     assert "<script" not in bundle["image/svg+xml"]
