@@ -49,7 +49,7 @@ def test__parse_devices__known__what_workers_see(text: str, devices: tuple | Non
 @pytest.mark.parametrize("text", ["", "tpu", "cuda:", "cuda:x", "cuda:0,0", "cpu:1", "auto:0"])
 def test__parse_devices__unknown__says_what_there_is(text: str) -> None:
     """Also for a device named twice: two workers would share it."""
-    with pytest.raises(EngineError, match="use cpu, auto, cuda, or e.g. cuda:0,1"):
+    with pytest.raises(EngineError, match=r"use cpu, auto, cuda, or e\.g\. cuda:0,1"):
         parse_devices(text)
 
 
