@@ -126,7 +126,7 @@ def test__report__injection__refused_before_a_kernel_starts(shelf: Path, pair: s
     [
         (["03_compare", "-p", "methods=equate,e3e"], "did you mean 'e2e'"),
         (["03_compare", "-p", "suite=no/such"], "no suite, folder or file"),
-        (["03_compare", "-p", "suite="], "no suite is named"),
+        (["03_compare", "-p", "suite="], "the name of the suite is empty"),
         (["03_compare", "-p", "run="], "the name of the folder is empty"),
         (["03_compare", "--out", f"{__file__}/x"], "would be below it"),
         (["01_fit_your_data", "-p", "table=no.csv"], "no.csv"),
