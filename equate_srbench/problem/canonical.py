@@ -124,11 +124,11 @@ def prepare(X: Array, y: Array, weights: Array | None) -> Problem:
             weights = weights * (len(weights) / weights.sum())
     table = np.column_stack([X, y]) + 0.0  # no negative zeros: they equal zero but sort apart
     rows, inverse = np.unique(table, axis=0, return_inverse=True)
-    counts: Array = np.bincount(
+    counts = np.bincount(
         inverse.ravel(),
         weights=np.ones(len(y)) if weights is None else weights,
         minlength=len(rows),
-    )
+    ).astype(np.float64)
     x_scale = np.array([_scale_of(column) for column in rows[:, :-1].T])
     y_scale = (
         _scale_of(rows[:, -1]) if np.ptp(rows[:, -1]) > 0.0 else 1.0
