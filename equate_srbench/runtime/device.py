@@ -1,4 +1,4 @@
-"""Where networks run; needs torch only."""
+"""Selection of the torch device."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import torch
 
 
 class DeviceError(ValueError):
-    """A device that is unknown or not here."""
+    """The requested device is unknown or not available."""
 
 
 def pick_device(name: str) -> str:
-    """``auto`` is CUDA where there is one; a CUDA device that is named has to be here.
+    """Resolve a device name; ``auto`` is CUDA if available, else the CPU.
 
     Raises
     ------
     DeviceError
-        For any other device, and for a CUDA device that is not here.
+        If the requested CUDA device is not available, and for other kinds of device.
     """
     cuda = torch.cuda.is_available()
     if name == "auto":
