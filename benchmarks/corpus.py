@@ -1,7 +1,7 @@
-"""Examples of the corpus per second, against the plain generator in the same run.
+"""Throughput of the corpus generators, relative to the plain one in the same run.
 
-Run: ``OMP_NUM_THREADS=1 python benchmarks/corpus.py``; on a machine with CUDA the tables are drawn
-there as well.
+Run: ``OMP_NUM_THREADS=1 python benchmarks/corpus.py``; on a machine with CUDA the tables are also
+generated on the GPU.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from equate_srbench.pretrain.corpus.examples import Batch, CorpusConfig
 
 
 def rate(make: Callable[[int], list[Batch]], pools: int, device: torch.device) -> float:
-    """Examples per second over some pools, after one that does not count.
+    """Examples per second over several pools, after one pool of warm-up.
 
-    Of processor time on a CPU, which others may share; of wall clock on a GPU.
+    In processor time on a CPU, in wall-clock time on a GPU.
     """
     clock = time.perf_counter if device.type == "cuda" else time.process_time
     make(0)
@@ -35,7 +35,7 @@ def rate(make: Callable[[int], list[Batch]], pools: int, device: torch.device) -
 
 def main() -> None:
     """Print a table of rates and ratios."""
-    parser = argparse.ArgumentParser(description="Examples of the corpus per second.")
+    parser = argparse.ArgumentParser(description="Throughput of the corpus generators.")
     parser.add_argument("--pools", type=int, default=3)
     parser.add_argument("--tables", type=int, nargs="+", default=[4, 16])
     parser.add_argument("--batch-points", type=int, default=CorpusConfig().batch_points)

@@ -1,12 +1,12 @@
-"""What a GPU brings to fits, and whether it finds the same: ten sets, one page of figures.
+"""Speed and equivalence of fits on a GPU: ten datasets, one page of figures.
 
     python benchmarks/gpu_check.py                  # with CUDA: all figures, to docs/results/gpu.md
-    python benchmarks/gpu_check.py --device cpu     # what a CPU can tell; says what is missing
+    python benchmarks/gpu_check.py --device cpu     # CPU figures only; lists what is missing
 
-Five Feynman and five Strogatz sets. Two kinds of fit: ``fixed`` is the neural part with a fixed
-amount of work and no edits, so that devices do the same; ``default`` is the preset under a limit of
-time. A fit has one core of its own. The page is written after every part, so that a run which is
-cut off leaves what it measured; parts that would begin after ``--minutes`` are left out and named.
+Five Feynman and five Strogatz datasets. Two kinds of fit: ``fixed`` is the neural part with a fixed
+amount of work and no edits, the same on all devices; ``default`` is the preset with a time limit. A
+fit has one core. The page is written after every part, so that an interrupted run leaves its
+measurements; parts that would start after ``--minutes`` are skipped and listed.
 See "On a GPU" in docs/method.md for machines with few packages and no network.
 """
 
@@ -50,11 +50,11 @@ from equate_srbench.runtime.threads import full_precision
 ROOT = Path(__file__).resolve().parent.parent
 RESULT = ROOT / "docs" / "results" / "gpu.md"
 ROWS = 400
-#: The neural part without a limit of time, and without a reason to end early.
+#: The neural part without time limit and early stopping.
 FIXED: dict[str, Any] = {
     "n_subsets": 4, "epochs": 3, "starts": 3, "steps": 6, "block": 3, "stop_r2": 2.0,
 }  # fmt: skip
-#: How close scores of networks (float32) and losses of refined constants (float64) should be.
+#: Tolerances of network scores (float32) and losses of refined constants (float64).
 NETWORK_TOLERANCE, REFINE_TOLERANCE = 1e-5, 1e-10
 PHASES = ("propose", "align", "ascend", "edit", "shorten")
 REFINE_STEPS = 40
@@ -69,9 +69,9 @@ def cores() -> int:
 
 
 def side_by_side(n: int, work: Callable[..., Any], *args: Any) -> list[Any]:
-    """What ``work(barrier, i, *args)`` returns in each of ``n`` processes.
+    """Results of ``work(barrier, i, *args)`` in each of ``n`` processes.
 
-    ``work`` waits at the barrier once it is ready to be timed, and once it is done.
+    ``work`` waits at the barrier before and after the timed section.
     """
     context = multiprocessing.get_context("spawn")
     barrier, results = context.Barrier(n), context.Queue()
@@ -95,7 +95,7 @@ def _report(results: Any, work: Callable[..., Any], barrier: Any, i: int, *args:
 
 @dataclass
 class Fit:
-    """What one fit took and found.
+    """Cost and result of one fit.
 
     Attributes
     ----------
@@ -119,7 +119,7 @@ class Fit:
 
 
 def sets(n: int, seed: int) -> list[Data]:
-    """Name, X and y of ``n`` sets from all over the suites, half of them Feynman's."""
+    """Name, X and y of ``n`` datasets spread over the suites, half of them Feynman."""
     out: list[Data] = []
     for name, count in (("feynman", (n + 1) // 2), ("strogatz", n // 2)):
         suite = load_suite(name)
@@ -131,7 +131,7 @@ def sets(n: int, seed: int) -> list[Data]:
 
 
 def fit(kind: str, device: str, seconds: float, seed: int, data: Data) -> Fit:
-    """One fit of a kind on a device."""
+    """Run one fit of a kind on a device."""
     phases: dict[str, float] = dict.fromkeys(PHASES, 0.0)
     last: list[Any] = ["propose", 0.0]
 
@@ -162,7 +162,7 @@ def fit(kind: str, device: str, seconds: float, seed: int, data: Data) -> Fit:
 
 
 def peak_memory(device: str) -> float:
-    """MiB since the last reset on a GPU; of the whole process on a CPU."""
+    """Peak memory in MiB: since the last reset on a GPU, of the process on a CPU."""
     if device == "cpu":
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
     return torch.cuda.max_memory_allocated() / 2**20
@@ -174,7 +174,7 @@ def warm_up(device: str, seed: int, data: Data) -> None:
 
 
 def fits(kind: str, device: str, args: argparse.Namespace, data: Sequence[Data]) -> list[Fit]:
-    """Fits of all sets: one after the other on a GPU, on half of the cores on a CPU."""
+    """Fit all datasets: sequentially on a GPU, on half of the cores on a CPU."""
     common = (kind, device, args.seconds, args.seed)
     if device != "cpu":
         warm_up(device, args.seed, data[0])
@@ -192,7 +192,7 @@ def _some_fits(barrier: Any, i: int, common: Any, shares: Sequence[Sequence[Data
 
 
 def crowd(barrier: Any, i: int, device: str, seed: int, few: Sequence[Data]) -> tuple[float, ...]:
-    """One of several processes with the same fits: begin and end on the machine's clock, MiB."""
+    """One of several processes with the same fits; returns start and end time, and MiB."""
     warm_up(device, seed, few[0])
     barrier.wait(600)
     begin = time.time()
@@ -210,7 +210,7 @@ def crowd(barrier: Any, i: int, device: str, seed: int, few: Sequence[Data]) -> 
 
 
 def network_scores(data: Data, device: str, dtype: torch.dtype, seed: int) -> dict[str, Any]:
-    """Log-probabilities and predicted scores of the same formulas, by one device's networks."""
+    """Log-probabilities and predicted scores of fixed formulas on one device."""
     X, y = np.asarray(data[1], dtype=np.float64), np.asarray(data[2], dtype=np.float64)
     network, modules = checkpoint.load("compact"), pretrained.load("compact")
     assert modules is not None
@@ -238,7 +238,7 @@ def network_scores(data: Data, device: str, dtype: torch.dtype, seed: int) -> di
 
 
 def network_gaps(device: str, seed: int, data: Sequence[Data]) -> dict[str, float]:
-    """Largest differences from the CPU's float32; on a CPU those of float64, which is rounding."""
+    """Largest differences from float32 on the CPU; on a CPU those of float64."""
     dtype = torch.float64 if device == "cpu" else torch.float32
     largest: dict[str, float] = {}
     for one in data:
@@ -250,7 +250,7 @@ def network_gaps(device: str, seed: int, data: Sequence[Data]) -> dict[str, floa
 
 
 def shared_candidates(one: Sequence[Fit], other: Sequence[Fit]) -> tuple[float, float]:
-    """Share of the formulas that both found, and share of those whose losses agree."""
+    """Fraction of formulas that both found, and fraction of those whose losses agree."""
     pairs = list(zip(one, other, strict=True))
     both = [(a.losses[k], b.losses[k]) for a, b in pairs for k in a.losses.keys() & b.losses.keys()]
     gaps = np.array([abs(a - b) for a, b in both])
@@ -262,13 +262,13 @@ def shared_candidates(one: Sequence[Fit], other: Sequence[Fit]) -> tuple[float, 
 
 
 def many(seed: int, n: int) -> tuple[Any, Any, list[Any]]:
-    """Table and trees of ``benchmarks/refine.py``; beyond 10,000 they come again."""
+    """Table and trees of ``benchmarks/refine.py``, repeated beyond 10,000."""
     X, y, trees = problem(seed, min(n, 10_000))
     return X, y, (trees * (n // len(trees) + 1))[:n]
 
 
 def refine_speed(n: int, backend: str, device: str, seed: int) -> tuple[float, Any]:
-    """Formulas per second of one process, and the unexplained shares."""
+    """Formulas per second of one process, and their unexplained variance."""
     X, y, trees = many(seed, n)
     refiner = Refiner(X, y, backend=backend, device=device)
     refiner.fit(trees[:100], max_steps=REFINE_STEPS)
@@ -278,7 +278,7 @@ def refine_speed(n: int, backend: str, device: str, seed: int) -> tuple[float, A
 
 
 def refine_on_cores(n: int, seed: int) -> float:
-    """Formulas per second of the CPU kernel on all cores, each with its share of the batch."""
+    """Formulas per second of the CPU kernel on all cores, with the batch split."""
     spans = side_by_side(cores(), _refine_share, max(1, n // cores()), seed)
     return n / (max(end for _, end in spans) - min(begin for begin, _ in spans))
 
@@ -294,7 +294,7 @@ def _refine_share(barrier: Any, i: int, n: int, seed: int) -> tuple[float, float
 
 
 def agreement(one: Any, other: Any) -> tuple[float, float]:
-    """Share of equal unexplained shares (inf equals inf), and the median gap."""
+    """Fraction of equal values (inf equals inf), and the median gap."""
     both = np.isfinite(one) & np.isfinite(other)
     gaps = np.where(np.isinf(one) & np.isinf(other), 0.0, np.inf)
     gaps[both] = np.abs(one[both] - other[both])
@@ -305,7 +305,7 @@ def agreement(one: Any, other: Any) -> tuple[float, float]:
 
 
 class Page:
-    """The figures, and what is missing; parts are measured one after the other."""
+    """Measures the parts in sequence and builds the page, with a list of missing figures."""
 
     def __init__(self, args: argparse.Namespace) -> None:
         self.args, self.device = args, args.device
@@ -317,7 +317,7 @@ class Page:
         self.fits: dict[tuple[str, str], list[Fit]] = {}
 
     def run(self) -> None:
-        """All parts; the page is printed as it grows, and written if there is a file for it."""
+        """Run all parts; the page is printed part by part, and written if a file is given."""
         self._say(*self._head())
         for part in (
             self._fixed, self._default, self._crowds, self._networks, self._candidates,
@@ -473,18 +473,17 @@ class Page:
 
 def main() -> None:
     """Measure, print and write."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=form)
     add = parser.add_argument
     add("--device", default="auto", choices=["auto", "cpu", "cuda"])
     add("--sets", type=int, default=10)
     add("--seconds", type=float, default=6.0, help="of a default fit (default: 6)")
     add("--jobs", type=int, nargs="+", default=[1, 2, 4], help="fits at once")
     add("--trees", type=int, nargs="+", default=[1000, 10_000, 100_000], help="batches to refine")
-    add("--minutes", type=float, default=7.0, help="no part begins later (default: 7)")
+    add("--minutes", type=float, default=7.0, help="no part starts later (default: 7)")
     add("--seed", type=int, default=0)
-    add("--commit", default=commit(), help="said in the page where there is no git")
+    add("--commit", default=commit(), help="shown on the page; required without git")
     add("--out", type=Path, help=f"default: {RESULT.relative_to(ROOT)} with CUDA, else no file")
     args = parser.parse_args()
     if args.device == "auto":

@@ -1,4 +1,4 @@
-"""Training in slices on a machine with a fixed set of packages, rehearsed.
+"""Rehearses resumable training in a minimal environment.
 
 Run: ``python benchmarks/rehearse.py --python python3.12 --torch torch==2.11.0``
 
@@ -71,18 +71,18 @@ print(json.dumps({
 
 
 class RehearsalError(AssertionError):
-    """Something that a training machine would not forgive."""
+    """A requirement of the rehearsal does not hold."""
 
 
 def check(holds: bool, what: str) -> None:
-    """Print what was looked at; RehearsalError if it does not hold."""
+    """Print a requirement; RehearsalError if it does not hold."""
     print(f"{'ok  ' if holds else 'FAIL'} {what}", flush=True)
     if not holds:
         raise RehearsalError(what)
 
 
 def slowdown() -> float:
-    """Wall clock over processor time of two busy seconds: 1 on a machine of one's own."""
+    """Wall-clock over processor time of two busy seconds: 1 on an idle machine."""
     wall, busy = time.monotonic(), time.process_time()
     while time.process_time() - busy < 2.0:
         sum(range(10_000))
@@ -90,7 +90,7 @@ def slowdown() -> float:
 
 
 def make_environment(folder: Path, python: str, torch: str) -> Path:
-    """A new environment with the named packages; returns its interpreter."""
+    """Create an environment with the given packages; returns its interpreter."""
     try:
         subprocess.run([python, "-m", "venv", folder], check=True)
     except (OSError, subprocess.CalledProcessError) as error:
@@ -101,7 +101,7 @@ def make_environment(folder: Path, python: str, torch: str) -> Path:
 
 
 def copy_package(folder: Path) -> None:
-    """The package's source tree, not installed, and the spy on its imports."""
+    """Copy the package's source tree, without installing it, and add the import recorder."""
     shutil.copytree(
         ROOT / "equate_srbench", folder / "equate_srbench",
         ignore=shutil.ignore_patterns("__pycache__"),
@@ -110,7 +110,7 @@ def copy_package(folder: Path) -> None:
 
 
 def train(interpreter: Path, home: Path, size: str, minutes: float) -> tuple[list[int], list[str]]:
-    """One slice; returns the steps of its log lines and the names that were imported."""
+    """Run one slice; returns the steps of its log lines and the imported modules."""
     imports = home / "imports.txt"
     imports.write_text("")
     stretch = slowdown()
@@ -148,7 +148,7 @@ def train(interpreter: Path, home: Path, size: str, minutes: float) -> tuple[lis
 
 
 def check_imports(interpreter: Path, home: Path, imported: list[str]) -> None:
-    """Nothing but the named packages, and what they need themselves."""
+    """Check that only the given packages and their dependencies were imported."""
     done = subprocess.run(
         [interpreter, "-c", _JUDGE, json.dumps(["torch", *PACKAGES]), json.dumps(imported)],
         check=True, capture_output=True, text=True, cwd=home.parent,
@@ -159,7 +159,7 @@ def check_imports(interpreter: Path, home: Path, imported: list[str]) -> None:
 
 
 def check_state(folder: Path) -> None:
-    """Files that can be carried."""
+    """Check the sizes of the state files."""
     sizes = [path.stat().st_size / 2**20 for path in folder.iterdir()]
     state = [path.stat().st_size / 2**20 for path in folder.glob("state*")]
     check(max(sizes) <= SHARD_MIB, f"largest file {max(sizes):.1f} MiB")
@@ -167,7 +167,7 @@ def check_state(folder: Path) -> None:
 
 
 def main() -> int:
-    """Rehearse; 1 if something does not hold."""
+    """Run the rehearsal; exit code 1 if a requirement does not hold."""
     parser = argparse.ArgumentParser(description="Training in a bare environment, rehearsed.")
     add = parser.add_argument
     add("--python", default=sys.executable, help="interpreter of the environment")

@@ -1,8 +1,8 @@
-"""Steps of training per second, against plain float32 without sorting or compiling.
+"""Training throughput, relative to float32 without length sorting or compilation.
 
-Run: ``OMP_NUM_THREADS=1 python benchmarks/training.py``; with CUDA the same there, compiled too.
-``--processes 2`` times whole runs of the trainer instead: what a second core adds, by threads or by
-processes, against one process with one thread.
+Run: ``OMP_NUM_THREADS=1 python benchmarks/training.py``; with CUDA it runs on the GPU, also compiled.
+``--processes 2`` times whole runs of the trainer instead, with threads or processes on two cores,
+relative to one process with one thread.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Rate:
 
 
 def unsorted(batches: Sequence[Batch], pad: int) -> list[Batch]:
-    """The same examples in batches of mixed length, each padded to its longest."""
+    """The same examples in batches of mixed length, padded to the longest."""
     longest = max(batch.tokens.shape[1] for batch in batches)
     rows = [
         np.pad(b.tokens, ((0, 0), (0, longest - b.tokens.shape[1])), constant_values=pad)
@@ -53,7 +53,7 @@ def unsorted(batches: Sequence[Batch], pad: int) -> list[Batch]:
 
 
 def rate(state: TrainState, batches: Sequence[Batch], steps: int) -> Rate:
-    """Of forward, backward and update; processor time on a CPU, which others may share."""
+    """Throughput of forward, backward and update; in processor time on a CPU."""
     device, pad = state.device, state.backbone.vocabulary.pad
     ready = [
         (torch.as_tensor(b.points).to(device, torch.float32),
@@ -81,7 +81,7 @@ def rate(state: TrainState, batches: Sequence[Batch], steps: int) -> Rate:
 
 
 def rate_of_run(size: str, seconds: float, processes: int, options: Sequence[str]) -> Rate:
-    """Of ``equate pretrain`` by the wall clock, feeding included; its first third is warm-up."""
+    """Throughput of ``equate pretrain`` in wall-clock time; the first third is warm-up."""
     start = [sys.executable, "-m"]
     if processes > 1:
         start += ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m"]
@@ -99,7 +99,7 @@ def rate_of_run(size: str, seconds: float, processes: int, options: Sequence[str
 
 
 def compare_runs(size: str, seconds: float, n: int) -> None:
-    """Print what ``n`` cores do."""
+    """Print a table of whole runs on ``n`` cores."""
     runs = {
         "1 process, 1 thread": (1, ["--threads", "1"]),
         f"1 process, {n} threads": (1, ["--threads", str(n)]),
@@ -120,12 +120,12 @@ def compare_runs(size: str, seconds: float, n: int) -> None:
 
 def main() -> None:
     """Print a table of rates and ratios."""
-    parser = argparse.ArgumentParser(description="Steps of training per second.")
+    parser = argparse.ArgumentParser(description="Training throughput.")
     parser.add_argument("--steps", type=int, default=16)
     parser.add_argument("--size", choices=list(SIZES), default="compact")
     parser.add_argument("--batch-points", type=int, help="points in a batch")
-    parser.add_argument("--processes", type=int, help="compare whole runs on so many CPU cores")
-    parser.add_argument("--seconds", type=float, default=120, help="of each of those runs")
+    parser.add_argument("--processes", type=int, help="compare whole runs on this many CPU cores")
+    parser.add_argument("--seconds", type=float, default=120, help="duration of each of those runs")
     args = parser.parse_args()
     if args.processes:
         compare_runs(args.size, args.seconds, args.processes)

@@ -1,7 +1,7 @@
-"""Backbones on disk: one safetensors file with configuration, vocabulary and card in its header.
+"""Backbone checkpoints: a safetensors file with configuration, vocabulary and card in the header.
 
-The format holds tensors and text only, so reading one runs no code. A SHA-256 over everything
-in the file is part of the header; a file that does not match it is refused.
+The format holds only tensors and text, so loading a file runs no code. The header includes a
+SHA-256 of the contents; a file that does not match it is rejected.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from equate_srbench.backbone.config import BackboneConfig
 from equate_srbench.backbone.network import Backbone
 from equate_srbench.runtime.files import replacing
 
-#: Checkpoints that come with the package, by name.
+#: Checkpoints shipped with the package, by name.
 SHIPPED = {"compact": registry.WEIGHTS / "compact.safetensors"}
 
 _FORMAT = "equate-srbench backbone 1"
 _DTYPES = {"F16", "BF16", "F32"}
-_LARGEST_SIZE = 1 << 20
-_LARGEST_DEPTH = 256
+_MAX_SIZE = 1 << 20
+_MAX_DEPTH = 256
 _lock = Lock()
 
 
 class CheckpointError(ValueError):
-    """A file that is not a whole, unchanged backbone of this package."""
+    """The file is not an intact backbone checkpoint of this package."""
 
 
 def save(
@@ -47,21 +47,21 @@ def save(
     *,
     dtype: torch.dtype = torch.float16,
 ) -> str:
-    """Write a backbone; a file at ``path`` is replaced in one step or not at all.
+    """Write a backbone checkpoint, atomically.
 
     Parameters
     ----------
     path : path-like
     backbone : Backbone
     metadata : mapping
-        Facts for the model card (corpus, seed, examples seen, scores, ...), JSON-ready.
+        Facts for the model card (corpus, seed, examples, ...), JSON-serialisable.
     dtype : torch.dtype, default=torch.float16
         Of the weights on disk.
 
     Returns
     -------
     str
-        The SHA-256 that the header records.
+        The SHA-256 recorded in the header.
 
     Raises
     ------
@@ -87,23 +87,23 @@ def save(
 
 
 def load(path_or_name: str | os.PathLike[str], device: str | torch.device = "cpu") -> Backbone:
-    """A backbone in float32, read once per process.
+    """Load a backbone in float32, cached per process.
 
-    All callers share the one object, whose weights are frozen and in evaluation mode: copy it
-    (``copy.deepcopy``) before training any of it.
+    All callers share one object, which is frozen and in evaluation mode: copy it
+    (``copy.deepcopy``) before training it.
 
     Parameters
     ----------
     path_or_name : path-like
-        A file written by ``save``, or a name that ``equate models list`` shows: "compact".
+        A file written by ``save``, or a name listed by ``equate models list``, like "compact".
     device : str or torch.device, default="cpu"
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file; ``registry.ModelError`` for a name that was not fetched.
+        If there is no such file; ``registry.ModelError`` for a name that is not downloaded.
     CheckpointError
-        If the file is damaged, changed, or not a backbone of this package.
+        If the file is damaged, modified, or not a backbone of this package.
     """
     path = locate(path_or_name)
     stat = path.stat()
@@ -112,7 +112,7 @@ def load(path_or_name: str | os.PathLike[str], device: str | torch.device = "cpu
 
 
 def describe(path_or_name: str | os.PathLike[str]) -> dict[str, Any]:
-    """What the header says: ``config``, ``words``, ``card`` and ``sha256``; raises as ``load``."""
+    """Read the header: ``config``, ``words``, ``card`` and ``sha256``; raises like ``load``."""
     path = locate(path_or_name)
     try:
         with safe_open(path, framework="pt") as file:
@@ -122,19 +122,17 @@ def describe(path_or_name: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _unreadable(path: Path, error: Exception) -> CheckpointError:
-    """What to say of a file that is no safetensors file."""
+    """Error for a file that is not a safetensors file."""
     with path.open("rb") as file:
         is_zip = file.read(4) == b"PK\3\4"
     if is_zip:
-        advice = (
-            "a file of torch.save; make it a backbone with `equate convert FILE OUT.safetensors`"
-        )
+        advice = "a file of torch.save; convert it with `equate convert FILE OUT.safetensors`"
         return CheckpointError(f"{path}: not a safetensors file but {advice}")
     return CheckpointError(f"{path}: not a safetensors file ({error})")
 
 
 def locate(path_or_name: str | os.PathLike[str]) -> Path:
-    """The file of a checkpoint, or of a name; raises FileNotFoundError as ``load``."""
+    """Path of a checkpoint given by path or name; raises FileNotFoundError like ``load``."""
     name = str(path_or_name)
     path = SHIPPED.get(name, Path(path_or_name)).resolve()
     if name not in SHIPPED and name in registry.known() and not path.exists():
@@ -147,7 +145,7 @@ def locate(path_or_name: str | os.PathLike[str]) -> Path:
 
 @lru_cache(maxsize=4)
 def _load(path: Path, changed: int, size: int, device: torch.device) -> Backbone:
-    """Read and check a file; time of change and size are here for the cache's key."""
+    """Read and verify a file; modification time and size are part of the cache key."""
     try:
         with safe_open(path, framework="pt") as file:
             header = _read_header(path, file.metadata())
@@ -158,7 +156,7 @@ def _load(path: Path, changed: int, size: int, device: torch.device) -> Backbone
         raise _unreadable(path, error) from error
     if _digest(text, tensors) != header["sha256"]:
         raise CheckpointError(f"{path}: contents do not match the recorded SHA-256")
-    # Shared by all: a caller in inference mode must not leave weights that others cannot train by.
+    # The cached weights must not be inference tensors, which others could not train with.
     with torch.inference_mode(False):
         return _build(header["config"], tensors, device)
 
@@ -172,7 +170,7 @@ def _build(config: BackboneConfig, tensors: Mapping[str, Tensor], device: torch.
 
 
 def _read_header(path: Path, text: dict[str, str] | None) -> dict[str, Any]:
-    """The header's entries parsed; refuses other formats, sizes and vocabularies."""
+    """Parse the header; rejects other formats, sizes and vocabularies."""
     if not text or text.get("format") != _FORMAT:
         raise CheckpointError(f"{path}: not a file of format {_FORMAT!r}")
     try:
@@ -183,16 +181,16 @@ def _read_header(path: Path, text: dict[str, str] | None) -> dict[str, Any]:
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: unreadable header ({error})") from error
     if header["words"] != header["config"].make_vocabulary().words:
-        raise CheckpointError(f"{path}: written for another vocabulary of tokens")
+        raise CheckpointError(f"{path}: written with a different vocabulary")
     return header
 
 
 def _check_sizes(config: Any) -> None:
-    """Refuse sizes that only a damaged file asks for, before a network is built from them."""
+    """Reject implausible sizes before a network is built from them."""
     if not isinstance(config, dict):
-        raise TypeError("the configuration is not a record")
+        raise TypeError("the configuration is not a JSON object")
     for name, value in config.items():
-        largest = _LARGEST_DEPTH if name.endswith("layers") else _LARGEST_SIZE
+        largest = _MAX_DEPTH if name.endswith("layers") else _MAX_SIZE
         if name in ("vocabulary", "input") or (name == "eps" and isinstance(value, float)):
             continue
         if type(value) is not int or not 1 <= value <= largest:
@@ -200,7 +198,7 @@ def _check_sizes(config: Any) -> None:
 
 
 def _check_shapes(path: Path, config: BackboneConfig, file: Any) -> None:
-    """Compare names, shapes and types of the tensors with the network, reading none of them."""
+    """Compare names, shapes and dtypes of the tensors with the network, without reading data."""
     with torch.device("meta"), SkipInit():
         expected = {name: list(t.shape) for name, t in Backbone(config).state_dict().items()}
     names = set(file.keys())
@@ -215,7 +213,10 @@ def _check_shapes(path: Path, config: BackboneConfig, file: Any) -> None:
 
 
 class SkipInit(TorchFunctionMode):
-    """Leaves out initial values, which are overwritten, and import torch's compiler on "meta"."""
+    """Skips parameter initialisation: the weights are loaded right after.
+
+    On the meta device, initialisation would also import torch's compiler, which takes seconds.
+    """
 
     def __torch_function__(
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
@@ -227,7 +228,7 @@ class SkipInit(TorchFunctionMode):
 
 
 def _digest(header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 over the header's other entries and over names, types, shapes and bytes."""
+    """SHA-256 over the other header entries and names, dtypes, shapes and bytes of the tensors."""
     sha = hashlib.sha256()
     for key in sorted(header):
         if key != "sha256":

@@ -1,7 +1,7 @@
-"""Formulas from memories: greedy, sampled or by beam search, for many bags at once.
+"""Batched decoding of formulas: greedy, sampling or beam search.
 
-Keys and values of the memory are computed once per bag: the samples of a bag are its queries,
-so nothing is ever repeated per sample. Shapes: B bags, S formulas per bag, V words.
+Keys and values of the memory are computed once per bag and shared by its samples. Shapes: B bags,
+S formulas per bag, V words.
 """
 
 from __future__ import annotations
@@ -19,22 +19,21 @@ from equate_srbench.backbone.network import Backbone
 from equate_srbench.runtime.clock import Deadline
 from equate_srbench.runtime.memory import Draws, OomSafe, RowDraws, placed
 
-_SHRINK = 0.8  # rows are gathered again once this share of them is still unfinished
+_SHRINK = 0.8  # the batch is compacted once at most this fraction of it is unfinished
 
 
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
-    """One decoded sequence.
+    """A decoded sequence.
 
     Attributes
     ----------
     ids : tuple of int
         Tokens without start and end.
     log_prob : float
-        Natural logarithm of the sequence's probability at temperature 1, under the grammar if
-        one was used.
+        Log-probability of the sequence at temperature 1, under the grammar if one is used.
     finished : bool
-        False if ``max_length`` cut it, which happens only without grammar.
+        False if truncated at ``max_length``, which only happens without grammar.
     """
 
     ids: tuple[int, ...]
@@ -65,29 +64,29 @@ def generate(
     ----------
     backbone : Backbone
     memory : Tensor of shape (B, N, encoder_dim)
-        Output of ``backbone.encode``, or any embedding put in its place.
+        Output of ``backbone.encode``, or another embedding.
     mask : bool Tensor of shape (B, N), optional
         True where the memory is valid; all by default.
     n_columns : int or sequence of int, default=10
-        Columns that a formula may use, for all bags or for each; only with ``grammar``.
+        Columns allowed in a formula, for all bags or for each; only with ``grammar``.
     mode : {"sample", "greedy", "beam"}
     n_samples : int, default=1
         Samples, or beams, per bag; "greedy" always gives one.
     temperature : float, (S,) or (B, S), default=1.0
-        Of the samples; positive.
+        Positive sampling temperature.
     generator : torch.Generator, optional
-        Needed for "sample"; on the memory's device or on the CPU, where it gives the same formulas
-        on every device.
+        Required for "sample"; on the memory's device or on the CPU, where it gives the same
+        formulas on every device.
     max_length : int, optional
-        Most tokens of a formula; the configuration's by default.
+        Largest number of tokens of a formula; default: the configuration's.
     grammar : bool, default=True
-        Allow only complete formulas.
+        Restrict decoding to complete formulas.
     deadline : Deadline, optional
-        Looked at before every token; formulas not complete by then are left out.
+        Checked before every token; incomplete formulas are omitted.
     cached : bool, default=True
-        False computes every step from scratch, for tests and benchmarks.
+        False disables the key-value cache, for tests and benchmarks.
     oom : OomSafe, optional
-        Of the fit; remembers how many bags fit into the device's memory.
+        Of the fit; recovers from out-of-memory errors.
 
     Returns
     -------
@@ -97,12 +96,12 @@ def generate(
     Raises
     ------
     ValueError
-        For arguments that make no sense.
+        For invalid arguments.
     """
     config = backbone.config
     length = config.max_length if max_length is None else max_length
     if not 1 <= length < config.n_positions:
-        raise ValueError(f"max_length {length}, the model has {config.n_positions} positions")
+        raise ValueError(f"max_length {length}: the model has {config.n_positions} positions")
     if mode not in ("sample", "greedy", "beam") or n_samples < 1:
         raise ValueError(f"cannot decode {n_samples} formulas in mode {mode!r}")
     if mode == "sample" and generator is None:
@@ -138,7 +137,7 @@ def generate(
 
 @dataclass(slots=True)
 class _Run:
-    """What sampling and beam search share."""
+    """State shared by sampling and beam search."""
 
     steps: CachedSteps | PlainSteps
     rules: Grammar | None
@@ -149,13 +148,13 @@ class _Run:
     deadline: Deadline
 
     def next_scores(self, tokens: Tensor) -> Tensor:
-        """Scores (B, S, V) of what follows ``tokens`` (B, S), -inf where not allowed."""
-        # A damaged memory gives NaN; formulas must stay well-formed all the same.
+        """Logits (B, S, V) of what follows ``tokens`` (B, S), -inf where not allowed."""
+        # NaN in the memory must not produce malformed formulas.
         scores = self.steps.step(tokens).float().nan_to_num_(nan=0.0)
         return scores if self.rules is None else scores + self.rules.bias()
 
     def advance(self, tokens: Tensor) -> Tensor:
-        """Take ``tokens`` (B, S) into account; True where a formula ends with it."""
+        """Append ``tokens`` (B, S); True where a formula ends."""
         return tokens == self.eos if self.rules is None else self.rules.advance(tokens)
 
     def ends(self, parents: Tensor, tokens: Tensor) -> Tensor:
@@ -165,18 +164,18 @@ class _Run:
         return self.rules.open.gather(1, parents) + self.rules.opened(tokens) == 0
 
     def select(self, rows: Tensor) -> None:
-        """Continue with formulas ``rows`` (B, S') of each bag."""
+        """Keep formulas ``rows`` (B, S') of each bag."""
         self.steps.select(rows)
         if self.rules is not None:
             self.rules.select(rows)
 
 
 def _sample(run: _Run, heat: Tensor | None, draws: RowDraws | None) -> list[list[Hypothesis]]:
-    """Ancestral sampling at temperatures ``heat`` (B, S, 1), or the greedy choice without."""
+    """Ancestral sampling at temperatures ``heat`` (B, S, 1), or greedy decoding without."""
     ids = torch.full((*run.shape, run.length), run.eos, device=run.device)
     log_prob = torch.zeros(run.shape, device=run.device)
     sizes = torch.full(run.shape, -1, device=run.device)
-    # `rows` maps the formulas still in the network's batch to their places in the result.
+    # `rows` maps the formulas still in the batch to their positions in the result.
     rows = torch.arange(run.shape[1], device=run.device).expand(run.shape)
     active = torch.ones(run.shape, dtype=torch.bool, device=run.device)
     tokens = torch.full(run.shape, run.eos, device=run.device)
@@ -189,7 +188,7 @@ def _sample(run: _Run, heat: Tensor | None, draws: RowDraws | None) -> list[list
         if heat is None or draws is None:
             tokens = scores.argmax(-1)
         else:
-            # Drawn for every formula, so that a sample does not depend on when others end.
+            # Drawn for all formulas, so that a sample does not depend on when others end.
             draw = draws.uniform(heat[..., 0])
             tokens = _draw(scores / heat.gather(1, rows[..., None]), draw.gather(1, rows))
         gain = scores.log_softmax(-1).gather(-1, tokens[..., None])[..., 0]
@@ -208,7 +207,7 @@ def _sample(run: _Run, heat: Tensor | None, draws: RowDraws | None) -> list[list
 
 
 def _draw(scores: Tensor, draw: Tensor) -> Tensor:
-    """Tokens (B, S) from scores (B, S, V) by uniform numbers ``draw`` (B, S)."""
+    """Sample tokens (B, S) from logits (B, S, V) with uniform numbers ``draw`` (B, S)."""
     below = scores.softmax(-1).cumsum(-1)
     below = below / below[..., -1:]
     return torch.searchsorted(below, draw[..., None], right=True)[..., 0]
@@ -217,7 +216,7 @@ def _draw(scores: Tensor, draw: Tensor) -> Tensor:
 def _collect(
     ids: Tensor, log_prob: Tensor, sizes: Tensor, keep_cut: bool
 ) -> list[list[Hypothesis]]:
-    """Hypotheses of all bags; those without a size were cut and are kept only on request."""
+    """Hypotheses of all bags; truncated ones, which have no size, only with ``keep_cut``."""
     bags = zip(ids.tolist(), log_prob.tolist(), sizes.tolist(), strict=True)
     return [
         [
@@ -230,12 +229,12 @@ def _collect(
 
 
 def _beam(run: _Run) -> list[list[Hypothesis]]:
-    """Beam search as E2E does it: twice as many candidates, score per token, early stopping."""
+    """Beam search as in E2E: twice as many candidates, length-normalised score, early stopping."""
     bags = [_Beams(run.shape[1], run.eos) for _ in range(run.shape[0])]
     totals = torch.full(run.shape, float("-inf"), device=run.device)
-    totals[:, 0] = 0.0  # all beams are equal at first: only one may speak
+    totals[:, 0] = 0.0  # all beams are equal at first: use only one
     tokens = torch.full(run.shape, run.eos, device=run.device)
-    # Without grammar a formula is cut after `length` tokens, scored with the one that follows.
+    # Without grammar a formula is truncated after `length` tokens, scored with the next one.
     for t in range(run.length if run.rules else run.length + 1):
         if run.deadline.over or all(bag.done for bag in bags):
             break
@@ -256,7 +255,7 @@ def _beam(run: _Run) -> list[list[Hypothesis]]:
 
 
 class _Beams:
-    """The beams of one bag: unfinished texts, and the best finished ones, best first."""
+    """Beams of one bag: unfinished sequences, and the best finished ones in order."""
 
     def __init__(self, n_beams: int, eos: int) -> None:
         self._n_beams, self._eos = n_beams, eos
@@ -271,9 +270,9 @@ class _Beams:
     def extend(
         self, candidates: list[tuple[float, int, int, bool]], *, cut: bool
     ) -> list[tuple[float, int, int]]:
-        """Take candidates (log-probability, beam, word, ends there), best first.
+        """Extend the beams by candidates (log-probability, beam, word, ends there), best first.
 
-        Returns the log-probability, the parent and the last word of every beam to go on with.
+        Returns log-probability, parent and last word of every remaining beam.
         """
         beams: list[tuple[float, int, int]] = []
         texts: list[tuple[int, ...]] = []

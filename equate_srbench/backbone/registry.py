@@ -1,8 +1,8 @@
-"""Backbones that are known by name: what they are, where their files lie, how they are fetched.
+"""Registry of named backbones: metadata, location and download.
 
-``weights/models.json`` lists them. A file comes with the package, or ``fetch`` gets it from the
-address or folder in the environment variable ``EQUATE_MODELS_URL`` (else the entry's own address)
-into the cache folder. Nothing is ever downloaded unless ``fetch`` is called.
+``weights/models.json`` lists them. A file is shipped with the package, or ``fetch`` downloads it
+from the URL or directory in the environment variable ``EQUATE_MODELS_URL`` (default: the entry's
+URL) into the cache directory. Nothing is downloaded unless ``fetch`` is called.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ URL_VARIABLE, CACHE_VARIABLE = "EQUATE_MODELS_URL", "EQUATE_CACHE"
 
 
 class ModelError(FileNotFoundError):
-    """A named backbone that cannot be had; the message is one line for the user."""
+    """A named backbone is not available; the message is a single line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A backbone known by name.
+    """Registry entry of a backbone.
 
     Attributes
     ----------
     name, about : str
     file : str
-        Of the weights, without a folder.
+        Name of the weights file.
     parameters : int
     bytes : int or None
-        Of the file; None as long as it has not been built.
+        Size of the file; None if the backbone has not been built yet.
     sha256 : str or None
         Of the file.
     url : str or None
-        Folder it is fetched from unless ``EQUATE_MODELS_URL`` names another.
+        Default download location, overridden by ``EQUATE_MODELS_URL``.
     """
 
     name: str
@@ -57,47 +57,47 @@ class Model:
 
     @property
     def is_built(self) -> bool:
-        """Whether there is a file of this backbone anywhere."""
+        """Whether this backbone has been built: trained and recorded."""
         return self.sha256 is not None
 
     @property
     def path(self) -> Path | None:
-        """Its file in the package or in the cache folder; None if it is in neither."""
+        """Its file in the package or in the cache; None if it is in neither."""
         found = (WEIGHTS / self.file, folder() / self.file)
         return next((path for path in found if path.is_file()), None)
 
 
 @lru_cache(maxsize=1)
 def known() -> Mapping[str, Model]:
-    """Every backbone with a name, by name."""
+    """All registered backbones by name."""
     listed = json.loads(INDEX.read_text(encoding="utf-8"))
     return {name: Model(name, **facts) for name, facts in listed.items()}
 
 
 def model(name: str) -> Model:
-    """The backbone of this name; ModelError if there is none."""
+    """Registry entry of a name; ModelError if unknown."""
     if name not in known():
-        raise ModelError(f"no backbone is named {name!r}: there are {', '.join(known())}")
+        raise ModelError(f"unknown backbone {name!r}: use one of {', '.join(known())}")
     return known()[name]
 
 
 def folder() -> Path:
-    """Where fetched files are kept; it may not exist yet."""
+    """Cache directory of downloaded files; it may not exist yet."""
     named = os.environ.get(CACHE_VARIABLE)
     if named:
         return Path(named) / "models"
-    import pooch  # training from a shipped backbone does without it
+    import pooch  # not needed to train from a shipped backbone
 
     return Path(pooch.os_cache("equate-srbench")) / "models"
 
 
 def find(name: str) -> Path:
-    """The file of a named backbone on this machine.
+    """Path of a named backbone.
 
     Raises
     ------
     ModelError
-        If it is not here; says how to get it.
+        If it is not on this machine; the message says how to get it.
     """
     entry = model(name)
     path = entry.path
@@ -110,33 +110,33 @@ def find(name: str) -> Path:
 
 
 def verify(name: str) -> Path:
-    """The file of a named backbone, after its size and SHA-256 were compared with the list.
+    """Path of a named backbone, after checking its size and SHA-256.
 
     Raises
     ------
     ModelError
-        If it is not here, or is not what the list says.
+        If it is not on this machine, or its size or SHA-256 differ from the registry.
     """
     path, entry = find(name), model(name)
     size = path.stat().st_size
     if size != entry.bytes:
         raise ModelError(
-            f"{path} has {size:,} bytes instead of {entry.bytes:,}: {_way_out(path, name)}"
+            f"{path} has {size:,} bytes instead of {entry.bytes:,}: {_remedy(path, name)}"
         )
     if digest(path) != entry.sha256:
-        raise ModelError(f"{path} is damaged (SHA-256 differs): {_way_out(path, name)}")
+        raise ModelError(f"{path} is damaged (SHA-256 differs): {_remedy(path, name)}")
     return path
 
 
 def fetch(name: str) -> Path:
-    """The file of a named backbone; fetched if it is not here or damaged, and checked.
+    """Path of a named backbone, downloaded if missing or damaged, and verified.
 
-    Whatever goes wrong, no file of that name is left that is not the right one.
+    On failure no wrong or partial file is left under that name.
 
     Raises
     ------
     ModelError
-        If it has not been built, cannot be reached, or is not the file it should be.
+        If it has not been built, cannot be downloaded, or its SHA-256 differs.
     """
     entry = model(name)
     _refuse_unbuilt(entry)
@@ -145,12 +145,12 @@ def fetch(name: str) -> Path:
     target = folder() / entry.file
     if target.is_file() and digest(target) == entry.sha256:
         return target
-    target.unlink(missing_ok=True)  # damaged, and the checkpoint's own check refuses it as well
+    target.unlink(missing_ok=True)  # damaged
     base = os.environ.get(URL_VARIABLE) or entry.url
     if base is None:
         raise ModelError(
-            f"no address is known for {name}: set {URL_VARIABLE} to an address or a folder that "
-            f"has {entry.file}"
+            f"no URL is known for {name}: set {URL_VARIABLE} to a URL or a directory with "
+            f"{entry.file}"
         )
     target.parent.mkdir(parents=True, exist_ok=True)
     if urlsplit(base).scheme in ("http", "https"):
@@ -169,14 +169,14 @@ def digest(path: Path) -> str:
 def _refuse_unbuilt(entry: Model) -> None:
     if not entry.is_built:
         raise ModelError(
-            f"{entry.name} has not been built yet, so there is no file to use or fetch: train one "
-            f"with `equate pretrain --size {entry.name} --minutes N` and give its file as backbone"
+            f"{entry.name} has not been built yet, so there is no file to use or fetch: train it "
+            f"with `equate pretrain --size {entry.name} --minutes N` and pass its file as backbone"
         )
 
 
-def _way_out(path: Path, name: str) -> str:
+def _remedy(path: Path, name: str) -> str:
     if path.parent == WEIGHTS:
-        return "install the package again"
+        return "reinstall the package"
     return f"fetch it again with `equate models fetch {name}`"
 
 
@@ -184,7 +184,7 @@ def _local(base: str) -> Path:
     parts = urlsplit(base)
     if "://" in base and parts.scheme != "file":
         raise ModelError(
-            f"{base!r} is no address to fetch from: give one with http, https or file, or a folder"
+            f"cannot fetch from {base!r}: give an http, https or file URL, or a directory"
         )
     return Path(url2pathname(unquote(parts.path)) if parts.scheme == "file" else base)
 
@@ -195,9 +195,7 @@ def _copy(source: Path, target: Path, entry: Model) -> None:
     with replacing(target) as partial:
         shutil.copyfile(source, partial)
         if digest(partial) != entry.sha256:
-            raise ModelError(
-                f"{source} is not the file it should be: {_difference(partial, entry)}"
-            )
+            raise ModelError(f"{source} is not the expected file: {_difference(partial, entry)}")
 
 
 def _download(address: str, target: Path, entry: Model) -> None:
@@ -210,12 +208,12 @@ def _download(address: str, target: Path, entry: Model) -> None:
         )
     except (RequestException, OSError) as error:
         raise ModelError(
-            f"{entry.name} cannot be fetched from {address} ({type(error).__name__}): go online, "
-            f"or set {URL_VARIABLE} to a folder that has {entry.file}"
+            f"{entry.name} cannot be fetched from {address} ({type(error).__name__}): check the "
+            f"connection, or set {URL_VARIABLE} to a directory with {entry.file}"
         ) from error
     except ValueError as error:  # wrong hash; pooch keeps nothing
         raise ModelError(
-            f"{address} is not the file it should be (SHA-256 differs): nothing was kept"
+            f"{address} is not the expected file (SHA-256 differs): nothing was kept"
         ) from error
 
 
@@ -227,16 +225,16 @@ def _difference(path: Path, entry: Model) -> str:
 
 
 def record(name: str, path: Path, parameters: int, index: Path = INDEX) -> None:
-    """Write size, SHA-256 and number of parameters of a file into the list.
+    """Record size, SHA-256 and number of parameters of a file in the registry.
 
     Parameters
     ----------
     name : str
-        In the list already.
+        Of an existing entry.
     path : Path
     parameters : int
     index : Path, optional
-        The list.
+        The registry file.
     """
     listed = json.loads(index.read_text(encoding="utf-8"))
     listed[name] |= {

@@ -1,4 +1,4 @@
-"""The model card of a backbone, written from its header, the run's log and rows of scores.
+"""The model card of a backbone, from its header, the log of the run and zero-shot scores.
 
 ``python -m equate_srbench.pretrain.card --weights FILE --run DIR --rows CSV`` writes ``FILE.md``
 and its pictures beside the weights. ``equate_srbench.bench.zeroshot`` makes the rows.
@@ -39,7 +39,7 @@ from equate_srbench.pretrain.scores import (
 )
 from equate_srbench.pretrain.train import SIZES, TrainConfig
 
-#: A comparison over more seeds is also told for so many: the others may have been added later.
+#: Comparisons over more seeds are also reported for this many: the others may be added later.
 FIRST_SEEDS = 5
 HOW_SCORED = (
     "`E2ERegressor` with 2 bags, 32 samples per bag and view at temperature 1 (128 samples) beside "
@@ -51,7 +51,7 @@ HOW_SCORED = (
 
 @dataclass(frozen=True)
 class Subject:
-    """A checkpoint with the scores that belong to it.
+    """A checkpoint and its scores.
 
     Attributes
     ----------
@@ -75,11 +75,11 @@ class Subject:
 
     @classmethod
     def read(cls, path: Path, scores: Iterable[Score]) -> Subject:
-        """From the file, and those of ``scores`` that were made with it."""
+        """Read a checkpoint, and select its scores from ``scores``."""
         header = checkpoint.describe(path)
         card: dict[str, Any] = header["card"]
         if not {"config", "training"} <= card.keys():
-            raise checkpoint.CheckpointError(f"{path} does not say how it was trained")
+            raise checkpoint.CheckpointError(f"{path} has no record of its training")
         return cls(
             path,
             header["sha256"],
@@ -97,7 +97,7 @@ class Subject:
 
 
 def read_log(directory: Path) -> dict[str, list[float]]:
-    """Columns of a run's ``log.csv``."""
+    """Read the columns of a run's ``log.csv``."""
     with (directory / LOG).open(newline="") as file:
         rows = list(csv.DictReader(file))
     return {name: [float(row[name]) for row in rows] for name in rows[0]} if rows else {}
@@ -121,13 +121,13 @@ def render(
     ----------
     subject : Subject
     n_forbidden : int
-        Fingerprints in the decontamination list.
+        Number of fingerprints in the decontamination list.
     loss_picture, score_picture : str, optional
         File names.
     against : Subject, optional
-        The checkpoint that this one replaces.
+        The previous checkpoint.
     on_the_way : sequence of Subject
-        Earlier checkpoints of the run that have scores, and this one.
+        Scored checkpoints of the run up to this one.
     """
     parts = [
         f"# {subject.path.stem}: what this backbone was trained on, and how well it does",
@@ -317,21 +317,21 @@ def write_card(
     against: Path | None = None,
     checkpoints: Path | None = None,
 ) -> Path:
-    """Write the card of a checkpoint, and its pictures, beside it.
+    """Write the card of a checkpoint and its figures beside it.
 
     Parameters
     ----------
     weights : Path
-        Checkpoint; its header says how it was made.
+        Checkpoint; its header records the training.
     run : Path, optional
-        Directory with the run's ``log.csv``, for the curve of the loss.
+        Run directory with ``log.csv``, for the loss curve.
     rows : Path, optional
         Scores (``equate_srbench.bench.zeroshot``).
     against : Path, optional
-        Checkpoint that this one is compared with; has to have scores.
+        Scored checkpoint to compare with.
     checkpoints : Path, optional
-        Folder with earlier checkpoints of the run, for the curve of the scores; those without
-        scores are left out.
+        Directory with earlier checkpoints of the run, for the score curve; those without scores
+        are skipped.
 
     Returns
     -------
@@ -341,12 +341,12 @@ def write_card(
     Raises
     ------
     FileNotFoundError
-        If ``rows`` is not there.
+        If ``rows`` does not exist.
     ValueError
-        If the checkpoint, or the one to compare with, has no complete scores in ``rows``.
+        If either checkpoint has no complete scores in ``rows``.
     """
     if rows is not None and not rows.is_file():
-        raise FileNotFoundError(f"no rows at {rows}: make them with equate_srbench.bench.zeroshot")
+        raise FileNotFoundError(f"no scores at {rows}: run equate_srbench.bench.zeroshot first")
     scores = read_rows(rows) if rows else []
     subject = Subject.read(weights, scores)
     other = Subject.read(against, scores) if against else None
@@ -383,7 +383,7 @@ def write_card(
 
 
 def text_of(weights: Path) -> str:
-    """The card of a checkpoint as Markdown, from its header alone."""
+    """The card of a checkpoint as Markdown, from its header only."""
     return render(Subject.read(weights, []), n_forbidden=_n_forbidden())
 
 
@@ -400,11 +400,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     add = parser.add_argument
     add("--weights", type=Path, default=checkpoint.SHIPPED["compact"])
-    add("--run", type=Path, help="the run's directory, for the curve of the loss")
-    add("--rows", type=Path, help="scores made by equate_srbench.bench.zeroshot")
+    add("--run", type=Path, help="run directory, for the loss curve")
+    add("--rows", type=Path, help="scores from equate_srbench.bench.zeroshot")
     add("--against", type=Path, metavar="OLD", help="compare with this checkpoint's scores")
-    add("--checkpoints", type=Path, help="folder with earlier checkpoints of the run")
-    add("--record", metavar="NAME", help="also note the file's size and SHA-256 in models.json")
+    add("--checkpoints", type=Path, help="directory with earlier checkpoints of the run")
+    add("--record", metavar="NAME", help="also record size and SHA-256 in models.json")
     args = parser.parse_args(argv)
     try:
         if args.record:

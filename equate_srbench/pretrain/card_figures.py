@@ -1,4 +1,4 @@
-"""Pictures of the model card: small SVGs that come out the same each time."""
+"""Figures of the model card, as reproducible SVGs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _axes(path: Path) -> Iterator[Axes]:
 def draw_loss(log: Mapping[str, Sequence[float]], path: Path, deepened: Sequence[int] = ()) -> None:
     """Loss per token against examples, from the columns of ``log.csv``.
 
-    ``deepened`` are the examples seen when the network got more layers.
+    ``deepened`` are the numbers of examples at which layers were added.
     """
     with _axes(path) as axes:
         examples = log["examples"]
@@ -48,7 +48,7 @@ def draw_loss(log: Mapping[str, Sequence[float]], path: Path, deepened: Sequence
 
 
 def draw_scores(examples: Sequence[int], shares: Sequence[Interval], path: Path) -> None:
-    """Share of fits with R2 > .99 against examples seen, with 95 % intervals."""
+    """Fraction of fits with R2 > .99 against training examples, with 95 % intervals."""
     with _axes(path) as axes:
         means = [100 * s.mean for s in shares]
         below = [100 * (s.mean - s.low) for s in shares]

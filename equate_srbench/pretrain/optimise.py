@@ -127,8 +127,8 @@ class TrainState:
         """Update the running averages after step ``step`` (1, 2, ...)."""
         window = min(step, max(AVERAGED_STEPS, step // 100))
         decay = 1.0 - 1.0 / window
-        averages, weights = list(self.averages.values()), list(self.names.values())
-        torch._foreach_lerp_(averages, weights, 1.0 - decay)
+        weights: list[Tensor] = list(self.names.values())
+        torch._foreach_lerp_(list(self.averages.values()), weights, 1.0 - decay)
 
     def averaged(self) -> Backbone:
         """A copy of the network with the averaged weights."""

@@ -1,6 +1,6 @@
-"""Zero-shot scores of checkpoints: rows on disk, and what they say with which certainty.
+"""Zero-shot scores of checkpoints: storage, and statistics with confidence intervals.
 
-``equate_srbench.bench.zeroshot`` makes the rows; this module needs NumPy only.
+``equate_srbench.bench.zeroshot`` computes the scores; this module needs only NumPy.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-#: Suite of formulas drawn from the corpus's own generators, on tables that no training saw.
+#: Suite of formulas from the corpus's generators, on held-out tables.
 SYNTHETIC = "synthetic"
 _RESAMPLES = 4000
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Outcome of one fit.
+    """Result of one fit.
 
     Attributes
     ----------
     sha256 : str
-        Of the checkpoint, as its header records it.
+        Of the checkpoint, from its header.
     examples : int
-        That the checkpoint had seen.
+        Training examples of the checkpoint.
     suite, name : str
-        The data set.
+        The dataset.
     seed : int
         Of split, bags and samples.
     r2 : float
-        On the held-out quarter of the rows; minus infinity where the formula is undefined there.
+        On the held-out quarter of the rows; minus infinity if the formula is undefined there.
     nodes : int
         Of the answer.
     columns : int
@@ -58,7 +58,7 @@ class Score:
 
     @property
     def key(self) -> tuple[str, str, str, int]:
-        """What was fitted with what."""
+        """Checkpoint, dataset and seed."""
         return self.sha256, self.suite, self.name, self.seed
 
 
@@ -75,7 +75,7 @@ class Interval:
 
 
 def append_row(path: Path, score: Score) -> None:
-    """Add a row to a CSV, which is made if missing; a row cut short by a kill is ended first."""
+    """Append a row to a CSV, created if missing; a truncated last row is terminated first."""
     new = not path.exists() or path.stat().st_size == 0
     path.parent.mkdir(parents=True, exist_ok=True)
     whole = new or path.read_bytes().endswith(b"\n")
@@ -91,14 +91,14 @@ def append_row(path: Path, score: Score) -> None:
 
 
 def read_rows(path: Path) -> list[Score]:
-    """The rows of a CSV, one for each key; none if there is no file.
+    """Read the rows of a CSV, the last for each key; empty if there is no file.
 
-    A row that a kill cut short is left out: its fit is made again.
+    Truncated rows are skipped.
 
     Raises
     ------
     ValueError
-        If the file is another table.
+        If the file has other columns.
     """
     if not path.exists():
         return []
@@ -126,14 +126,14 @@ def solved(score: Score) -> float:
 
 
 def clipped(score: Score) -> float:
-    """R2, or 0 where it is negative."""
+    """R2, clipped at 0."""
     return max(0.0, score.r2)
 
 
 def table(
     scores: Iterable[Score], value: Callable[[Score], float]
 ) -> tuple[list[tuple[str, str]], list[int], NDArray[np.float64]]:
-    """Values by data set and seed.
+    """Values by dataset and seed.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def table(
     sets : list of (suite, name)
         Sorted.
     seeds : list of int
-        Those with which every set was fitted.
+        Seeds with a score on every dataset.
     values : ndarray of shape (n_sets, n_seeds)
     """
     by_set: dict[tuple[str, str], dict[int, float]] = {}
@@ -159,7 +159,7 @@ def table(
 
 
 def bootstrap(values: NDArray[np.float64], seed: int = 0) -> Interval:
-    """Mean and 95 % interval: sets are drawn anew, and the seeds within each set.
+    """Mean and 95 % bootstrap interval, resampling datasets and seeds within each.
 
     Parameters
     ----------
@@ -173,7 +173,7 @@ def bootstrap(values: NDArray[np.float64], seed: int = 0) -> Interval:
         If there are no values.
     """
     if not values.size:
-        raise ValueError("no seed with which every set was fitted: finish the scores first")
+        raise ValueError("no seed has scores on every dataset: complete the scores first")
     rng = np.random.default_rng(seed)
     n_sets, n_seeds = values.shape
     sets = rng.integers(n_sets, size=(_RESAMPLES, n_sets, 1))
@@ -190,7 +190,7 @@ def mean_of(scores: Iterable[Score], value: Callable[[Score], float]) -> Interva
 def paired(
     new: Sequence[Score], old: Sequence[Score], value: Callable[[Score], float]
 ) -> NDArray[np.float64]:
-    """Values of ``new`` minus those of ``old`` over the sets and seeds that both have.
+    """Differences ``new - old`` over the datasets and seeds that both have.
 
     Returns
     -------
@@ -203,7 +203,7 @@ def paired(
 
 
 def groups_of(scores: Iterable[Score]) -> dict[str, dict[str, list[Score]]]:
-    """Scores of ``SYNTHETIC`` by size and by columns of the true formula."""
+    """Scores of ``SYNTHETIC``, grouped by size and number of columns of the true formula."""
     nodes = {"up to 5": (0, 5), "6 to 10": (6, 10), "11 to 15": (11, 15), "over 15": (16, 10**6)}
     columns = {"1": (1, 1), "2": (2, 2), "3": (3, 3), "4 or 5": (4, 5), "over 5": (6, 10**6)}
     rows = [s for s in scores if s.suite == SYNTHETIC]

@@ -129,7 +129,7 @@ def test__load__foreign_file__is_refused(tmp_path):
         ("config", lambda c: c | {"dim": 16}, "the configuration says"),
         ("config", lambda c: c | {"decoder_layers": 2}, "missing or unknown"),
         ("config", lambda c: [], "unreadable header"),
-        ("words", lambda w: [*w[:-1], "other"], "another vocabulary"),
+        ("words", lambda w: [*w[:-1], "other"], "different vocabulary"),
         ("card", lambda c: c | {"examples": 10**9}, "SHA-256"),
     ],
 )

@@ -132,13 +132,13 @@ def test__fetch__offline_or_no_address__says_what_to_set(
     source: Path, server: str, monkeypatch
 ) -> None:
     """Nobody answers: the message names the variable and the file."""
-    with pytest.raises(ModelError, match="no address is known for small: set EQUATE_MODELS_URL"):
+    with pytest.raises(ModelError, match="no URL is known for small: set EQUATE_MODELS_URL"):
         registry.fetch("small")
     monkeypatch.setenv(registry.URL_VARIABLE, "http://127.0.0.1:9/nobody")
     with pytest.raises(ModelError, match=r"cannot be fetched .* set EQUATE_MODELS_URL"):
         registry.fetch("small")
     monkeypatch.setenv(registry.URL_VARIABLE, "ftp://somewhere/models")
-    with pytest.raises(ModelError, match="'ftp://somewhere/models' is no address to fetch from"):
+    with pytest.raises(ModelError, match="cannot fetch from 'ftp://somewhere/models'"):
         registry.fetch("small")
     assert kept() == []
 
@@ -150,7 +150,7 @@ def test__fetch__not_built_unknown_or_shipped__said_or_found() -> None:
         registry.fetch("planned")
     with pytest.raises(ModelError, match="planned has not been built yet"):
         checkpoint.load("planned")
-    with pytest.raises(ModelError, match="no backbone is named 'huge': there are small, planned"):
+    with pytest.raises(ModelError, match="unknown backbone 'huge': use one of small, planned"):
         registry.fetch("huge")
     assert registry.fetch("compact") == checkpoint.SHIPPED["compact"]
     assert kept() == []

@@ -47,7 +47,7 @@ def test__verify__all__ok_and_a_changed_file__exit_2(tmp_path: Path, monkeypatch
     monkeypatch.setattr(registry, "WEIGHTS", tmp_path)
     code, text = run("verify", "compact")
     assert code == 2
-    assert "install the package again" in text
+    assert "reinstall the package" in text
 
 
 @pytest.mark.parametrize("command", ["fetch", "path", "card", "verify"])

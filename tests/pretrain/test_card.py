@@ -96,7 +96,7 @@ def test__main__rows_missing_or_of_others__one_line(run: Path, tmp_path: Path, c
     """A card without the scores asked for is not written."""
     weights, rows = tmp_path / "compact.safetensors", tmp_path / "rows.csv"
     shutil.copy(run / train.EXPORT, weights)
-    for said in ("no rows at", "has no scores of"):
+    for said in ("no scores at", "has no scores of"):
         with pytest.raises(SystemExit):
             card.main(["--weights", str(weights), "--rows", str(rows)])
         assert said in capsys.readouterr().err

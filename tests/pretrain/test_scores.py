@@ -53,7 +53,7 @@ def test__table__a_seed_missing_in_one_set__left_out() -> None:
     rows = [row("a", 0), row("a", 1), row("b", 1, r2=0.0)]
     sets, seeds, values = scores.table(rows, scores.solved)
     assert (sets, seeds, values.tolist()) == ([("s", "a"), ("s", "b")], [1], [[1.0], [0.0]])
-    with pytest.raises(ValueError, match="no seed with which every set"):
+    with pytest.raises(ValueError, match="no seed has scores on every dataset"):
         scores.mean_of([row("a", 0), row("b", 1)], scores.solved)
 
 

@@ -1,1 +1,1 @@
-"""Converts Meta's E2E weights without executing anything in their files."""
+"""Converts Meta's E2E weights without executing code in their files."""

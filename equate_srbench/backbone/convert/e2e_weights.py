@@ -1,8 +1,8 @@
-"""Meta's E2E weights as a backbone of this package.
+"""Converts Meta's E2E weights to a checkpoint of this package.
 
-Two formats are read, both without running anything in them (see ``torch_archive``): ``model1.pt``
-of the release, a whole pickled object, and the trainer's checkpoints ``*.pth``, dicts of state
-dicts. All sizes come from the file. Kamienny et al. (2022), arXiv 2204.10532.
+Two formats are read, both without executing code (see ``torch_archive``): ``model1.pt`` of the
+release, a pickled object, and the trainer's checkpoints ``*.pth``, dicts of state dicts. All sizes
+are inferred from the file. Kamienny et al. (2022), arXiv 2204.10532.
 """
 
 from __future__ import annotations
@@ -26,32 +26,32 @@ from equate_srbench.backbone.network import Backbone
 from equate_srbench.expr.tokens.e2e_vocabulary import E2EVocabulary, float_tokens
 
 PARTS = ("embedder", "encoder", "decoder")
-#: What cannot be seen in a file that holds nothing but weights.
+#: Settings of the release that a file of weights does not contain.
 RELEASE_HEADS, RELEASE_LENGTH = 16, 200
 
 _KINDS = ("_parameters", "_buffers", "_modules")
-_MOST_MODULES = 20_000
-#: Of encoder, decoder or embedder, and characters of a weight's or module's name.
-_MOST_LAYERS, _LONGEST_NAME = 128, 200
-_LARGEST_SIZE = 1 << 15
+_MAX_MODULES = 20_000
+#: Layers of encoder, decoder or embedder, and characters of a weight's or module's name.
+_MAX_LAYERS, _MAX_NAME = 128, 200
+_MAX_SIZE = 1 << 15
 _TIED = "decoder.proj.weight"
 _TABLE = "decoder.embeddings.weight"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
-    """What a file holds, before any weight is read.
+    """Contents of a source file, before any weight is read.
 
     Attributes
     ----------
     kind : str
-        The format, in words.
+        Description of the format.
     tensors : dict of str to TensorRef
         By official name, such as ``decoder.proj.bias``.
     heads : tuple of 2 int or None
-        Of encoder and decoder; None where the file does not say.
+        Of encoder and decoder; None if unknown.
     words, float_words : list of str or None
-        Both vocabularies in the order of their tables; None where the file does not say.
+        Both vocabularies in the order of their embeddings; None if unknown.
     """
 
     kind: str
@@ -63,18 +63,18 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """What a conversion made.
+    """Result of a conversion.
 
     Attributes
     ----------
     kind : str
-        Format of the source, in words.
+        Description of the source format.
     config : BackboneConfig
     n_parameters : int
     sha256 : str
-        Of the contents written, as their header records it.
+        Recorded in the header of the written file.
     heads_known : bool
-        False if the source does not say the number of heads and the release's 16 was taken.
+        False if the source has no number of heads and the release's 16 is assumed.
     """
 
     kind: str
@@ -90,14 +90,14 @@ def convert(
     *,
     progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> Converted:
-    """Write the weights of ``source`` as a checkpoint of this package, in float32.
+    """Convert ``source`` to a checkpoint of this package, in float32.
 
     Parameters
     ----------
     source : path-like
         ``model1.pt`` of the release or a checkpoint of its trainer, of any depth and width.
     target : path-like
-        Replaced in one step or not at all; ``checkpoint.load`` reads it.
+        Written atomically; ``checkpoint.load`` reads it.
     progress : callable, optional
         ``progress(done, total)`` is called with the number of weights read so far.
 
@@ -108,19 +108,19 @@ def convert(
     Raises
     ------
     FileNotFoundError, IsADirectoryError
-        If there is no ``source``, no folder for ``target``, or one of the two is a folder.
+        If ``source`` or the directory of ``target`` is missing, or either is a directory.
     CheckpointError
-        If ``source`` is damaged, hostile, or of another architecture or vocabulary.
+        If ``source`` is damaged, malicious, or of another architecture or vocabulary.
     """
     source, target = Path(source), Path(target)
     if source.is_dir():
-        raise IsADirectoryError(f"{source} is a folder: give the file in it, such as model1.pt")
+        raise IsADirectoryError(f"{source} is a directory: give the file in it, such as model1.pt")
     if target.is_dir():
-        raise IsADirectoryError(f"{target} is a folder: give a file in it as well")
+        raise IsADirectoryError(f"{target} is a directory: give a file name")
     if target.exists() and target.samefile(source):
-        raise CheckpointError(f"{target}: would replace the source; choose another name")
+        raise CheckpointError(f"{target}: is the source file; choose another name")
     if not target.resolve().parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {target.resolve().parent}")
+        raise FileNotFoundError(f"there is no directory {target.resolve().parent}")
     with TorchFile(source) as file:
         found = look(file)
         config = configure(source, found)
@@ -141,19 +141,19 @@ def convert(
 
 
 def look(file: TorchFile) -> Found:
-    """Weights, heads and words in an open file.
+    """Inspect an open file: weights, heads and vocabularies.
 
     Raises
     ------
     CheckpointError
-        If it holds no E2E model.
+        If it contains no E2E model.
     """
     root = file.root
     if isinstance(root, Thing) and isinstance(root.get("_modules"), dict):
         return _look_model(file, root, root.get("_modules"))
     if isinstance(root, dict):
         return _look_checkpoint(file, root)
-    raise CheckpointError(f"{file.path}: holds neither a model nor a dict of state dicts")
+    raise CheckpointError(f"{file.path}: contains neither a model nor a dict of state dicts")
 
 
 def _look_model(file: TorchFile, root: Thing, modules: dict[Any, Any]) -> Found:
@@ -178,10 +178,10 @@ def _look_checkpoint(file: TorchFile, root: dict[Any, Any]) -> Found:
     tensors = {}
     for part in PARTS:
         if not isinstance(root[part], dict):
-            raise CheckpointError(f"{file.path}: {part!r} is no state dict")
+            raise CheckpointError(f"{file.path}: {part!r} is not a state dict")
         for name, ref in _plain(file.path, root[part]).items():
             if not isinstance(ref, TensorRef):
-                raise CheckpointError(f"{file.path}: {part}.{name} is no tensor")
+                raise CheckpointError(f"{file.path}: {part}.{name} is not a tensor")
             tensors[f"{part}.{name}"] = ref
     params = root.get("params")
     params = params if isinstance(params, dict) else {}
@@ -190,17 +190,17 @@ def _look_checkpoint(file: TorchFile, root: dict[Any, Any]) -> Found:
 
 
 def _pair(encoder: Any, decoder: Any) -> tuple[int, int] | None:
-    """Both numbers of heads, if both are numbers."""
+    """Numbers of heads, if both are known."""
     return (encoder, decoder) if type(encoder) is int and type(decoder) is int else None
 
 
 def configure(path: Path, found: Found) -> BackboneConfig:
-    """Sizes of the network, from the shapes of its weights.
+    """Infer the configuration from the shapes of the weights.
 
     Raises
     ------
     CheckpointError
-        If weights are missing or unknown, or their shapes do not fit together.
+        If weights are missing or unknown, or their shapes are inconsistent.
     """
     shapes = {name: ref.shape for name, ref in found.tensors.items()}
 
@@ -208,8 +208,8 @@ def configure(path: Path, found: Found) -> BackboneConfig:
         shape = shapes.get(name)
         if shape is None:
             raise CheckpointError(f"{path}: {name} is missing")
-        if len(shape) != 2 or not all(1 <= n <= _LARGEST_SIZE for n in shape):
-            raise CheckpointError(f"{path}: {name} has the shape {shape}")
+        if len(shape) != 2 or not all(1 <= n <= _MAX_SIZE for n in shape):
+            raise CheckpointError(f"{path}: {name} has an invalid shape {shape}")
         return shape[axis]
 
     token_dim = size("embedder.embeddings.weight", 1)
@@ -240,7 +240,7 @@ def configure(path: Path, found: Found) -> BackboneConfig:
 def _check_shapes(
     path: Path, config: BackboneConfig, shapes: Mapping[str, tuple[int, ...]], found: Found
 ) -> None:
-    """Names and shapes are those of the network, but for the tables' lengths and the tied one."""
+    """Compare names and shapes with the network, up to vocabulary sizes and the tied weight."""
     with torch.device("meta"), checkpoint.SkipInit():
         expected = {k: tuple(t.shape) for k, t in Backbone(config).state_dict().items()}
     expected[_TIED] = expected[_TABLE]
@@ -262,12 +262,12 @@ def _check_shapes(
 def _read(
     file: TorchFile, found: Found, config: BackboneConfig, progress: Callable[[int, int], object]
 ) -> dict[str, Tensor]:
-    """All weights in float32, tables in the order of this package's words."""
+    """Read all weights in float32, with embeddings in the order of this package's vocabulary."""
     sizes = {name: math.prod(ref.shape) for name, ref in found.tensors.items() if name != _TIED}
-    # a file could name one storage thousands of times; true ones do so for the tied table only
+    # a malicious file could reference one storage thousands of times; only the tied weight may
     stored = {found.tensors[name].storage for name in sizes}
     if sum(sizes.values()) > sum(storage.numel for storage in stored):
-        raise CheckpointError(f"{file.path}: its weights share their numbers")
+        raise CheckpointError(f"{file.path}: weights share storage")
     rows = _rows(file.path, found.words, E2EVocabulary().words)
     float_rows = _rows(file.path, found.float_words, float_tokens().words)
     order = {_TABLE: rows, "decoder.proj.bias": rows, "embedder.embeddings.weight": float_rows}
@@ -282,15 +282,15 @@ def _read(
         progress(done, sum(sizes.values()))
     tied, table = found.tensors[_TIED], found.tensors[_TABLE]
     if tied != table and not torch.equal(file.read(tied), file.read(table)):
-        raise CheckpointError(f"{file.path}: input and output tables of the decoder differ")
+        raise CheckpointError(f"{file.path}: input and output embeddings of the decoder differ")
     return state
 
 
 def _rows(path: Path, theirs: Sequence[str] | None, ours: Sequence[str]) -> list[int] | None:
-    """Row of their table for each of our words; None where the order is the same."""
+    """Row of their embedding for each of our words; None if the order is the same."""
     if theirs is None or list(theirs) == list(ours):
         return None
-    place = {word: i for i, word in enumerate(theirs)}  # of equal words the last is in use
+    place = {word: i for i, word in enumerate(theirs)}  # the last of duplicates is in use
     missing = [word for word in ours if word not in place]
     if missing:
         raise CheckpointError(f"{path}: its vocabulary lacks {len(missing)} words: {missing[:5]}")
@@ -304,7 +304,7 @@ def _check_parts(file: TorchFile, parts: Mapping[Any, Any]) -> None:
 
 
 def _walk(file: TorchFile, module: Any) -> dict[str, TensorRef]:
-    """Parameters and buffers below a module, by name; counted, since it could be without end."""
+    """Parameters and buffers below a module, by name; bounded, since a file may be cyclic."""
     found: dict[str, TensorRef] = {}
     waiting: list[tuple[str, Any]] = [("", module)]
     seen = 0
@@ -313,11 +313,11 @@ def _walk(file: TorchFile, module: Any) -> dict[str, TensorRef]:
         tables = [thing.get(kind) for kind in _KINDS] if isinstance(thing, Thing) else []
         inside = [table for table in tables if isinstance(table, dict)]
         seen += 1 + sum(map(len, inside))
-        if len(inside) < len(_KINDS) or seen > _MOST_MODULES:
-            raise CheckpointError(f"{file.path}: {prefix[:80] or 'its part'} is no tree of modules")
+        if len(inside) < len(_KINDS) or seen > _MAX_MODULES:
+            raise CheckpointError(f"{file.path}: {prefix[:80] or 'its part'} is not a module tree")
         *tensors, modules = inside
         waiting += [
-            (f"{prefix}{_name(file.path, n)}."[:_LONGEST_NAME], module)
+            (f"{prefix}{_name(file.path, n)}."[:_MAX_NAME], module)
             for n, module in modules.items()
             if module is not None
         ]
@@ -329,19 +329,19 @@ def _walk(file: TorchFile, module: Any) -> dict[str, TensorRef]:
 
 
 def _name(path: Path, name: Any) -> str:
-    """The name of a weight or module: text that can be printed, and not too long."""
+    """Check the name of a weight or module: printable, and not too long."""
     if not isinstance(name, str) or not name.isprintable():
-        raise CheckpointError(f"{path}: a weight has a name that is no plain text")
-    if len(name) > _LONGEST_NAME:
+        raise CheckpointError(f"{path}: the name of a weight is not plain text")
+    if len(name) > _MAX_NAME:
         raise CheckpointError(
             f"{path}: a weight has a name of {len(name)} characters, "
-            f"at most {_LONGEST_NAME} can be read"
+            f"at most {_MAX_NAME} can be read"
         )
     return name
 
 
 def _plain(path: Path, state: Mapping[Any, Any]) -> dict[str, Any]:
-    """Names without the prefix that distributed training puts in front of all of them."""
+    """Strip the prefix of distributed training from all names."""
     names = {name: _name(path, name) for name in state}
     if names and all(name.startswith("module.") for name in names.values()):
         names = {name: text.removeprefix("module.") for name, text in names.items()}
@@ -349,31 +349,31 @@ def _plain(path: Path, state: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _heads(part: Any) -> Any:
-    """Attention heads of encoder or decoder, from its first attention; None if it does not say."""
+    """Number of heads of encoder or decoder, from its first attention; None if unknown."""
     for step in ("module", "attentions", "0"):
         inside = part.get("_modules") if isinstance(part, Thing) else None
         if isinstance(inside, dict) and (step in inside or step != "module"):
-            part = inside.get(step)  # "module" only where distributed training wrapped it
+            part = inside.get(step)  # "module" only if wrapped by distributed training
     return part.get("n_heads") if isinstance(part, Thing) else None
 
 
 def _words(file: TorchFile, env: Any, name: str) -> list[str] | None:
-    """A vocabulary as a list; None where the file has none."""
+    """A vocabulary as a list; None if the file has none."""
     table = env.get(name) if isinstance(env, Thing) else None
     if table is None:
         return None
     if not isinstance(table, dict):
-        raise CheckpointError(f"{file.path}: {name} is no table of words")
+        raise CheckpointError(f"{file.path}: {name} is not a vocabulary")
     words = [word for i in range(len(table)) if isinstance(word := table.get(i), str)]
     if len(words) < len(table):
-        raise CheckpointError(f"{file.path}: {name} is no table of words")
+        raise CheckpointError(f"{file.path}: {name} is not a vocabulary")
     return words
 
 
 def _count(path: Path, names: Mapping[str, Any], layers: str) -> int:
-    """How many different numbers follow ``layers`` in the names; at least 1."""
+    """Number of distinct indices after ``layers`` in the names; at least 1."""
     pattern = re.compile(re.escape(layers) + r"\.(\d+)\.")
     count = max(len({m[1] for name in names if (m := pattern.match(name))}), 1)
-    if count > _MOST_LAYERS:  # before a network of so many is made
-        raise CheckpointError(f"{path}: {count} {layers}, at most {_MOST_LAYERS} can be read")
+    if count > _MAX_LAYERS:  # before building such a network
+        raise CheckpointError(f"{path}: {count} {layers}, at most {_MAX_LAYERS} can be read")
     return count

@@ -1,7 +1,7 @@
-"""A pickle of ``torch.save`` as data: a stack machine that knows no function.
+"""Parses a pickle of ``torch.save`` as data: a stack machine that calls no functions.
 
-Every name that the pickle asks for stays a name, every call becomes an inert ``Thing`` with its
-arguments, and tensors become ``TensorRef``.
+Imported names stay strings, calls become inert ``Thing`` records with their arguments, and tensors
+become ``TensorRef``.
 """
 
 from __future__ import annotations
@@ -11,30 +11,30 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-#: Most opcodes of a pickle; the release's default parameters need 190,000.
-MOST_OPCODES = 500_000
-_MOST_MARKS = 1000  # open at the same time: depth of nesting
+#: Largest number of opcodes; the release's default parameters need 190,000.
+MAX_OPCODES = 500_000
+_MAX_MARKS = 1000  # nesting depth
 
 _SCALARS = (str, bytes, int, float, type(None))
 
 
 class Name(str):
-    """Module and name of something that the pickle asks for; it is never looked up."""
+    """Module and name of a global in the pickle; it is never resolved."""
 
     __slots__ = ()
 
 
 class Thing:
-    """What would have been an object: its class or function, arguments and state.
+    """Inert record of an object: its class or function, arguments and state.
 
     Attributes
     ----------
     name : str
-        Such as ``argparse Namespace``.
+        Class or function, such as ``argparse Namespace``.
     args : object
-        Of the call that would have made it.
+        Arguments of the call.
     state : object
-        What would have become its attributes, mostly a dict; None without.
+        Usually a dict of attributes; None without.
     """
 
     __slots__ = ("args", "name", "state")
@@ -43,13 +43,13 @@ class Thing:
         self.name, self.args, self.state = name, args, None
 
     def get(self, attribute: str) -> Any:
-        """An entry of the state; None where there is none."""
+        """An attribute from the state; None if missing."""
         return self.state.get(attribute) if isinstance(self.state, dict) else None
 
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """Numbers in an entry of the archive."""
+    """A storage: an archive entry of numbers."""
 
     kind: str
     key: str
@@ -58,7 +58,7 @@ class Storage:
 
 @dataclass(frozen=True, slots=True)
 class TensorRef:
-    """A tensor that has not been read: a storage, and how to look at it."""
+    """A tensor not yet read: storage, offset, shape and stride."""
 
     storage: Storage
     offset: int
@@ -83,10 +83,10 @@ def _on(codes: bytes) -> Callable[[_Handler], _Handler]:
 
 
 class Machine:
-    """Runs the opcodes of pickle protocol 2 on inert data; no other protocol is known.
+    """Interprets the opcodes of pickle protocol 2, the only one accepted, on inert data.
 
-    Own code instead of a subclass of ``pickle.Unpickler``, whose C implementation allocates what
-    a file asks for (a memo of 2**32 places) and hashes what a file nests.
+    Not a subclass of ``pickle.Unpickler``, whose C implementation allocates what a file requests (a
+    memo of 2**32 entries) and hashes nested tuples.
 
     Parameters
     ----------
@@ -100,10 +100,10 @@ class Machine:
         self.memo: dict[int, Any] = {}
 
     def run(self) -> Any:
-        """What the pickle describes; raises ValueError where it is no such pickle."""
+        """Interpret the pickle; ValueError if it is malformed."""
         data = self.data
         try:
-            for _ in range(MOST_OPCODES):
+            for _ in range(MAX_OPCODES):
                 code = data[self.at]
                 self.at += 1
                 if code in _CONSTANTS:
@@ -113,17 +113,17 @@ class Machine:
                 else:
                     _HANDLERS[code](self)
         except (KeyError, IndexError, struct.error) as error:
-            raise ValueError(f"broken pickle at byte {self.at}") from error
-        raise ValueError(f"a pickle of more than {MOST_OPCODES} opcodes")
+            raise ValueError(f"malformed pickle at byte {self.at}") from error
+        raise ValueError(f"a pickle of more than {MAX_OPCODES} opcodes")
 
     def unpack(self, form: str, size: int) -> Any:
-        """The next number."""
+        """Read a number."""
         (value,) = struct.unpack_from(form, self.data, self.at)
         self.at += size
         return value
 
     def take(self, size: int) -> bytes:
-        """The next bytes."""
+        """Read bytes."""
         found = self.data[self.at : self.at + size]
         if len(found) < size:
             raise ValueError("truncated pickle")
@@ -131,14 +131,14 @@ class Machine:
         return found
 
     def line(self) -> str:
-        """The next line, such as the name of a module."""
+        """Read a line, such as the name of a module."""
         end = self.data.index(b"\n", self.at, self.at + 200)
         found = self.data[self.at : end].decode()
         self.at = end + 1
         return found
 
     def pop_marked(self) -> list[Any]:
-        """Everything since the last mark."""
+        """Pop everything since the last mark."""
         items, self.stack = self.stack, self.marks.pop()
         return items
 
@@ -187,8 +187,8 @@ class Machine:
 
     @_on(b"(")
     def _mark(self) -> None:
-        if len(self.marks) > _MOST_MARKS:
-            raise ValueError(f"more than {_MOST_MARKS} open marks")
+        if len(self.marks) > _MAX_MARKS:
+            raise ValueError(f"more than {_MAX_MARKS} open marks")
         self.marks.append(self.stack)
         self.stack = []
 
@@ -219,8 +219,8 @@ class Machine:
         target = self.stack[-1]
         if isinstance(target, list):
             target.extend(items)
-        elif not isinstance(target, Thing):  # a Thing's content is of no use
-            raise ValueError("something is appended to what is no list")
+        elif not isinstance(target, Thing):  # contents of a Thing are not needed
+            raise ValueError("append to something that is not a list")
 
     @_on(b"su")
     def _set_items(self) -> None:
@@ -229,10 +229,10 @@ class Machine:
         target = self.stack[-1]
         if isinstance(target, dict):
             for key, value in zip(items[::2], items[1::2], strict=True):
-                # nested tuples take exponential time to hash: other keys go by identity
+                # nested tuples take exponential time to hash: other keys are compared by identity
                 target[key if isinstance(key, _SCALARS) else Thing("key", key)] = value
         elif not isinstance(target, Thing):
-            raise ValueError("an item is set in what is no dict")
+            raise ValueError("item assignment to something that is not a dict")
 
     # memo
 
@@ -252,7 +252,7 @@ class Machine:
     def _long_get(self) -> None:
         self.stack.append(self.memo[self.unpack("<I", 4)])
 
-    # names and what would be made of them
+    # globals and calls
 
     @_on(b"c")
     def _global(self) -> None:
@@ -266,7 +266,7 @@ class Machine:
     def _call(self) -> None:
         args, function = self.stack.pop(), self.stack.pop()
         if not isinstance(function, (Name, Thing)) or not isinstance(args, tuple):
-            raise ValueError("a call of what is no name")
+            raise ValueError("call of something that is not a name")
         name = function if isinstance(function, Name) else function.name
         self.stack.append(_made(name, args))
 
@@ -278,7 +278,7 @@ class Machine:
 
 
 def _made(name: str, args: tuple[Any, ...]) -> Any:
-    """What a call stands for: a tensor, an empty dict, or a thing."""
+    """Result of a call: a tensor, an empty dict, or a ``Thing``."""
     if name == "torch._utils _rebuild_tensor_v2":
         return _tensor(args)
     if name == "torch._utils _rebuild_parameter" and args and isinstance(args[0], TensorRef):
@@ -293,7 +293,7 @@ def _storage(what: Any) -> Storage:
     match what:
         case ("storage", Name() as kind, str() as key, str(), int() as numel) if 0 <= numel < 2**40:
             return Storage(str(kind), key, numel)
-    raise ValueError("a persistent id that is no storage")
+    raise ValueError("persistent id is not a storage")
 
 
 def _tensor(args: tuple[Any, ...]) -> TensorRef:
@@ -305,4 +305,4 @@ def _tensor(args: tuple[Any, ...]) -> TensorRef:
                 type(n) is int and 0 <= n < 2**40 for n in numbers
             ):
                 return TensorRef(storage, offset, shape, stride)
-    raise ValueError("a tensor that is none")
+    raise ValueError("invalid tensor")

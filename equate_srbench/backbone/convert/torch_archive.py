@@ -1,8 +1,7 @@
-"""Files of ``torch.save`` as data: tensors and plain values come out, nothing of the file runs.
+"""Reads files of ``torch.save`` as data, without executing code.
 
-Such a file is a zip archive of raw storages and one pickle, which is a program: to unpickle is to
-run it. Here ``pickle_reader`` reads the program as data, and the numbers of a tensor are read when
-they are asked for.
+Such a file is a zip archive of raw storages and a pickle, and unpickling executes code. Here
+``pickle_reader`` parses the pickle as data, and tensors are read on request.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ from equate_srbench.backbone.convert.pickle_reader import Machine, TensorRef
 
 T = TypeVar("T")
 
-#: Largest pickle and most entries of the archive; the release's default parameters need 0.8 MB and
-#: 650.
-MOST_PICKLE_BYTES = 1 << 24
-MOST_ENTRIES = 20_000
+#: Limits on the pickle's size and the number of entries; the release's default parameters need
+#: 0.8 MB and 650.
+MAX_PICKLE_BYTES = 1 << 24
+MAX_ENTRIES = 20_000
 
 _DTYPES = {
     "torch FloatStorage": torch.float32,
@@ -38,10 +37,10 @@ _END, _END64 = b"PK\5\6", b"PK\6\7"
 
 
 class TorchFile:
-    """A zip file of ``torch.save``, checked before anything of it is used.
+    """A zip archive of ``torch.save``, validated when it is opened.
 
-    Entries are stored as they are, without compression, so that nothing in the file can become
-    larger than the file; entries that say otherwise are refused.
+    Entries must be uncompressed, as ``torch.save`` writes them, so that nothing can expand beyond
+    the size of the file; other entries are rejected.
 
     Parameters
     ----------
@@ -50,15 +49,15 @@ class TorchFile:
     Attributes
     ----------
     root : object
-        What was saved: dict, list, tuple, str, numbers, ``Thing`` and ``TensorRef``.
+        The saved object: dict, list, tuple, str, numbers, ``Thing`` and ``TensorRef``.
     size : int
-        Bytes of the file.
+        Size of the file in bytes.
 
     Raises
     ------
     FileNotFoundError
     CheckpointError
-        If it is not a whole file of this kind.
+        If the file is damaged or of another kind.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -73,9 +72,9 @@ class TorchFile:
             if self._optional("byteorder", b"little") != b"little":
                 raise self._error("written on a big-endian machine")
             pickled = self._entry("data.pkl")
-            if pickled.file_size > MOST_PICKLE_BYTES:
+            if pickled.file_size > MAX_PICKLE_BYTES:
                 raise self._error(f"a pickle of {pickled.file_size} bytes, at most "
-                                  f"{MOST_PICKLE_BYTES} are read")  # fmt: skip
+                                  f"{MAX_PICKLE_BYTES} are read")  # fmt: skip
             self.root = self._guarded(lambda: Machine(self._zip.read(pickled)).run())
         except BaseException:
             self._zip.close()
@@ -88,12 +87,12 @@ class TorchFile:
         self._zip.close()
 
     def read(self, ref: TensorRef) -> Tensor:
-        """The tensor itself, on the CPU, in memory of its own.
+        """Read a tensor, on the CPU.
 
         Raises
         ------
         CheckpointError
-            If its storage is missing, has another size than the tensor says, or is damaged.
+            If its storage is missing, damaged, or of inconsistent size.
         """
         storage = ref.storage
         dtype = _DTYPES.get(storage.kind)
@@ -116,7 +115,7 @@ class TorchFile:
     # -- the archive ------------------------------------------------------------------------
 
     def _check_entries(self) -> dict[str, zipfile.ZipInfo]:
-        """Entries by their name below the archive's one folder."""
+        """Entries by their name below the archive's root directory."""
         found: dict[str, zipfile.ZipInfo] = {}
         root, total = "", 0
         for entry in self._zip.infolist():
@@ -124,18 +123,18 @@ class TorchFile:
             root = root or folder
             parts = PurePosixPath(entry.filename).parts
             if not name or folder != root or ".." in parts or "\\" in name or name in found:
-                raise self._error(f"an entry named {entry.filename[:80]!r} does not belong there")
+                raise self._error(f"unexpected entry {entry.filename[:80]!r}")
             if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1:
                 raise self._error(f"entry {name[:80]!r} is compressed or encrypted")
             total += entry.file_size
             if entry.compress_size != entry.file_size or total > self.size:
-                raise self._error(f"entry {name[:80]!r} says it is larger than the file")
+                raise self._error(f"entry {name[:80]!r} claims to be larger than the file")
             found[name] = entry
         return found
 
     def _entry(self, name: str) -> zipfile.ZipInfo:
         if name not in self._entries:
-            raise self._error(f"there is no entry {name[:80]!r}")
+            raise self._error(f"missing entry {name[:80]!r}")
         return self._entries[name]
 
     def _optional(self, name: str, default: bytes) -> bytes:
@@ -145,7 +144,7 @@ class TorchFile:
         return self._guarded(lambda: self._zip.read(entry)).strip()
 
     def _guarded(self, step: Callable[[], T]) -> T:
-        """What ``step`` gives; everything that a damaged file can raise in it is said alike."""
+        """Run ``step``; converts all errors of a damaged file to ``CheckpointError``."""
         try:
             return step()
         except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError,
@@ -157,28 +156,28 @@ class TorchFile:
 
 
 def _check_kind(path: Path, start: bytes) -> None:
-    """Say what a file is that is not a zip archive."""
+    """Raise an error that identifies files which are not a zip archive."""
     if start.startswith(b"PK\3\4"):
         return
     what = "not a file of torch.save (no zip archive)"
     if start.startswith(_LEGACY):
         what = (
-            "a file of the legacy format, before torch 1.6; load and save it once with the torch "
-            "that wrote it or a newer one, where the file can be trusted"
+            "a file of the legacy format, before torch 1.6; if you trust it, load and save it once "
+            "with the torch that wrote it or a newer one"
         )
     elif start.startswith(b"version https://git-lfs"):
         what = "a Git LFS pointer, not the weights themselves: run `git lfs pull`"
     elif start.lstrip()[:1] == b"<":
-        what = "a web page, not the weights: the download went wrong"
+        what = "an HTML page, not the weights: the download failed"
     elif start[8:9] == b"{":
-        what = "a safetensors file; what this package converted needs no further conversion"
+        what = "a safetensors file, which needs no conversion"
     raise CheckpointError(f"{path}: {what}")
 
 
 def _check_directory(
     path: Path, read: Callable[[int], bytes], seek: Callable[[int], int], size: int
 ) -> None:
-    """Refuse a directory that would take long to read, and a file without one (truncated)."""
+    """Reject truncated files, and archives with a huge central directory."""
     seek(max(size - 42, 0))
     tail = read(42)
     end = tail[-22:]
@@ -191,5 +190,5 @@ def _check_directory(
         if len(record) < 56:
             raise CheckpointError(f"{path}: damaged end of the archive")
         count, n_bytes = struct.unpack_from("<QQ", record, 32)
-    if count > MOST_ENTRIES or n_bytes > 200 * MOST_ENTRIES:
-        raise CheckpointError(f"{path}: {count} entries, at most {MOST_ENTRIES} are read")
+    if count > MAX_ENTRIES or n_bytes > 200 * MAX_ENTRIES:
+        raise CheckpointError(f"{path}: {count} entries, at most {MAX_ENTRIES} are read")

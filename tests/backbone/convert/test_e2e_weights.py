@@ -198,22 +198,22 @@ def put(part, name, tensor):
         (put("decoder", "ffns.0.midlin.0.weight", torch.ones(32, 32)), "unknown"),
         (put("decoder", "attentions.999.q_lin.weight", torch.ones(8, 8)), "missing"),
         (put("decoder", "layer_norm1.0.weight", torch.ones(9)), "should be"),
-        (put("decoder", "embeddings.weight", torch.ones(8)), "has the shape"),
-        (put("decoder", "embeddings.weight", torch.ones(8, 40_000)), "has the shape"),
-        (put("decoder", "proj.weight", torch.ones(10_292, 8)), "tables of the decoder differ"),
+        (put("decoder", "embeddings.weight", torch.ones(8)), "invalid shape"),
+        (put("decoder", "embeddings.weight", torch.ones(8, 40_000)), "invalid shape"),
+        (put("decoder", "proj.weight", torch.ones(10_292, 8)), "embeddings of the decoder differ"),
         (put("decoder", "proj.bias", torch.full((10_292,), torch.nan)), "not finite"),
         (put("decoder", "proj.bias", torch.ones(10_292, dtype=torch.int32)), "numbers of type"),
-        (put("decoder", "proj.bias", "nothing"), "is no tensor"),
+        (put("decoder", "proj.bias", "nothing"), "is not a tensor"),
         (put("decoder", "a" * 300, torch.ones(1)), "name of 300 characters"),
-        (put("decoder", "\x1b]0;title\x07", torch.ones(1)), "no plain text"),
-        (put("decoder", 7, torch.ones(1)), "no plain text"),
+        (put("decoder", "\x1b]0;title\x07", torch.ones(1)), "not plain text"),
+        (put("decoder", 7, torch.ones(1)), "not plain text"),
         (
             lambda parts: parts["decoder"].update(
                 {f"attentions.{i}.q_lin.weight": torch.ones(1) for i in range(3000)}
             ),
             "3000 decoder.attentions, at most 128",
         ),
-        (lambda parts: parts.update(decoder=[1]), "no state dict"),
+        (lambda parts: parts.update(decoder=[1]), "not a state dict"),
         (lambda parts: parts.pop("encoder"), "has no encoder"),
         (lambda parts: parts.update(params=params(n_dec_heads=3)), "not a multiple of 3"),
         (lambda parts: parts.update(params=params(n_dec_heads=0)), "not a multiple of 0"),
@@ -235,7 +235,7 @@ def test__convert__weights_that_share_their_numbers__are_refused(tmp_path, parts
             name: numbers[: tensor.numel()].view(tensor.shape)
             for name, tensor in parts[part].items()
         }
-    with pytest.raises(CheckpointError, match="share their numbers"):
+    with pytest.raises(CheckpointError, match="share storage"):
         convert(save(tmp_path / "x.pth", parts), tmp_path / "out")
 
 
@@ -251,7 +251,7 @@ def test__convert__long_name_below_many_modules__is_refused_at_once(tmp_path, ba
 
 @pytest.mark.parametrize(
     ("words", "message"),
-    [(["x"], "lacks"), ([*E2EVocabulary().words[:-1], 7], "no table of words")],
+    [(["x"], "lacks"), ([*E2EVocabulary().words[:-1], 7], "not a vocabulary")],
 )
 def test__convert__other_vocabulary__is_refused(tmp_path, backbone, words, message):
     """Other operators or columns than E2E's."""
@@ -275,7 +275,7 @@ def test__convert__modules_in_a_circle__are_refused(tmp_path, backbone):
             bottom._modules["again"] = bottom
         model._modules["encoder"] = bottom
         torch.save(model, tmp_path / "x.pt")
-        with pytest.raises(CheckpointError, match="no tree of modules"):
+        with pytest.raises(CheckpointError, match="not a module tree"):
             convert(tmp_path / "x.pt", tmp_path / "out")
 
 
@@ -291,22 +291,22 @@ def test__convert__over_its_source__is_refused(tmp_path, parts):
     """The weights of hours of download are not overwritten."""
     source = save(tmp_path / "x.pth", parts)
     before = source.read_bytes()
-    with pytest.raises(CheckpointError, match="would replace the source"):
+    with pytest.raises(CheckpointError, match="is the source file"):
         convert(source, source)
     assert source.read_bytes() == before
 
 
 def test__convert__no_folder__is_said_first(tmp_path):
     """Before any work is done."""
-    with pytest.raises(FileNotFoundError, match="no folder"):
+    with pytest.raises(FileNotFoundError, match="no directory"):
         convert(tmp_path / "x.pth", tmp_path / "nowhere" / "out")
 
 
 def test__convert__a_folder_as_file__is_refused_by_name(tmp_path, parts):
     """On either side, before any work is done."""
-    with pytest.raises(IsADirectoryError, match="is a folder: give the file"):
+    with pytest.raises(IsADirectoryError, match="is a directory: give the file"):
         convert(tmp_path, tmp_path / "out")
-    with pytest.raises(IsADirectoryError, match="is a folder: give a file"):
+    with pytest.raises(IsADirectoryError, match="is a directory: give a file"):
         convert(save(tmp_path / "x.pth", parts), tmp_path)
 
 

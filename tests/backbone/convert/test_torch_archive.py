@@ -191,7 +191,7 @@ def test__machine__key_that_takes_forever_to_hash__goes_by_identity():
 @pytest.mark.parametrize(
     ("opcodes", "entries", "message"),
     [
-        (tensor(), [], "no entry"),
+        (tensor(), [], "missing entry"),
         (tensor(), [("m/data/0", b"\0" * 15)], "15 bytes, its tensor says 16"),
         (tensor(numel=2**39), [("m/data/0", b"\0" * 16)], "its tensor says"),
         (tensor(kind=b"ctorch\nDoubleStorage\n"), [("m/data/0", b"\0" * 16)], "tensor says 32"),
@@ -202,7 +202,7 @@ def test__machine__key_that_takes_forever_to_hash__goes_by_identity():
         (tensor(stride=b"K\x02\x85"), [("m/data/0", b"\0" * 16)], "shape"),
         (tensor(shape=b"K\x00\x85"), [("m/data/0", b"\0" * 16)], "shape"),
         (tensor(shape=b"M\xff\xff\x85", stride=b"K\x00\x85"), [("m/data/0", b"\0" * 16)], "shape"),
-        (tensor(key="../../secret"), [("m/data/0", b"\0" * 16)], "no entry"),
+        (tensor(key="../../secret"), [("m/data/0", b"\0" * 16)], "missing entry"),
     ],
 )
 def test__read__tensor_that_does_not_fit_its_storage__is_refused(
@@ -230,7 +230,7 @@ def test__read__tensor_that_does_not_fit_its_storage__is_refused(
 )
 def test__machine__tensor_that_is_none__is_refused(opcodes):
     """Before any storage is looked for."""
-    with pytest.raises(ValueError, match="a tensor that is none"):
+    with pytest.raises(ValueError, match="invalid tensor"):
         Machine(program(opcodes)).run()
 
 
@@ -265,7 +265,7 @@ def test__open__nested_bomb__stays_closed(tmp_path):
 def test__open__entry_that_does_not_belong_there__is_refused(tmp_path, name):
     """Paths that climb, absolute ones, foreign folders, second copies."""
     path = write(tmp_path / "x.pt", program(b"N"), entries=[(name, b"\0")])
-    with pytest.raises(CheckpointError, match="does not belong"):
+    with pytest.raises(CheckpointError, match="unexpected entry"):
         TorchFile(path)
 
 
@@ -367,7 +367,7 @@ def test__open__legacy_format__says_what_to_do(tmp_path):
     [
         (b"", "no zip archive"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
-        (b"<!DOCTYPE html><html>", "web page"),
+        (b"<!DOCTYPE html><html>", "HTML page"),
         (b"\x10\0\0\0\0\0\0\0{}", "safetensors"),
         (b"\x80\x02cos\nsystem\n", "no zip archive"),
     ],
@@ -385,7 +385,7 @@ def test__open__no_pickle__is_refused(tmp_path):
     path = tmp_path / "x.pt"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("m/readme", "hello")
-    with pytest.raises(CheckpointError, match=r"no entry 'data\.pkl'"):
+    with pytest.raises(CheckpointError, match=r"missing entry 'data\.pkl'"):
         TorchFile(path)
 
 
