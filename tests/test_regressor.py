@@ -21,6 +21,7 @@ from sklearn.model_selection import GridSearchCV, train_test_split
 
 from equate_srbench.backbone.checkpoint import CheckpointError
 from equate_srbench.data import SHIPPED
+from equate_srbench.equation import Equation
 from equate_srbench.formula_regressor import model
 from equate_srbench.regressor import EquateRegressor
 
@@ -90,6 +91,20 @@ def test__fit__awkward_names__same_formula_and_names_kept(names):
     assert est.equation_.columns == tuple(names)
     np.testing.assert_allclose(est.predict(table), y, rtol=1e-12)
     assert model(est) == model(est, table)
+
+
+@pytest.mark.parametrize(
+    "labels", [[0, 1], pd.MultiIndex.from_tuples([("a", 1), ("a", 2)])], ids=str
+)
+def test__fit__labels_that_are_no_strings__formula_reads_the_table_by_position(labels):
+    """scikit-learn drops such names; the formula numbers the columns, and its text is readable."""
+    X, y = make_table()
+    table = pd.DataFrame(X, columns=labels)
+    est = quick().fit(table, y)
+    assert not hasattr(est, "feature_names_in_")
+    np.testing.assert_array_equal(est.equation_.predict(table), est.predict(table))
+    assert est.equation_.fit_constants(table, y).predict(table) == pytest.approx(y)
+    assert Equation.from_string(str(est.equation_)).tree == est.equation_.tree
 
 
 def test__fit__bool_and_integer_columns__are_numbers():

@@ -52,8 +52,8 @@ TABLE = build_loop_table()
 
 _ARITY = np.array(ARITY, dtype=np.int64)
 # Rows of ``memory``: these, literals and temporaries (``numpy_loops``), columns of X, then the
-# nodes' values, the nodes' derivatives and the constants' derivatives. Not Python integers, for
-# each of which numba would compile what they are passed to once more.
+# values of the nodes, the derivatives of the nodes and those of the constants. No Python integers:
+# numba would compile the functions that take them anew for each value.
 _Y, _WEIGHTS, _ROOTS, _F, _RESIDUAL = (np.int64(row) for row in range(FIRST_LITERAL))
 _X = REGISTERS
 # Rows of ``small``, each with a number per constant; then normal matrix and its factor

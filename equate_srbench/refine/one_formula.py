@@ -23,6 +23,7 @@ from equate_srbench.runtime.clock import Deadline
 
 _MAX_STEPS = 100
 _MAX_POLISH = 20
+_SHRINKING = 0.9
 _ROUNDING = 1e-13  # relative growth of a loss that is rounding alone
 _RANK = math.sqrt(tolerances.DEPENDENT)
 
@@ -122,21 +123,23 @@ class _Problem:
         if not loss <= first:
             values, loss = start, first
         inverse = self._inverse(values)
+        last = math.inf
         for _ in range(_MAX_POLISH):
             if inverse is None or (deadline is not None and deadline.over):
                 break
             step = inverse @ self._residual(values)
-            new = values + step
-            if not self.loss(new) <= min(first, loss * (1.0 + _ROUNDING)):
+            size = float(np.max(np.abs(step) / np.max(np.abs(inverse), axis=1)))
+            new_loss = self.loss(values + step)
+            # steps stop shrinking at the level of rounding
+            if size > _SHRINKING * last or not new_loss <= min(first, loss * (1.0 + _ROUNDING)):
                 break
-            values, loss, inverse = new, self.loss(new), self._inverse(new)
-            if np.all(np.abs(step) <= 4.0 * np.finfo(np.float64).eps * np.abs(values)):
-                break
+            values, loss, last = values + step, new_loss, size
+            inverse = self._inverse(values)
         spare = np.count_nonzero(self._roots) - len(values)  # degrees of freedom
         if inverse is None or spare < 1:
             return values, np.full((len(values), len(values)), np.nan)
         with np.errstate(all="ignore"):  # squares of the target's unit may leave float64
-            return values, self.loss(values) / spare * (inverse @ inverse.T)
+            return values, loss / spare * (inverse @ inverse.T)
 
     def _inverse(self, constants: Floats) -> Floats | None:
         """Pseudo-inverse of the weighted Jacobian (per unit); None if its rank is deficient."""

@@ -67,7 +67,7 @@ def test__fit__teacher__verdict_on_the_screen(equate: Equate, here: Path) -> Non
     words = ["--target", "period", "--preset", "fast", "--max-time", "1", "--test-size", "0"]
     run = equate("fit", "kepler", *words, "--teacher", "auto")
     assert run.exit_code == 0, run.output
-    assert "teacher not used: 6 rows: only tables of 40 to 1000" in " ".join(run.stderr.split())
+    assert "teacher not used: 6 rows: a teacher needs 40 to 1000" in " ".join(run.stderr.split())
 
 
 def test__fit__lam_auto__report_names_the_value(equate: Equate, here: Path) -> None:
