@@ -134,10 +134,23 @@ def test__difference__constants__only_numbers_may_differ(same_fits: ModuleType) 
     other["candidates"][0][2:] = [0.25 + 1e-12, 0.75, 0.8, "2.5000000000001*x0 + 1"]
     assert same_fits.difference(FOUND, other) is not None
     assert same_fits.difference(FOUND, other, 1e-9) is None
+    assert same_fits.moved(FOUND, other, 1e-9) == 0
     assert same_fits.difference(FOUND, other, 1e-14) is not None
     for equation in ("2.5*x1 + 1", "2.5*x0 - 1", "2.5*x0 + 1 + 0"):
         assert not same_fits.same("2.5*x0 + 1", equation, 1e-9)
     assert not same_fits.same(5, 6, 1.0)
+
+
+def test__moved__constants_at_equal_loss__are_counted(
+    same_fits: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Constants that the rows do not determine are told apart from equal ones."""
+    other = copy.deepcopy(FOUND)
+    other["candidates"][0][5] = "2.7*x0 + 1"
+    assert same_fits.moved(FOUND, other, 1e-9) == 1
+    assert same_fits.report({"a": FOUND}, {"a": other}, ["a"], 1e-9) == 0
+    assert "undetermined constants of 1 candidates" in capsys.readouterr().out
+    assert same_fits.report({"a": FOUND}, {"a": other}, ["a"], 0.0) == 1
 
 
 def test__difference__loss_of_an_exact_formula__counts_in_units_of_the_worst(
