@@ -19,7 +19,7 @@
 # **Which short formula predicts this column from the others, how well, and can it be trusted?**
 #
 # Give a file (CSV, TSV or Parquet) and the column to predict. Everything below describes the
-# selected formula; the rows held out for the test took no part in finding it.
+# chosen formula; the rows held out for the test took no part in finding it.
 
 # %% tags=["parameters"]
 table: str = "kepler"  # file, or the name of a shipped table (kepler, hubble, steam)
@@ -95,7 +95,7 @@ show.figure(
 # %% Pareto front
 display(
     show.svg_figure(
-        fit_figures.front(record), "Accuracy against size; the ring marks the selected formula."
+        fit_figures.front(record), "Accuracy against size; the ring marks the chosen formula."
     )
 )
 result_tables.front(record)

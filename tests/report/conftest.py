@@ -13,7 +13,8 @@ from equate_srbench.bench.rows import RowStore
 from equate_srbench.equation import Equation
 from equate_srbench.report.tables import compare
 from equate_srbench.report.tables.record import FitRecord, RowSubset, score
-from tests.report.made_up import fill, student_fits
+from equate_srbench.report.tables.trajectories import SuiteTrajectories
+from tests.report.made_up import fill, student_fits, suite_trajectories
 
 MakeRecord = Callable[..., FitRecord]
 TEXTS = ("1.75", "2.5*x_0", "2*x_0 + 0.30000000000000004", "2*x_0 + 0.3 + sin(x_0)/1000")
@@ -36,6 +37,12 @@ def block(run: Path) -> compare.Block:
 def students() -> pd.DataFrame:
     """Fits of students with and without teachers."""
     return student_fits()
+
+
+@pytest.fixture
+def found() -> SuiteTrajectories:
+    """Fits of a suite with their search steps."""
+    return suite_trajectories()
 
 
 @pytest.fixture

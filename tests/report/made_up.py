@@ -10,8 +10,11 @@ import pandas as pd
 from equate_srbench.bench.rows import RowStore, failure_row, make_row
 from equate_srbench.bench.task import Task
 from equate_srbench.report.tables import distillation
+from equate_srbench.report.tables.trajectories import SuiteTrajectories
 
 QUALITY = {"equate": 1.0, "e2e": 0.995, "itea": 0.95}
+#: Scores of the steps of each start of ``suite_trajectories``.
+SCORES = [[0.1, 0.3, 0.2], [0.5, 0.5, 0.6]]
 #: What chosen strengths add to R2 on one data set of ``student_fits``.
 GAIN = 0.2
 
@@ -71,3 +74,23 @@ def sweep_rows(values: list[float | str]) -> pd.DataFrame:
                 "diagnostics": json.dumps({"lam": 0.1 * (i + 1) if value == "auto" else value}),
             })  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def suite_trajectories() -> SuiteTrajectories:
+    """One fit with two starts of two steps, and two proposals a step, the second one worse."""
+    steps = pd.DataFrame(
+        {
+            "dataset": "a", "seed": 1, "start": start, "step": step, "source": "ascent",
+            "r2": score - loss, "score": score - loss, "predicted_score": 2 * score,
+            "new_skeleton": step == 1, "equation": "x",
+        }
+        for start, scores in enumerate(SCORES)
+        for step, score in enumerate(scores)
+        for loss in (0.0, 0.05)
+    )  # fmt: skip
+    fits = pd.DataFrame(
+        {"dataset": ["a", "b"], "seed": 1, "source": ["ascent", "backbone"],
+         "equation": ["x", "x"], "features": [["x"], ["x"]]}
+    )  # fmt: skip
+    embeddings = np.random.default_rng(0).normal(size=(len(steps), 4)).astype(np.float32)
+    return SuiteTrajectories(fits, steps, embeddings)

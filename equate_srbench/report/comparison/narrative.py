@@ -134,5 +134,5 @@ def contract(findings: Sequence[Finding]) -> str:
     if counts[False]:
         failed = joined([f.name for f in findings if f.ok is False])
         return f"{counts[False]} of {len(findings)} contract checks fail: {failed}."
-    left = f", {counts[None]} need a decision by a person" if counts[None] else ""
+    left = f", {counts[None]} to be decided by a person" if counts[None] else ""
     return f"The submission passes {counts[True]} of {len(findings)} contract checks{left}."

@@ -73,7 +73,7 @@ def nines(r2: Any) -> Array:
 
 
 def front(record: FitRecord) -> str:
-    """Accuracy against size: candidates, Pareto front, and a ring around the selected formula."""
+    """Accuracy against size: candidates, Pareto front, and a ring around the chosen formula."""
     table = record.ranking()
     return accuracy_size(record.candidates, record.front, table[table["chosen"]].head(1))
 

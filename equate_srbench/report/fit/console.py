@@ -64,7 +64,7 @@ def note(console: Console, text: str) -> None:
 
 
 def front_table(record: FitRecord) -> Table:
-    """The Pareto front as a table; ``>`` marks the selected formula."""
+    """The Pareto front as a table; ``>`` marks the chosen formula."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("")
     table.add_column("size", justify="right")
@@ -82,7 +82,7 @@ def front_table(record: FitRecord) -> Table:
 
 
 def show_result(console: Console, record: FitRecord) -> None:
-    """Print the Pareto front, the selected formula as text and LaTeX, and its scores."""
+    """Print the Pareto front, the chosen formula as text and LaTeX, and its scores."""
     console.print(front_table(record))
     console.print()
     lines = [("formula", f"{record.target} = {record.equation}")]

@@ -131,7 +131,7 @@ def describe(record: FitRecord) -> list[str]:
     tried = sum(record.tried.values())
     return [
         f"{record.target} = {equation}",
-        f"It has {equation.complexity} nodes, {' and '.join(scores)}; it was selected from "
+        f"It has {equation.complexity} nodes, {' and '.join(scores)}; it was chosen from "
         f"{tried:,} candidates in {record.seconds:.1f} s.",
     ]
 

@@ -22,7 +22,7 @@ def benchmark(run: str) -> Any:
 
 
 def front(estimator: Any, record: FitRecord) -> Any:
-    """Linked panels of the Pareto front and the selected formula."""
+    """Linked panels of the Pareto front and the chosen formula."""
     return _panel(
         lambda widgets: widgets.explore(
             estimator, record.train.X, record.train.y, target=record.target

@@ -158,12 +158,12 @@ def run_provenance(rows: pd.DataFrame) -> MimeBundle:
 
 
 def front(record: FitRecord) -> MimeBundle:
-    """The Pareto front with the selected formula highlighted; see ``FitRecord.ranking``."""
+    """The Pareto front with the chosen formula highlighted; see ``FitRecord.ranking``."""
     columns = {"complexity": Column("size", kind="num"), "r2": Column("fit R²", r2_text, "num")}
     if record.test is not None:
         columns["test_r2"] = Column("test R²", r2_text, "num")
     columns["equation"] = Column("formula", formula_excerpt, "wide")
-    return table(record.ranking(), columns, selected="chosen")
+    return table(record.ranking(), columns, chosen="chosen")
 
 
 def sources(record: FitRecord) -> MimeBundle:

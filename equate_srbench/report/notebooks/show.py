@@ -116,7 +116,7 @@ def table(
     caption: str = "",
     *,
     max_rows: int = 60,
-    selected: str = "",
+    chosen: str = "",
 ) -> MimeBundle:
     """Display rows as a table.
 
@@ -129,7 +129,7 @@ def table(
     caption : str, default=""
     max_rows : int, default=60
         Further rows are only counted below the table.
-    selected : str, optional
+    chosen : str, optional
         Boolean column that marks rows to highlight.
     """
     displayed = rows.head(max_rows)
@@ -139,7 +139,7 @@ def table(
         cells = "".join(
             f'<td class="{c.kind}">{_cell(n, row[n], c)}</td>' for n, c in columns.items()
         )
-        mark = ' class="chosen"' if selected and row[selected] else ""
+        mark = ' class="chosen"' if chosen and row[chosen] else ""
         body += f"<tr{mark}>{cells}</tr>"
     title = f"<caption>{escape(caption)}</caption>" if caption else ""
     n_more = len(rows) - len(displayed)

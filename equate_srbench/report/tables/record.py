@@ -45,7 +45,7 @@ class FitRecord:
     table, target : str
         Name of the table and of the predicted column.
     equation : Equation
-        The selected formula.
+        The chosen formula.
     front, candidates, trajectory : DataFrame
         ``equations_``, ``candidates_`` and ``trajectory_`` of the estimator.
     train, test : RowSubset
@@ -110,13 +110,13 @@ class FitRecord:
         return [("fit", self.train), *([("test", self.test)] if self.test else [])]
 
     def ranking(self) -> pd.DataFrame:
-        """The Pareto front, including the selected formula, ordered by complexity.
+        """The Pareto front, including the chosen formula, ordered by complexity.
 
         Returns
         -------
         DataFrame
             Columns ``complexity``, ``loss``, ``r2`` (fit rows), ``test_r2`` (only with test rows),
-            ``chosen`` (the selected formula), ``equation`` and ``object``.
+            ``chosen`` (the chosen formula), ``equation`` and ``object``.
         """
         table = self.front.assign(chosen=self.front["equation"] == str(self.equation))
         if not table["chosen"].any():  # selection weighs more than size and loss

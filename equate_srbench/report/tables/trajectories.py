@@ -89,7 +89,7 @@ def score_changes(table: pd.DataFrame) -> pd.DataFrame:
         Columns of ``per_step`` with ``predicted_change`` and ``true_change``, for steps above 0.
     """
     first = table[table["step"] == 0].set_index(ASCENT_KEYS)[["predicted", "score"]]
-    later = table[table["step"] > 0].join(first, on=ASCENT_KEYS, rsuffix="_start")
+    later = table[table["step"] > 0].join(first.add_suffix("_start"), on=ASCENT_KEYS)
     return later.assign(
         predicted_change=later["predicted"] - later["predicted_start"],
         true_change=later["score"] - later["score_start"],
