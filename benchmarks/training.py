@@ -1,6 +1,6 @@
 """Training throughput, relative to float32 without length sorting or compilation.
 
-``OMP_NUM_THREADS=1 python benchmarks/training.py``; with CUDA it runs on the GPU, also compiled.
+Run: ``OMP_NUM_THREADS=1 python benchmarks/training.py``; with CUDA it runs there, also compiled.
 ``--processes 2`` times whole runs of the trainer instead, with threads or processes on two cores,
 relative to one process with one thread.
 """

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pooch
 
+from equate_srbench.baselines.methods import METHODS, Environment, spec
 from equate_srbench.runtime.child import foreign_environment, last_lines
 from equate_srbench.runtime.files import replace_folders, temporary_sibling, write_file
 
@@ -35,26 +36,17 @@ class InstallError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A package and its pinned requirements.
+    """Where the environment of a method is, and what is pinned in it.
 
     Attributes
     ----------
     name : str
         Method key.
-    about : str
-    pins : tuple of str
-        Requirements for pip.
-    pythons : tuple of str
-        Python versions for which the pinned requirements have wheels.
-    program : str
-        Program that must be on the PATH; "" for none.
+    environment : Environment
     """
 
     name: str
-    about: str
-    pins: tuple[str, ...]
-    pythons: tuple[str, ...] = ("3.11", "3.12", "3.13")
-    program: str = ""
+    environment: Environment
 
     @property
     def worker(self) -> Path:
@@ -64,44 +56,13 @@ class Package:
     @property
     def folder(self) -> Path:
         """Folder of the environment, whether it exists or not."""
-        digest = hashlib.sha256("\n".join(self.pins).encode()).hexdigest()[:10]
+        digest = hashlib.sha256("\n".join(self.environment.pins).encode()).hexdigest()[:10]
         return cache_folder() / f"{self.name}-{digest}"
 
     @property
     def is_installed(self) -> bool:
         """Whether the environment exists."""
         return (self.folder / _READY).is_file()
-
-
-PACKAGES: dict[str, Package] = {
-    p.name: p
-    for p in (
-        Package(
-            "itea",
-            "ITEA, interaction-transformation evolution (BSD-3-Clause)",
-            # its code needs scikit-learn before 1.6 and NumPy before 2
-            ("itea==1.1.2", "numpy==1.26.4", "scikit-learn==1.3.2", "pandas==2.2.3",
-             "scipy==1.11.4", "jax==0.4.30", "jaxlib==0.4.30", "sympy==1.14.0"),
-            pythons=("3.11", "3.12"),
-        ),
-        Package(
-            "operon",
-            "Operon, genetic programming in C++ (MIT)",
-            ("pyoperon==0.6.2", "numpy==2.4.6", "scikit-learn==1.9.1", "sympy==1.14.0"),
-        ),
-        Package(
-            "gplearn",
-            "gplearn, genetic programming in NumPy (BSD-3-Clause)",
-            ("gplearn==0.4.3", "numpy==2.4.6", "scikit-learn==1.9.1"),
-        ),
-        Package(
-            "pysr",
-            "PySR, genetic programming in Julia (Apache-2.0)",
-            ("pysr==1.5.9",),
-            program="julia",
-        ),
-    )
-}  # fmt: skip
 
 
 def cache_folder() -> Path:
@@ -111,12 +72,17 @@ def cache_folder() -> Path:
 
 
 def package(name: str) -> Package:
-    """The package of a method; raises ValueError if it needs none."""
-    if name not in PACKAGES:
-        raise ValueError(
-            f"{name!r} needs no separate environment: use one of {', '.join(PACKAGES)}"
-        )
-    return PACKAGES[name]
+    """The package of a method; raises ValueError if it needs no separate environment."""
+    environment = spec(name).environment
+    if environment is None:
+        known = ", ".join(key for key, method in METHODS.items() if method.environment)
+        raise ValueError(f"{name!r} needs no separate environment: use one of {known}")
+    return Package(name, environment)
+
+
+def is_missing(name: str) -> bool:
+    """Whether a method needs a separate environment that is not installed."""
+    return spec(name).environment is not None and not package(name).is_installed
 
 
 def python_of(name: str) -> Path:
@@ -128,10 +94,10 @@ def python_of(name: str) -> Path:
         If the environment, or a program that the package needs, is missing.
     """
     wanted = package(name)
-    if wanted.program and shutil.which(wanted.program) is None:
+    if wanted.environment.program and shutil.which(wanted.environment.program) is None:
         raise EnvironmentMissing(
-            f"method {name!r} needs {wanted.program!r}, which is not on the PATH: install it, "
-            f"then run `equate baselines install {name}`"
+            f"method {name!r} needs {wanted.environment.program!r}, which is not on the PATH: "
+            f"install it, then run `equate baselines install {name}`"
         )
     if not wanted.is_installed:
         raise EnvironmentMissing(
@@ -177,8 +143,10 @@ def install(
     if wanted.is_installed and not again:
         report(f"{name}: already at {wanted.folder}")
         return wanted.folder
-    if wanted.program and shutil.which(wanted.program) is None:
-        raise InstallError(f"{name} needs {wanted.program!r} on the PATH: install it first")
+    if wanted.environment.program and shutil.which(wanted.environment.program) is None:
+        raise InstallError(
+            f"{name} needs {wanted.environment.program!r} on the PATH: install it first"
+        )
     chosen = python or _fitting_python(wanted)
     wanted.folder.parent.mkdir(parents=True, exist_ok=True)
     build = temporary_sibling(wanted.folder)
@@ -186,15 +154,15 @@ def install(
         report(f"{name}: creating an environment with {chosen}")
         _run([chosen, "-m", "venv", str(build)], f"cannot create a venv with {chosen}")
         inside = _python_in(build)
-        report(f"{name}: installing {' '.join(wanted.pins)}")
+        report(f"{name}: installing {' '.join(wanted.environment.pins)}")
         pip = [str(inside), "-m", "pip", "--disable-pip-version-check", "--no-input"]
         # most modules are never imported: the test below compiles those that are
         install = [*pip, "install", "--quiet", "--no-compile"]
-        _run([*install, *wanted.pins], f"pip could not install {name}")
+        _run([*install, *wanted.environment.pins], f"pip could not install {name}")
         report(f"{name}: testing it")
         _run([str(inside), str(wanted.worker), "--check"], f"{name} was installed but fails")
         frozen = _run([*pip, "freeze"], "pip freeze fails").splitlines()
-        ready = {"pins": wanted.pins, "python": chosen, "installed": frozen}
+        ready = {"pins": wanted.environment.pins, "python": chosen, "installed": frozen}
         write_file(build / _READY, json.dumps(ready, indent=1))
         _move(build, wanted.folder, again)
     finally:
@@ -224,14 +192,14 @@ def _python_in(folder: Path) -> Path:
 
 def _fitting_python(wanted: Package) -> str:
     """Find a supported interpreter: the running one, else one from the PATH."""
-    if f"{sys.version_info[0]}.{sys.version_info[1]}" in wanted.pythons:
+    if f"{sys.version_info[0]}.{sys.version_info[1]}" in wanted.environment.pythons:
         return sys.executable
-    for version in wanted.pythons:
+    for version in wanted.environment.pythons:
         found = shutil.which(f"python{version}")
         if found:
             return found
     raise InstallError(
-        f"{wanted.name} needs Python {' or '.join(wanted.pythons)}, this is "
+        f"{wanted.name} needs Python {' or '.join(wanted.environment.pythons)}, this is "
         f"{sys.version_info[0]}.{sys.version_info[1]}: give one with --python PATH"
     )
 

@@ -14,15 +14,14 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
+from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
 
 from equate_srbench.baselines import environments
 from equate_srbench.equation import Equation
 from equate_srbench.expr.errors import FormulaError
+from equate_srbench.formula_regressor import FormulaRegressor
 from equate_srbench.problem.domain import Domain
 from equate_srbench.runtime.child import Child, foreign_environment, thread_limits
 
@@ -182,7 +181,7 @@ class _Pool:
 POOL = _Pool()
 
 
-class ExternalRegressor(RegressorMixin, BaseEstimator):
+class ExternalRegressor(FormulaRegressor):
     """Base of regressors whose package is installed in a separate environment.
 
     A subclass names its ``package``; its parameters other than ``max_time`` and ``random_state``
@@ -234,14 +233,15 @@ class ExternalRegressor(RegressorMixin, BaseEstimator):
             If the package fails before it found a formula. Otherwise the best formula so far is
             used, with a warning.
         """
-        X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
+        rows, y = self._validated(X, y, y_numeric=True)
+        target = np.asarray(y, dtype=np.float64)
         seed = int(check_random_state(self.random_state).randint(2**31))
         self.warm_up()
         self.__dict__.pop("equation_", None)
-        self._domain = Domain.of(np.asarray(X), np.asarray(y, dtype=np.float64))
+        self._domain = Domain.of(rows, target)
         started = time.monotonic()
         try:
-            self._ask(np.asarray(X), np.asarray(y, dtype=np.float64), seed)
+            self._ask(rows, target, seed)
         except WorkerError as error:
             if not hasattr(self, "equation_"):
                 raise
@@ -249,30 +249,6 @@ class ExternalRegressor(RegressorMixin, BaseEstimator):
         finally:  # an alarm or Ctrl-C passes through; equation_ is the best so far
             self.fit_time_ = time.monotonic() - started
         return self
-
-    def predict(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Evaluate the formula.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            What ``equation_`` says. Where that is undefined, something near, with a warning; see
-            ``domain.Domain.predict``.
-        """
-        check_is_fitted(self, "equation_")
-        X = validate_data(self, X, dtype=np.float64, reset=False)
-        return self._domain.predict(self.equation_, np.asarray(X))
-
-    def model_string(self, X: pd.DataFrame | None = None) -> str:
-        """The formula as SymPy reads it, in the names of X's columns, else those seen in fit."""
-        check_is_fitted(self, "equation_")
-        if X is None or not hasattr(X, "columns"):
-            return str(self.equation_)
-        return str(Equation(self.equation_.tree, [str(c) for c in X.columns]))
 
     def _ask(self, X: NDArray[Any], y: NDArray[Any], seed: int) -> None:
         own = ("max_time", "random_state")
@@ -303,13 +279,9 @@ class ExternalRegressor(RegressorMixin, BaseEstimator):
     def _take(self, formula: str) -> None:
         """Use the formula from now on if it can be parsed."""
         plain = [f"x{j}" for j in range(self.n_features_in_)]
-        names = [str(name) for name in getattr(self, "feature_names_in_", plain)]
         try:
-            self.equation_ = Equation(
-                Equation.from_string(formula, plain).tree,
-                names,
-                named=hasattr(self, "feature_names_in_"),
-            )
+            tree = Equation.from_string(formula, plain).tree
+            self.equation_ = Equation(tree, self._names(), named=hasattr(self, "feature_names_in_"))
         except FormulaError as error:  # too deep, say: keep the last one that was read
             warnings.warn(
                 f"a formula of {self.package} cannot be read: {error}", UserWarning, stacklevel=2

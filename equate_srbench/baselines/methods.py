@@ -16,6 +16,25 @@ from equate_srbench.runtime.hints import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
+class Environment:
+    """Separate environment of a method whose dependencies conflict with ours.
+
+    Attributes
+    ----------
+    pins : tuple of str
+        Requirements for pip.
+    pythons : tuple of str
+        Python versions for which the pinned requirements have wheels.
+    program : str
+        Program that must be on the PATH; "" for none.
+    """
+
+    pins: tuple[str, ...]
+    pythons: tuple[str, ...] = ("3.11", "3.12", "3.13")
+    program: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class MethodSpec:
     """Everything about a method that is not in its class.
 
@@ -35,6 +54,9 @@ class MethodSpec:
         Other names that users may give.
     most_seconds : float
         Longest ``max_time`` that it is given.
+    environment : Environment or None
+        Where it is installed and isolated, if not with this package; ``workers/serve_KEY.py``
+        runs there.
     """
 
     key: str
@@ -46,6 +68,7 @@ class MethodSpec:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
     most_seconds: float = float("inf")
+    environment: Environment | None = None
 
 
 _EQUATE = "equate_srbench.regressor:EquateRegressor"
@@ -83,21 +106,32 @@ METHODS: dict[str, MethodSpec] = {
             "smooth teacher, EQUATE fast", "#66A61E", "p", {"student": "equate-fast"},
         ),
         MethodSpec(
-            "itea", "ITEA from PyPI, in an environment of its own",
+            "itea", "ITEA, interaction-transformation evolution, in a separate environment",
             f"{_BASELINES}.itea:ITEARegressor", "ITEA", "#009E73", "D",
+            environment=Environment(
+                # its code needs scikit-learn before 1.6 and NumPy before 2
+                ("itea==1.1.2", "numpy==1.26.4", "scikit-learn==1.3.2", "pandas==2.2.3",
+                 "scipy==1.11.4", "jax==0.4.30", "jaxlib==0.4.30", "sympy==1.14.0"),
+                pythons=("3.11", "3.12"),
+            ),
         ),
         MethodSpec(
-            "operon", "Operon (pyoperon), in an environment of its own",
+            "operon", "Operon, genetic programming in C++, in a separate environment",
             f"{_BASELINES}.operon:OperonRegressor", "Operon", "#CC79A7", "X",
             aliases=("pyoperon",),
+            environment=Environment(
+                ("pyoperon==0.6.2", "numpy==2.4.6", "scikit-learn==1.9.1", "sympy==1.14.0")
+            ),
         ),
         MethodSpec(
-            "gplearn", "gplearn, in an environment of its own",
+            "gplearn", "gplearn, genetic programming in NumPy, in a separate environment",
             f"{_BASELINES}.gplearn:GplearnRegressor", "gplearn", "#B8A800", "<",
+            environment=Environment(("gplearn==0.4.3", "numpy==2.4.6", "scikit-learn==1.9.1")),
         ),
         MethodSpec(
-            "pysr", "PySR, in an environment of its own; needs Julia",
+            "pysr", "PySR, genetic programming in Julia, in a separate environment; needs Julia",
             f"{_BASELINES}.pysr:PySRRegressor", "PySR", "#7A5195", ">",
+            environment=Environment(("pysr==1.5.9",), program="julia"),
         ),
         MethodSpec(
             "linear", "least squares, for reference",

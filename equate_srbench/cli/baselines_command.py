@@ -32,10 +32,9 @@ def install(
 @app.command("list")
 def show() -> None:
     """List the methods and whether their environments are installed."""
-    from equate_srbench.baselines.environments import PACKAGES
+    from equate_srbench.baselines.environments import is_missing
     from equate_srbench.baselines.methods import METHODS
 
     for name, spec in METHODS.items():
-        package = PACKAGES.get(name)
-        state = "" if package is None or package.is_installed else "  (not installed)"
+        state = "  (not installed)" if is_missing(name) else ""
         typer.echo(f"{name:<13s} {spec.about}{state}")

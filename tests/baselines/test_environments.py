@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from equate_srbench.baselines import environments
 from equate_srbench.baselines.environments import InstallError
+from equate_srbench.baselines.methods import Environment
 from equate_srbench.cli import baselines_command as commands
 
 
@@ -138,8 +139,8 @@ def test__run__command_fails__last_lines_in_the_error():
 
 def test__folder__other_pins__another_environment(monkeypatch):
     """A new release of ours with new pins does not use old environments."""
-    one = environments.Package("itea", "", ("itea==1",))
-    assert one.folder != environments.Package("itea", "", ("itea==2",)).folder
+    one = environments.Package("itea", Environment(("itea==1",)))
+    assert one.folder != environments.Package("itea", Environment(("itea==2",))).folder
 
 
 def test__commands__install_and_list__say_what_is_there(commands_run):

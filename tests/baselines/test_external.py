@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,10 @@ import pytest
 from sklearn.base import clone
 from sympy import Symbol, sympify
 
-from equate_srbench.baselines import environments, external
+from equate_srbench.baselines import environments, external, methods
 from equate_srbench.baselines.external import POOL, ExternalRegressor, WorkerError
 from equate_srbench.baselines.itea import ITEARegressor
+from equate_srbench.baselines.methods import Environment
 
 FAKE = """
 import os, sys, time
@@ -69,8 +71,9 @@ def fake(tmp_path, monkeypatch):
     (workers / "serve_fake.py").write_text(FAKE)
     monkeypatch.setattr(environments, "_WORKERS", workers)
     monkeypatch.setenv("EQUATE_ENVIRONMENTS", str(tmp_path / "environments"))
-    package = environments.Package("fake", "made up", ("fake==1",))
-    monkeypatch.setitem(environments.PACKAGES, "fake", package)
+    fake = replace(methods.METHODS["itea"], key="fake", environment=Environment(("fake==1",)))
+    monkeypatch.setitem(methods.METHODS, "fake", fake)
+    package = environments.package("fake")
     (package.folder / "bin").mkdir(parents=True)
     python = package.folder / "bin" / "python"
     python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
@@ -274,7 +277,7 @@ def test__plain__worker_scripts__import_nothing_of_ours():
     folder = Path(external.__file__).parent / "workers"
     scripts = sorted(folder.glob("*.py"))
     assert {p.stem for p in scripts} == {"line_protocol"} | {
-        f"serve_{name}" for name in environments.PACKAGES if name != "fake"
+        f"serve_{key}" for key, s in methods.METHODS.items() if s.environment and key != "fake"
     }
     for script in scripts:
         assert "equate_srbench" not in script.read_text()

@@ -11,7 +11,7 @@ from typing import Any
 import ipywidgets as widgets
 from traitlets import Unicode
 
-from equate_srbench.baselines.environments import PACKAGES
+from equate_srbench.baselines.environments import is_missing
 from equate_srbench.baselines.methods import METHODS, spec
 from equate_srbench.bench.execution.engines import ENGINES
 from equate_srbench.bench.suites.loading import SUITES
@@ -238,7 +238,7 @@ class _SettingsForm:
         self.noise = widgets.Text("0", description="noise", continuous_update=False, layout=narrow)
         self.engine = widgets.Dropdown(options=ENGINES, description="engine", layout=narrow)
         self.methods = {key: _method_box(key) for key in METHODS}
-        self._missing = [box for key, box in self.methods.items() if not _is_installed(key)]
+        self._missing = [box for key, box in self.methods.items() if is_missing(key)]
         self.other = widgets.Text(
             description="other", continuous_update=False, placeholder="package.module:Class, ..."
         )
@@ -296,12 +296,8 @@ class _SettingsForm:
         ]  # fmt: skip
 
 
-def _is_installed(key: str) -> bool:
-    return key not in PACKAGES or PACKAGES[key].is_installed
-
-
 def _method_box(key: str) -> widgets.Checkbox:
-    there = _is_installed(key)
+    there = not is_missing(key)
     return widgets.Checkbox(
         description=spec(key).label if there else f"{spec(key).label} (not installed)",
         tooltip=METHODS[key].about if there else f"run: equate baselines install {key}",

@@ -18,7 +18,7 @@ import psutil
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from equate_srbench.baselines import methods as registry
-from equate_srbench.baselines.environments import PACKAGES
+from equate_srbench.baselines.environments import is_missing
 from equate_srbench.bench.execution.plan import PAUSE, BenchPlan
 from equate_srbench.bench.task import SEEDS, Task
 from equate_srbench.runtime.child import own_environment
@@ -78,7 +78,7 @@ class BenchSettings(BaseModel):
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         keys = tuple(dict.fromkeys(registry.resolve(name) for name in names))
         for key in keys:
-            if key in PACKAGES and not PACKAGES[key].is_installed:
+            if is_missing(key):
                 raise ValueError(f"{key} is not installed: run `equate baselines install {key}`")
         return keys
 

@@ -178,7 +178,7 @@ def install_missing(methods: Iterable[str], report: Callable[[str], object] = pr
         If an installation fails.
     """
     for name in dict.fromkeys(map(registry.resolve, methods)):
-        if name not in environments.PACKAGES or environments.package(name).is_installed:
+        if not environments.is_missing(name):
             continue
         try:
             environments.install(name, report=report)

@@ -114,7 +114,7 @@ def _run(
 def _install(methods: Iterable[str], line: StatusLine) -> None:
     """Create the environments of methods that need a separate one."""
     for name in dict.fromkeys(map(registry.resolve, methods)):
-        if name in environments.PACKAGES and not environments.PACKAGES[name].is_installed:
+        if environments.is_missing(name):
             environments.install(name, report=line)
 
 
