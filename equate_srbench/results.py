@@ -80,7 +80,7 @@ class RawEquations:
         return self._over_columns(problem.to_raw(tree))
 
 
-class Found(NamedTuple):
+class KeptCandidate(NamedTuple):
     """A candidate as it is kept with the estimator."""
 
     tree: Tree
@@ -99,7 +99,7 @@ class FitResult:
     equations : RawEquations
     chosen : Equation
         The answer.
-    candidates : sequence of Found
+    candidates : sequence of KeptCandidate
         In the order they were found.
     rows : sequence of TrajectoryRow
         Of the gradient ascent and the backbone.
@@ -113,7 +113,7 @@ class FitResult:
         self,
         equations: RawEquations,
         chosen: Equation,
-        candidates: Sequence[Found],
+        candidates: Sequence[KeptCandidate],
         rows: Sequence[TrajectoryRow],
     ) -> None:
         self.chosen = chosen
@@ -136,7 +136,7 @@ class FitResult:
         if chosen not in kept:
             kept.append(chosen)
         found = [
-            Found(c.tree, c.loss, c.r2, archive.score(c), c.source, c.seconds)
+            KeptCandidate(c.tree, c.loss, c.r2, archive.score(c), c.source, c.seconds)
             for c in sorted(kept, key=lambda c: c.seconds)
         ]
         return cls(equations, equations.checked(chosen.tree, archive.X), found, search.rows)
