@@ -18,7 +18,7 @@ from equate_srbench.equate.settings import EquateSettings
 from equate_srbench.equate.trajectory import Diagnostics, TrajectoryRow, diagnose
 from equate_srbench.problem.archive import Archive
 from equate_srbench.runtime.clock import Deadline
-from equate_srbench.runtime.memory import OomSafe
+from equate_srbench.runtime.memory import OomSafe, placed
 
 
 @dataclass(slots=True, eq=False)
@@ -117,12 +117,19 @@ def propose(
     if not quadruples or enough or "ascent" not in settings.sources:
         return result
 
-    result.aligned = align(
-        backbone, bags, quadruples, settings,
-        initial=initial if settings.uses_pretrained else None, generator=generator,
-        deadline=_until(deadline, total, sum(settings.shares[:2])), tick=lambda: tick("align"),
-        oom=oom,
-    )  # fmt: skip
+    begin = generator.get_state()
+    until = _until(deadline, total, sum(settings.shares[:2]))
+
+    def alignment(rows: slice, where: torch.device) -> Aligned:
+        generator.set_state(begin)
+        return align(
+            placed(backbone, where), bags.to(where), quadruples, settings,
+            initial=initial if settings.uses_pretrained else None, generator=generator,
+            deadline=until, tick=lambda: tick("align"), oom=oom,
+        )  # fmt: skip
+
+    # training splits its batches; if weights and moments alone do not fit, all of it moves
+    result.aligned = oom.run("the alignment", alignment, 1, bags.memory.device)[0]
     result.seconds["alignment"] = deadline.elapsed() - result.seconds["quadruples"]
 
     LatentSearch(

@@ -55,6 +55,13 @@ class Bags:
     def __len__(self) -> int:
         return len(self.views)
 
+    def to(self, device: torch.device) -> Bags:
+        """The same on another device; itself if it is there."""
+        if self.memory.device == device:
+            return self
+        memory, mask, points = (t.to(device) for t in (self.memory, self.mask, self.points))
+        return Bags(self.views, memory, mask, points)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Quadruple:

@@ -24,6 +24,7 @@ from equate_srbench.problem.archive import EXACT, Archive, Candidate
 from equate_srbench.problem.selection import price_of_node
 from equate_srbench.refine.snap import snap
 from equate_srbench.runtime.clock import Deadline
+from equate_srbench.runtime.memory import OomSafe
 from equate_srbench.search.base import Search
 from equate_srbench.search.shorten import shorten
 
@@ -107,8 +108,12 @@ class FitPipeline(Search):
             settings = for_rows(settings, len(archive.y))
             share = 0.25 * archive.deadline.left()
             settings = replace(settings, seconds=min(settings.seconds, share))
+        oom = OomSafe()
+        (backbone,) = oom.run(
+            "loading", lambda _, where: checkpoint.load(options.backbone, where), 1, options.device
+        )
         propose(
-            checkpoint.load(options.backbone, options.device),
+            backbone,
             archive,
             settings,
             deadline=archive.deadline,
@@ -117,6 +122,7 @@ class FitPipeline(Search):
             result=NeuralResult(rows=self.rows, seconds=self.seconds),
             tick=tick,
             before_scoring=self._calibrate_parsimony,
+            oom=oom,
         )
         ranked = sorted(archive.candidates, key=lambda c: c.loss)
         return [c.inner for c in ranked[:60] if c.source != "constant"]

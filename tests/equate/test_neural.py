@@ -147,8 +147,8 @@ def test__propose__other_error_in_a_batch__passes_unchanged(backbone, table, sma
         run(backbone, table, small)
 
 
-def test__search__full_where_no_batch_is_cut__begins_anew_on_the_cpu(table, monkeypatch):
-    """The optimiser's own memory, say: the same seed, on the CPU, with one warning."""
+def test__pipeline__weights_do_not_fit__alignment_on_the_cpu(table, monkeypatch):
+    """Moments of the optimiser, say: the same results from the CPU, with one warning."""
     settings = EquateSettings(
         n_subsets=2, samples=2, epochs=1, starts=2, steps=1, max_points=32, stop_r2=1.1
     )
@@ -175,7 +175,7 @@ def test__search__full_where_no_batch_is_cut__begins_anew_on_the_cpu(table, monk
         init(self, *args, **options)
 
     monkeypatch.setattr(alignment.AdamW, "__init__", asking)
-    with pytest.warns(MemoryWarning, match="the neural part") as caught:
+    with pytest.warns(MemoryWarning, match="the alignment") as caught:
         found = fit()
     assert len(caught) == 1
     assert memory.on_cpu
