@@ -161,7 +161,9 @@ class EquateRegressor(SearchRegressor):
         self.finetune = finetune
         self.settings = settings
 
-    def _time_limit(self) -> float:
+    @property
+    def time_limit(self) -> float:
+        """Seconds of wall clock for ``fit``: ``max_time``, or the preset's default."""
         return float(MAX_TIME[self.preset] if self.max_time is None else self.max_time)
 
     def _search_factory(self) -> MakeSearch:

@@ -72,7 +72,8 @@ class SearchRegressor(CallbackSupportMixin, FormulaRegressor):
         """Resolve and check all parameters; what is returned makes searches from them."""
         raise NotImplementedError
 
-    def _time_limit(self) -> float:
+    @property
+    def time_limit(self) -> float:
         """Seconds of wall clock for ``fit``."""
         assert self.max_time is not None
         return float(self.max_time)
@@ -106,7 +107,7 @@ class SearchRegressor(CallbackSupportMixin, FormulaRegressor):
         FileNotFoundError
             If there is no such ``backbone``.
         """
-        deadline = Deadline(self._time_limit())
+        deadline = Deadline(self.time_limit)
         make_search = self._search_factory()
         problem = self._canonical(X, y, sample_weight)
         rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))

@@ -34,7 +34,7 @@ class FitOptions:
     """Parameters of ``EquateRegressor`` and the share of rows held out for testing."""
 
     preset: str
-    max_time: float
+    max_time: float | None
     seed: int
     device: str
     test_size: float
@@ -61,7 +61,7 @@ class FitOptions:
         if self.teacher not in TEACHERS:
             known = ", ".join(TEACHERS) + did_you_mean(self.teacher, TEACHERS)
             raise OptionError(f"unknown teacher {self.teacher!r}: use one of {known}")
-        if not 0 < self.max_time < float("inf"):
+        if self.max_time is not None and not 0 < self.max_time < float("inf"):
             raise OptionError(f"--max-time {self.max_time:g}: give seconds above 0")
         if not 0 <= self.test_size < 1:
             raise OptionError(
@@ -92,7 +92,10 @@ def fit(
         str,
         typer.Option(help="Columns to predict from, separated by commas. [default: all others]"),
     ] = "",
-    max_time: Annotated[float, typer.Option(help="Time limit of the search in seconds.")] = 60.0,
+    max_time: Annotated[
+        float | None,
+        typer.Option(help="Time limit of the search in seconds. [default: 60; preset fast: 2]"),
+    ] = None,
     preset: Annotated[str, typer.Option(help="fast, default or paper.")] = "default",
     test_size: Annotated[
         float, typer.Option(help="Share of rows held out for testing; 0 fits all rows.")
@@ -202,7 +205,7 @@ def _search(name: str, table: LoadedTable, settings: FitOptions, console: Consol
     chosen = {
         "equate-srbench": equate_srbench.__version__,
         "preset": settings.preset,
-        "max-time": f"{settings.max_time:g} s",
+        "max-time": f"{estimator.time_limit:g} s",
         "seed": str(settings.seed),
         "test-size": f"{settings.test_size:g}",
         "teacher": settings.teacher,

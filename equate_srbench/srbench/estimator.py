@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from equate_srbench.equate.settings import MAX_TIME
 from equate_srbench.equation import Equation
 from equate_srbench.expr.tree import Tree
 from equate_srbench.runtime.clock import Deadline
@@ -125,6 +126,8 @@ class SRBenchRegressor(RegressorMixin, BaseEstimator):
         if deadline.left() < SHORTEST:
             return self
         search.max_time = deadline.left()
+        if self.preset == "fast":
+            search.max_time = min(search.max_time, MAX_TIME["fast"])
         try:
             search.fit(X, y)
         finally:

@@ -166,8 +166,8 @@ def parameters(student: Any) -> dict[str, Any]:
 
 def time_limit(student: Any) -> float:
     """Seconds that a student's own parameters allow for ``fit``; infinite if they name no limit."""
-    own = getattr(student, "_time_limit", None)  # the default depends on the preset
-    limit = own() if callable(own) else parameters(student).get("max_time")
+    # a default that depends on the preset is no parameter
+    limit = getattr(student, "time_limit", parameters(student).get("max_time"))
     return math.inf if limit is None else float(limit)
 
 

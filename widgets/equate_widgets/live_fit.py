@@ -71,7 +71,7 @@ class LiveFit(PanelView):
         self._stop_requested.clear()
         self._error = None
         self._X, self._y = X, y
-        self.state = {**_IDLE, "running": True, "limit": float(self.est.max_time)}
+        self.state = {**_IDLE, "running": True, "limit": self.est.time_limit}
         self._thread = threading.Thread(
             target=self._run, args=(X, y), kwargs=fit_params, name="equate-fit", daemon=True
         )

@@ -30,7 +30,8 @@ class MagicArguments:
     ----------
     target, table : str
         Name of the target (a column or a variable), and of the variable with the table.
-    seconds : float, default=60
+    seconds : float or None, default=None
+        None: 60, in preset ``fast`` 2.
     preset : {"default", "paper", "fast"}
     seed : int or None
     columns : tuple of str
@@ -39,7 +40,7 @@ class MagicArguments:
 
     target: str
     table: str
-    seconds: float = 60.0
+    seconds: float | None = None
     preset: str = "default"
     seed: int | None = None
     columns: tuple[str, ...] = ()
@@ -62,7 +63,7 @@ def parse_line(line: str) -> MagicArguments:
     if match is None:
         raise UsageError(f"%equate: cannot read {line.strip()!r}\n{_USAGE}")
     parser = _Parser(add_help=False, allow_abbrev=False, prog="%equate")
-    parser.add_argument("--time", type=_seconds, default=60.0)
+    parser.add_argument("--time", type=_seconds, default=None)
     parser.add_argument("--preset", choices=("default", "paper", "fast"), default="default")
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--columns", type=_columns, default=())
