@@ -78,7 +78,7 @@ class Island:
         pressure: float = 0.04,
     ) -> None:
         self.view, self.X, self.library, self.mutator = view, X, library, mutator
-        self.refiner = Refiner(X, view.target, view.weights)
+        self.refiner = Refiner(X, view.target, view.weights, check_input=False)
         self._unit = float(view.weights.mean()) / variance
         self.capacity, self.pressure = capacity, pressure
         self.population: list[Individual] = []

@@ -81,7 +81,7 @@ class Archive:
         self.X, self.y, self.weights = X, y, weights
         self.deadline = deadline
         self.parsimony = parsimony
-        self.refiner = Refiner(X, y, weights)
+        self.refiner = Refiner(X, y, weights, check_input=False)  # validated by the estimator
         w = np.ones(len(y)) if weights is None else weights
         mean = float(y[0] + w @ (y - y[0]) / w.sum())  # exact where all are equal
         #: Number of rows that the weights stand for.

@@ -82,6 +82,9 @@ class Refiner:
         ``auto`` is the compiled CPU kernel unless ``device`` names another device.
     device : str or None, default=None
         Device of the torch backend.
+    check_input : bool, default=True
+        Whether the arrays are validated. False is for float64 arrays that were validated before;
+        they are used without a copy, and must not change afterwards.
 
     Raises
     ------
@@ -95,18 +98,15 @@ class Refiner:
         X: ArrayLike,
         y: ArrayLike,
         weights: ArrayLike | None = None,
+        *,
         backend: str = "auto",
         device: str | None = None,
+        check_input: bool = True,
     ) -> None:
-        X = np.asarray(X, dtype=np.float64)
-        y = np.asarray(y, dtype=np.float64)
+        X, y = np.asarray(X, dtype=np.float64), np.asarray(y, dtype=np.float64)
         w = np.ones(len(y)) if weights is None else np.asarray(weights, dtype=np.float64)
-        if X.ndim != 2 or y.shape != (len(X),) or w.shape != y.shape:
-            raise ValueError(f"inconsistent shapes: X {X.shape}, y {y.shape}, weights {w.shape}")
-        if not (np.isfinite(X).all() and np.isfinite(y).all() and np.isfinite(w).all()):
-            raise ValueError("X, y and weights must be finite")
-        if (w < 0).any() or not (w > 0).any():
-            raise ValueError("weights must not be negative, and one must be positive")
+        if check_input:
+            _check(X, y, w)
         if backend not in ("auto", "numba", "torch"):
             raise ValueError(f"backend {backend!r}: expected 'auto', 'numba' or 'torch'")
         if backend == "auto":
@@ -114,9 +114,10 @@ class Refiner:
         self.backend = backend
         self.device = device or "cpu"
         used = w > 0
-        w = w[used] / w.max()
-        self._X = X[used]
-        self._y = y[used]
+        if check_input or not used.all():  # indexing makes a copy
+            X, y, w = X[used], y[used], w[used]
+        w = w / w.max()
+        self._X, self._y = X, y
         self._weights = w / w.sum()
         self._roots = np.sqrt(self._weights)
         self._oom: OomSafe | None = None  # what fits into the device's memory is remembered
@@ -240,6 +241,15 @@ class Refiner:
             offset[undefined] = 0.0
             unexplained = lost / total if total > 0 else np.where(lost > 0, np.inf, 0.0)
             return Refined(trees, programs, lost / unit / unit, unexplained, scale, offset)
+
+
+def _check(X: Floats, y: Floats, w: Floats) -> None:
+    if X.ndim != 2 or y.shape != (len(X),) or w.shape != y.shape:
+        raise ValueError(f"inconsistent shapes: X {X.shape}, y {y.shape}, weights {w.shape}")
+    if not (np.isfinite(X).all() and np.isfinite(y).all() and np.isfinite(w).all()):
+        raise ValueError("X, y and weights must be finite")
+    if (w < 0).any() or not (w > 0).any():
+        raise ValueError("weights must not be negative, and one must be positive")
 
 
 def evaluate_many(trees: Sequence[Tree], X: ArrayLike) -> Floats:

@@ -261,13 +261,28 @@ def test__fit__alarm__gets_through(table, random_trees):
         ((np.ones((3, 1)), np.ones(3), np.ones(2)), "inconsistent shapes"),
         ((np.full((3, 1), np.nan), np.ones(3)), "must be finite"),
         ((np.ones((3, 1)), np.ones(3), np.zeros(3)), "must not be negative, and one must"),
-        ((np.ones((3, 1)), np.ones(3), None, "fortran"), "expected 'auto', 'numba' or 'torch'"),
     ],
 )
 def test__refiner__bad_arguments__say_why(arguments, message):
     """Errors carry the values and what is allowed."""
     with pytest.raises(ValueError, match=message):
         Refiner(*arguments)
+
+
+def test__refiner__unknown_backend__says_which_there_are():
+    """A typo is answered with the choices."""
+    with pytest.raises(ValueError, match="expected 'auto', 'numba' or 'torch'"):
+        Refiner(np.ones((3, 1)), np.ones(3), backend="fortran")
+
+
+@pytest.mark.parametrize("weights", [None, np.array([1.0, 0.0, 2.0, 1.0])])
+def test__refiner__unchecked_input__same_fit(rng, weights):
+    """Validated arrays are used as they are, without rows of weight 0."""
+    X, y = rng.uniform(1.0, 2.0, (4, 1)), rng.uniform(1.0, 2.0, 4)
+    trees = [Tree.variable(0)]
+    checked = Refiner(X, y, weights).fit(trees)
+    unchecked = Refiner(X, y, weights, check_input=False).fit(trees)
+    assert (checked.loss, checked.scale) == (unchecked.loss, unchecked.scale)
 
 
 def test__import__refine__loads_neither_numba_nor_torch():
