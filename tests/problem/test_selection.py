@@ -15,6 +15,7 @@ from equate_srbench.runtime.clock import Deadline
 
 X = np.random.default_rng(0).uniform(1.0, 2.0, (80, 2))
 a, b = Tree.variable(0), Tree.variable(1)
+f = Tree.apply
 PRODUCT = Tree.apply("mul", a, b)
 LONG = Tree.apply("add", Tree.apply("sin", PRODUCT), Tree.apply("div", Tree.constant(0.7), b))
 
@@ -64,3 +65,31 @@ def test__balance__costly_node__largest_weight() -> None:
     assert rows.parsimony == PARSIMONY
     rows.calibrate_parsimony(candidate(PRODUCT, 0.9), 0.5)
     assert rows.parsimony == MAX_PARSIMONY
+
+
+def test__description_length__noise__prefers_the_law_to_the_overfit():
+    """On noisy rows the law is shorter than a longer formula that fits a little better."""
+    rng = np.random.default_rng(0)
+    X = rng.uniform(0.5, 3.0, (300, 3))
+    y = X[:, 0] * X[:, 1] + rng.normal(0, 0.2, 300)
+    law, more = (
+        f("mul", a, b),
+        f("add", f("mul", a, b), f("mul", Tree.constant(0.01), f("sin", Tree.variable(2)))),
+    )
+    judged = Archive(X, y, deadline=Deadline(10.0))
+    short, long = judged.refine([law, more], "edit")
+    assert long.loss < short.loss
+    length = [
+        description_length(k.tree, k.loss, judged.variance, judged.n_rows) for k in (short, long)
+    ]
+    assert length[0] < length[1]
+
+
+def test__description_length__as_many_constants_as_rows__loses_to_the_law():
+    """Six planets do not support five fitted constants, however well these fit."""
+    law = f("cube", f("sqrt", a))
+    constants = [Tree.constant(v) for v in (0.9997, 1.50013, 3.7e-4, 0.484, 2.8e-5)]
+    power = f("mul", constants[0], f("pow", a, constants[1]))
+    wave = f("exp", f("mul", constants[2], f("cos", f("mul", constants[3], a))))
+    overfit = f("add", f("mul", power, wave), constants[4])
+    assert description_length(law, 1e-9, 1.0, 6) < description_length(overfit, 1e-16, 1.0, 6)
