@@ -230,7 +230,7 @@ class _SettingsForm:
             max=86400.0,
             description="seconds per fit",
             layout=narrow,
-            style={"description_width": "90px"},
+            style={"description_width": "100px"},
         )
         self.n_seeds = number(1, min=1, max=len(SEEDS), description="seeds", layout=narrow)
         self.every = number(1, min=1, max=10_000, description="every k-th", layout=narrow)

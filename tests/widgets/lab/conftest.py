@@ -69,6 +69,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     for name in ("SETTINGS", "WORKSPACES"):
         env[f"JUPYTERLAB_{name}_DIR"] = str(home / name.lower())
     env |= {"IPYTHONDIR": str(home / "ipython"), "PYTHONPATH": _path(), "OMP_NUM_THREADS": "1"}
+    env["JUPYTER_PREFER_ENV_PATH"] = "0"  # this build before an installed one
     news = home / "settings" / "@jupyterlab" / "apputils-extension"
     news.mkdir(parents=True)
     (news / "notification.jupyterlab-settings").write_text('{"fetchNews": "false"}')
