@@ -1,4 +1,4 @@
-"""``GplearnRegressor``: gplearn, in an environment of its own."""
+"""``GplearnRegressor``: gplearn, in a separate environment."""
 
 from __future__ import annotations
 

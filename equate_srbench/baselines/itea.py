@@ -1,4 +1,4 @@
-"""``ITEARegressor``: ITEA from PyPI, in an environment of its own."""
+"""``ITEARegressor``: ITEA from PyPI, in a separate environment."""
 
 from __future__ import annotations
 

@@ -225,7 +225,7 @@ def make(
     -------
     estimator
         With ``fit`` and ``predict``. One with a ``warm_up`` method has had it called: a package
-        in an environment of its own is loaded by then.
+        in a separate environment is loaded by then.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""``OperonRegressor``: Operon (pyoperon), in an environment of its own."""
+"""``OperonRegressor``: Operon (pyoperon), in a separate environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``PySRRegressor``: PySR, in an environment of its own, where there is a Julia."""
+"""``PySRRegressor``: PySR, in a separate environment, where there is a Julia."""
 
 from __future__ import annotations
 

@@ -147,7 +147,10 @@ def test__commands__install_and_list__say_what_is_there(commands_run):
     """The command line makes environments and lists methods."""
     runner = CliRunner()
     before = runner.invoke(commands.app, ["list"])
-    assert "itea          ITEA from PyPI, in an environment of its own  (not inst" in before.output
+    assert (
+        "itea          ITEA, interaction-transformation evolution, in a separate " in before.output
+    )
+    assert "environment  (not installed)" in before.output
     done = runner.invoke(commands.app, ["install", "itea"])
     assert done.exit_code == 0, done.output
     assert "itea: ready at" in done.output

@@ -11,6 +11,7 @@ import pandas as pd
 from equate_srbench.equate.trajectory import TrajectoryRow, embeddings, to_frame
 from equate_srbench.equation import Equation
 from equate_srbench.expr.text.html import Front
+from equate_srbench.expr.tree import Tree
 
 HOSTILE = [
     "<img src=x onerror=globalThis.hacked=1>",
@@ -38,7 +39,8 @@ def make_fit(n_candidates: int = 40, n_steps: int = 6, names: Any = ("mass", "ra
             "object": exact,
         }
     )
-    texts = [str(Equation(trees[1].with_constants([v]), names)) for v in rng.normal(size=2000)]
+    found = [trees[1].with_constants([v]) for v in rng.normal(size=2000)]
+    texts = [str(Equation(tree, names)) for tree in found]
     rest = pd.DataFrame(
         {
             "source": rng.choice(["backbone", "ascent", "edit", "shorten"], n_candidates),
@@ -50,18 +52,19 @@ def make_fit(n_candidates: int = 40, n_steps: int = 6, names: Any = ("mass", "ra
     rest["loss"] = 1.0 - rest["r2"]
     own = front.drop(columns="object").assign(source="edit")
     candidates = pd.concat([own, rest]).assign(score=1.0, seconds=1.0)
-    rows = [_row(start, step, rung, rng, texts) for start in range(3) for step in range(n_steps)
+    rows = [_row(start, step, rung, rng, found) for start in range(3) for step in range(n_steps)
             for rung in ((0.0,) if step == 0 else (0.5, 1.0))]  # fmt: skip
     return SimpleNamespace(
-        equation_=exact[-1], equations_=front, candidates_=candidates, trajectory_=to_frame(rows),
+        equation_=exact[-1], equations_=front, candidates_=candidates,
+        trajectory_=to_frame(rows, lambda tree: (str(Equation(tree, names)), 3)),
         embeddings_=embeddings(rows), max_time=60,
     )  # fmt: skip
 
 
-def _row(start: int, step: int, rung: float, rng: Any, texts: list[str]) -> TrajectoryRow:
+def _row(start: int, step: int, rung: float, rng: Any, found: list[Tree]) -> TrajectoryRow:
     r2 = 1 - 1 / (step + 2) - 0.1 * rng.uniform()
     return TrajectoryRow(
-        start, step, rung, r2 + 0.1, r2 + 0.05, r2, 3, True, rung == 1.0,
-        texts[rng.integers(len(texts))], 1.0, "ascent", step * rung,
+        start, step, rung, r2 + 0.1, r2 + 0.05, r2, found[rng.integers(len(found))], True,
+        rung == 1.0, 1.0, "ascent", step * rung,
         rng.normal(size=8).astype(np.float16),
     )  # fmt: skip

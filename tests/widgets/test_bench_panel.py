@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -186,7 +187,7 @@ def test__snapshot_reader__errors_and_death__told(tmp_path: Path) -> None:
     try:
         told = reader.read(tmp_path, BenchSettings(suite="quik"))
         assert "no suite, folder or file 'quik'" in told.problem
-        reader._process.kill()
+        os.kill(reader._child.pid, signal.SIGKILL)
         assert "has died" in reader.read(tmp_path, None).problem
         assert reader.read(tmp_path, None) == RunSnapshot()
     finally:

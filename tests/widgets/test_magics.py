@@ -21,7 +21,7 @@ TABLE = pd.DataFrame({"a": [1.0, 2.0], "b c": [3.0, 4.0], "y": [5.0, 6.0]})
         ("y ~ df", MagicArguments("y", "df")),
         ("y~df", MagicArguments("y", "df")),
         ("  y ~ df --time 30 ", MagicArguments("y", "df", 30.0)),
-        ("`b c` ~ df --preset fast --seed 3", MagicArguments("b c", "df", 60.0, "fast", 3)),
+        ("`b c` ~ df --preset fast --seed 3", MagicArguments("b c", "df", None, "fast", 3)),
         ("y ~ df --columns 'a, b c'", MagicArguments("y", "df", columns=("a", "b c"))),
         ("größe ~ daten", MagicArguments("größe", "daten")),
     ],

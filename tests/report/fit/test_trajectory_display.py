@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from equate_srbench.report.fit import trajectory_display
 from equate_srbench.report.fit.trajectory_display import (
     MAX_ROWS,
     MIME,
@@ -84,7 +83,7 @@ def test__save__disk_fails__old_file_stays(tmp_path: Path, monkeypatch: pytest.M
     def full(handle: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(trajectory_display.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
         TrajectoryDisplay(make_fit()).save(path)
     assert path.read_text() == "old"

@@ -162,7 +162,7 @@ def test__report__folder_called_like_a_notebook__the_folder(
     (tmp_path / "03_compare").mkdir()
     run = equate("report", "03_compare")
     assert run.exit_code == 2
-    assert "is a folder here and a notebook too" in run.stderr
+    assert "is both a folder and a notebook" in run.stderr
     assert "is not a benchmark run" in run.stderr
 
 
