@@ -129,7 +129,9 @@ def fits() -> list[Fit]:
         {"n_columns": 3, "noise": 0.1},
         {"n_columns": 3, "noise": 0.02, "weighted": True},
         {"n_columns": 12, "noise": 0.05},
-        {"n_columns": 2, "options": PAPER},
+        # without noise its answer has a pole whose place no row determines: the constants run along
+        # a valley, and two solvers stop at different points of it
+        {"n_columns": 2, "noise": 0.05, "options": PAPER},
         {"n_columns": 4, "noise": 0.1, "options": {"lam": "auto"}},
         {"n_columns": 3, "unit": 1e15, "options": {"select": "accurate"}},
         {"n_columns": 2, "noise": 0.2, "options": {"teacher": "auto"}},
