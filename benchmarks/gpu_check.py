@@ -45,6 +45,7 @@ from equate_srbench.equate.settings import EquateSettings
 from equate_srbench.problem.archive import Archive
 from equate_srbench.refine import Refiner
 from equate_srbench.runtime.clock import Deadline
+from equate_srbench.runtime.files import write_file
 from equate_srbench.runtime.threads import full_precision
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -342,11 +343,8 @@ class Page:
                   *("| " + " | ".join(row) + " |" for row in rows), "")  # fmt: skip
 
     def _write(self) -> None:
-        if self.args.out is None:
-            return
-        partial = self.args.out.with_name(f".{self.args.out.name}.{os.getpid()}")
-        partial.write_text("\n".join([*self.lines, *self._missing()]) + "\n", encoding="utf-8")
-        os.replace(partial, self.args.out)
+        if self.args.out is not None:
+            write_file(self.args.out, "\n".join([*self.lines, *self._missing()]) + "\n")
 
     def _missing(self) -> list[str]:
         if not self.owed:

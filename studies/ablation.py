@@ -50,7 +50,7 @@ RESULTS = ROOT / "docs" / "results"
 N_SEEDS = 3
 #: Seconds of a fit: those with edits use them up, the others end before.
 EDIT_SECONDS, MOST_SECONDS = 8.0, 300.0
-#: Suite and every how manieth of its sets.
+#: Suite -> k: every k-th of its datasets is used.
 SETS = (("feynman", 9), ("strogatz", 2))
 #: What the variants of the published part change in preset ``paper``: the search goes on until the
 #: fit is exact, not until R2 > .99, so that there is something to see of it, and all counts are

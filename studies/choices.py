@@ -38,6 +38,7 @@ from equate_srbench.pretrain.corpus import examples as corpus
 from equate_srbench.pretrain.corpus.decontaminate import Filter
 from equate_srbench.pretrain.corpus.examples import Batch, CorpusConfig, pool, thinned
 from equate_srbench.pretrain.optimise import TrainState, is_bf16_fast
+from equate_srbench.runtime.files import write_file
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "results"
@@ -298,9 +299,7 @@ def run(out: Path, labels: Sequence[str], budget: float) -> None:
         made = provenance()
         row = {"choice": choice.label, "seed": seed, "flops": budget, **took, **losses,
                "commit": made.commit, "cpu": made.cpu, "date": made.date}  # fmt: skip
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(row), encoding="utf-8")
-        os.replace(partial, path)
+        write_file(path, json.dumps(row))
         print(
             f"{choice.label}, seed {seed}: {time.monotonic() - start:.0f} s, {losses}", flush=True
         )
