@@ -145,12 +145,14 @@ def summary_table(frame: pd.DataFrame) -> Table:
     """
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("method")
-    for name in ("fits", "failed", "R² > .99", "R² > .999", "median nodes", "median s"):
+    shares = ("recovered", "R² > .99", "R² > .999")
+    for name in ("fits", "failed", *shares, "median nodes", "median s"):
         table.add_column(name, justify="right")
-    lines = sorted(_method_lines(frame), key=lambda line: (-line[3], -line[4], line[0]))
-    for method, fits, failed, acc99, acc999, nodes, seconds in lines:
+    lines = sorted(_method_lines(frame), key=lambda line: (-line[4], -line[5], line[0]))
+    for method, fits, failed, recovered, acc99, acc999, nodes, seconds in lines:
         table.add_row(
-            Text(short_method(method)), str(fits), str(failed), f"{acc99:.1%}", f"{acc999:.1%}",
+            Text(short_method(method)), str(fits), str(failed),
+            "-" if pd.isna(recovered) else f"{recovered:.1%}", f"{acc99:.1%}", f"{acc999:.1%}",
             "-" if pd.isna(nodes) else f"{nodes:g}", "-" if pd.isna(seconds) else f"{seconds:.1f}",
         )  # fmt: skip
     return table
@@ -158,12 +160,15 @@ def summary_table(frame: pd.DataFrame) -> Table:
 
 def _method_lines(
     frame: pd.DataFrame,
-) -> Iterable[tuple[str, int, int, float, float, float, float]]:
+) -> Iterable[tuple[str, int, int, float, float, float, float, float]]:
     for method, rows in frame.groupby("method"):
         ok = rows[rows["status"] == "ok"]
+        judged = rows["recovered"].notna()  # of a law; without a result it is not recovered
+        laws = rows[judged | (rows["status"] != "ok")] if judged.any() else rows[judged]
+        recovered = float(laws["recovered"].fillna(False).mean()) if len(laws) else float("nan")
         nodes, seconds = ok["complexity"].median(), ok["fit_seconds"].median()
         yield (
-            str(method), len(rows), len(rows) - len(ok),
+            str(method), len(rows), len(rows) - len(ok), recovered,
             float(rows["acc99"].mean()), float(rows["acc999"].mean()), nodes, seconds,
         )  # fmt: skip
 
