@@ -102,13 +102,17 @@ def page(frame: pd.DataFrame) -> str:
             (block,) = compare.blocks(part)
             if block.pairs and len(block.methods) > 1:
                 sets = block.rows["dataset"].nunique()
-                lines += [f"### {suite}, {_title(noise).lower()}, {budget:g} s: {sets} sets", ""]
+                lines += [f"### {suite}, {_title(noise).lower()}, {budget:g} s: {_sets(sets)}", ""]
                 lines += [compare.to_markdown(compare.summary(block))]
     return "\n".join([*lines, *_published(frame)])
 
 
 def _title(noise: float) -> str:
     return f"Target noise {noise:g}" if noise else "Without noise"
+
+
+def _sets(n: int) -> str:
+    return f"{n} set" if n == 1 else f"{n} sets"
 
 
 def _said(frame: pd.DataFrame) -> list[str]:
@@ -120,8 +124,8 @@ def _said(frame: pd.DataFrame) -> list[str]:
     return [
         "Made by `python studies/recovery.py`; `recovery_rows.parquet` has a row per fit.",
         "*Recovered*: the formula also holds on ranges half as wide again, under noise with its",
-        "constants refitted to noise-free rows; *short*: with at most 1.5 times the law's nodes or 6",
-        "more; *single*: error on test rows below single precision, FastSRB's measure; *exact*:",
+        "constants refitted to noise-free rows; *short*: with at most 1.5 times the law's nodes or",
+        "6 more; *single*: error on test rows below single precision, FastSRB's measure; *exact*:",
         "1 - R² below 1e-9. Shares in %, with 95 % bootstrap intervals over data sets. Definitions",
         "and the protocol of each suite: [docs/benchmark.md](../benchmark.md).",
         "",

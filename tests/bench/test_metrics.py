@@ -39,7 +39,7 @@ def test__formula__raw_and_simplified__srbench_counts(X):
 
 
 def test__formula__law_given__recovered_beside_solved(X):
-    """The law decides, under noise after a refit to the clean target; without it nothing is said."""
+    """The law decides, under noise after a refit to the clean target; without it nothing does."""
     law = Law("2*x + I", {"I": Range(1, 3), "x": Range(1, 3)})
     found = metrics.formula("x + x + I", X, law.formula, law)
     assert (found["solved"], found["recovered"], found["short"]) == (True, True, True)

@@ -141,7 +141,8 @@ def summary_table(frame: pd.DataFrame) -> Table:
     Returns
     -------
     rich.table.Table
-        Shares are of all fits including failed ones, medians of those with a result.
+        Shares are of all fits including failed ones (``recovered`` of those on suites with laws),
+        medians of those with a result.
     """
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("method")
@@ -161,11 +162,14 @@ def summary_table(frame: pd.DataFrame) -> Table:
 def _method_lines(
     frame: pd.DataFrame,
 ) -> Iterable[tuple[str, int, int, float, float, float, float, float]]:
+    judged = frame["recovered"].notna()
+    laws = judged | (frame["suite"].isin(frame["suite"][judged]) & (frame["status"] != "ok"))
     for method, rows in frame.groupby("method"):
         ok = rows[rows["status"] == "ok"]
-        judged = rows["recovered"].notna()  # of a law; without a result it is not recovered
-        laws = rows[judged | (rows["status"] != "ok")] if judged.any() else rows[judged]
-        recovered = float(laws["recovered"].fillna(False).mean()) if len(laws) else float("nan")
+        verdicts = rows.loc[laws.loc[rows.index], "recovered"].fillna(
+            False
+        )  # without a result it is not recovered
+        recovered = float(verdicts.mean()) if len(verdicts) else float("nan")
         nodes, seconds = ok["complexity"].median(), ok["fit_seconds"].median()
         yield (
             str(method), len(rows), len(rows) - len(ok), recovered,

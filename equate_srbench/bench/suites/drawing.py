@@ -155,8 +155,8 @@ def draw_rows(
         targets.append(y[defined])
         found += int(defined.sum())
         if found >= n:
-            table = pd.DataFrame(np.concatenate(columns)[:n], columns=list(ranges))
-            return table, np.concatenate(targets)[:n]
+            values = np.concatenate(columns)[:n].T
+            return pd.DataFrame(dict(zip(ranges, values, strict=True))), np.concatenate(targets)[:n]
     raise RangeError(
         f"{found} finite targets in {_MAX_ROUNDS * n} draws, {n} are wanted: "
         "narrow the ranges to where the formula is defined"
