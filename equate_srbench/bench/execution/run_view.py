@@ -166,9 +166,8 @@ def _method_lines(
     laws = judged | (frame["suite"].isin(frame["suite"][judged]) & (frame["status"] != "ok"))
     for method, rows in frame.groupby("method"):
         ok = rows[rows["status"] == "ok"]
-        verdicts = rows.loc[laws.loc[rows.index], "recovered"].fillna(
-            False
-        )  # without a result it is not recovered
+        # without a result a law is not recovered
+        verdicts = rows.loc[laws.loc[rows.index], "recovered"].fillna(False)
         recovered = float(verdicts.mean()) if len(verdicts) else float("nan")
         nodes, seconds = ok["complexity"].median(), ok["fit_seconds"].median()
         yield (
