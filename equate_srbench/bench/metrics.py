@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import r2_score
 
 from equate_srbench.bench.assess import assess
+from equate_srbench.bench.recovery import Law, judge
 from equate_srbench.expr.algebra.complexity import complexity
 from equate_srbench.expr.errors import FormulaError
 from equate_srbench.expr.sympy.simplify import simplify, warm_up
@@ -46,7 +48,13 @@ def accuracy(y_train: Array, p_train: Array, y_test: Array, p_test: Array) -> di
     }
 
 
-def formula(model: str, X: pd.DataFrame, truth: str | None) -> dict[str, Any]:
+def formula(
+    model: str,
+    X: pd.DataFrame,
+    truth: str | None,
+    law: Law | None = None,
+    clean: Array | None = None,
+) -> dict[str, Any]:
     """Compute the size of a formula and whether it is the true one.
 
     Parameters
@@ -57,13 +65,18 @@ def formula(model: str, X: pd.DataFrame, truth: str | None) -> dict[str, Any]:
         Rows of the dataset.
     truth : str or None
         The true formula; None if it is unknown.
+    law : Law, optional
+        The same with the ranges in which it is to hold.
+    clean : ndarray of shape (n_rows,), optional
+        Target of ``X`` without noise, if the fit was to a noisy one.
 
     Returns
     -------
     dict
         ``complexity`` (nodes of the formula as SymPy reads it), ``complexity_simplified`` (the
         same after at most 2 s of simplification in a worker that can be killed), ``solved`` and
-        ``solved_reason``. All None for a formula beyond the limits of our parser.
+        ``solved_reason``, all None for a formula beyond the limits of our parser; ``recovered`` and
+        ``short``, None without a law.
     """
     warm_up()
     names = [str(name) for name in X.columns]
@@ -72,12 +85,14 @@ def formula(model: str, X: pd.DataFrame, truth: str | None) -> dict[str, Any]:
         "solved": found.solved if found else None,
         "solved_reason": found.reason if found else None,
     }
+    if law is not None:
+        rows = None if clean is None else (X.to_numpy(dtype=np.float64), clean)
+        verdict |= asdict(judge(model, law, rows))
     try:
         tree = parse(model, names)
     except FormulaError:  # more than 500 nodes, or an operator that only this method has
         return {"complexity": None, "complexity_simplified": None, **verdict}
-    rows = X.to_numpy(dtype=np.float64)[:_ROWS]
-    shorter = simplify(tree, rows, time_limit=_SIMPLIFY_SECONDS)
+    shorter = simplify(tree, X.to_numpy(dtype=np.float64)[:_ROWS], time_limit=_SIMPLIFY_SECONDS)
     return {
         "complexity": complexity(tree),
         "complexity_simplified": complexity(shorter),

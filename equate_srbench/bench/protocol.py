@@ -21,7 +21,9 @@ from sklearn.preprocessing import StandardScaler
 
 from equate_srbench.baselines import methods
 from equate_srbench.bench import metrics
+from equate_srbench.bench.recovery import Law
 from equate_srbench.bench.rows import make_row
+from equate_srbench.bench.suites.drawing import Range
 from equate_srbench.bench.suites.loading import Dataset, load_suite
 from equate_srbench.bench.task import Task
 from equate_srbench.expr.text.names import plain_names
@@ -29,7 +31,6 @@ from equate_srbench.problem.domain import UndefinedWarning
 
 Array = NDArray[np.float64]
 
-_TRAIN_SHARE = 0.75
 _MAX_TRACE_POINTS = 100
 
 
@@ -45,6 +46,8 @@ class TrainTestSplit:
         Targets in the units of the fit; ``y_train`` with noise, ``y_test`` without.
     truth : str or None
         The true formula in the same units and names.
+    law : Law or None
+        The same with the ranges in which it is to hold.
     """
 
     X_train: pd.DataFrame
@@ -52,6 +55,7 @@ class TrainTestSplit:
     y_train: Array
     y_test: Array
     truth: str | None
+    law: Law | None
 
 
 def split(task: Task, data: Dataset) -> TrainTestSplit:
@@ -65,11 +69,13 @@ def split(task: Task, data: Dataset) -> TrainTestSplit:
     Returns
     -------
     TrainTestSplit
-        75 % of the rows, at most ``task.max_train``, for training; 25 % for testing.
+        75 % of the rows, at most ``task.max_train``, for training; 25 % for testing, unless the
+        dataset's suite has a protocol of its own.
     """
     X = data.X.set_axis(list(plain_names([str(c) for c in data.X.columns])), axis=1)
+    share = data.protocol.train_share
     X_train, X_test, y_train, y_test = train_test_split(
-        X, data.y, train_size=_TRAIN_SHARE, test_size=1 - _TRAIN_SHARE, random_state=task.seed
+        X, data.y, train_size=share, test_size=1 - share, random_state=task.seed
     )
     if task.max_train is not None and len(y_train) > task.max_train:
         # RandomState: a stream that NumPy keeps as it is from version to version
@@ -83,18 +89,31 @@ def split(task: Task, data: Dataset) -> TrainTestSplit:
     return TrainTestSplit(
         X_train=X_train.reset_index(drop=True),
         X_test=X_test.reset_index(drop=True),
-        y_train=y_train + _noise(task, y_train),
+        y_train=y_train + _noise(task, y_train, data.protocol.noise_unit),
         y_test=y_test,
         truth=None if task.scale else data.truth,
+        law=None if task.scale else _law(data, X),
     )
 
 
-def _noise(task: Task, y: Array) -> Array:
+def _law(data: Dataset, X: pd.DataFrame) -> Law | None:
+    """The law behind a dataset over the columns of ``X``; None if it is unknown."""
+    if data.truth is None:
+        return None
+    if data.ranges:
+        return Law(data.truth, dict(zip(X.columns, data.ranges, strict=True)))
+    # Strogatz: the ranges of the rows. Looser, since published targets carry errors of 1e-7 and
+    # a formula fitted to them is to be judged like one fitted to ours
+    seen = {str(name): Range(float(X[name].min()), float(X[name].max())) for name in X.columns}
+    return Law(data.truth, seen, median=1e-4, quantile=1e-2)
+
+
+def _noise(task: Task, y: Array, unit: str) -> Array:
     if task.noise == 0.0:
         return np.zeros(len(y))
     name = zlib.crc32(task.dataset.encode())
     rng = np.random.default_rng([task.seed, name, round(task.noise * 1e6)])
-    size = task.noise * np.sqrt(np.mean(y**2))
+    size = task.noise * (np.std(y) if unit == "std" else np.sqrt(np.mean(y**2)))
     return np.asarray(rng.normal(0.0, size, len(y)))
 
 
@@ -149,7 +168,8 @@ def run_task(task: Task) -> dict[str, Any]:
     else:
         values |= metrics.accuracy(rows.y_train, predicted[0], rows.y_test, predicted[1])
     if model is not None:
-        values |= metrics.formula(model, rows.X_test, rows.truth)
+        clean = rows.y_test if task.noise else None
+        values |= metrics.formula(model, rows.X_test, rows.truth, rows.law, clean)
     return make_row(task, total_seconds=time.perf_counter() - start, **values)
 
 

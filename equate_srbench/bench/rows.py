@@ -68,6 +68,12 @@ class Row(BaseModel):
         Whether the formula is the true one; None if there is none, or it could not be decided.
     solved_reason : str or None
         Reason of that decision; None if there is no true formula.
+    recovered : bool or None
+        Whether the formula agrees with the law on ranges half as wide again (``recovery``), under
+        noise with its constants refitted to noise-free rows; None if there is no law, or in a row
+        made before this was judged.
+    short : bool or None
+        Whether it is recovered with at most 1.5 times the law's nodes or 6 more.
     trace : list of [seconds, training R2] or None
         Improvements of the best formula during the fit, where the method records them.
     teacher : dict or None
@@ -110,6 +116,8 @@ class Row(BaseModel):
     complexity_simplified: int | None = None
     solved: bool | None = None
     solved_reason: str | None = None
+    recovered: bool | None = None
+    short: bool | None = None
     trace: list[tuple[float, float]] | None = None
     teacher: dict[str, JsonValue] | None = None
     diagnostics: dict[str, Score] | None = None
@@ -289,7 +297,7 @@ class RowStore:
 
 _DTYPES = {
     **dict.fromkeys(("acc99", "acc999", "scale"), bool),
-    "solved": "boolean",
+    **dict.fromkeys(("solved", "recovered", "short"), "boolean"),
     **dict.fromkeys(("r2_train", "r2_test", "fit_seconds", "total_seconds", "noise"), float),
     **dict.fromkeys(
         ("max_train", "max_rows", "n_train", "n_test", "n_features"), "Int64"

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 Suite = Annotated[
     str,
     typer.Argument(
-        help="quick, feynman, strogatz, blackbox, firstprinciples, a folder or a CSV file."
+        help="quick, feynman, strogatz, groundtruth, srsd, srsd-easy, srsd-medium, srsd-hard, "
+        "srsd_dummy, fastsrb, classic, firstprinciples, blackbox, srbench2025, a folder or a CSV "
+        "file."
     ),
 ]
 Out = Annotated[Path, typer.Option(help="Folder for the rows, one file per fit.")]

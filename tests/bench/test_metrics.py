@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 
 from equate_srbench.bench import metrics
+from equate_srbench.bench.recovery import Law
+from equate_srbench.bench.suites.drawing import Range
 
 
 @pytest.fixture
@@ -34,6 +36,18 @@ def test__formula__raw_and_simplified__srbench_counts(X):
     assert found["complexity"] > found["complexity_simplified"] >= 9
     assert found["solved"] is None
     assert found["solved_reason"] is None
+
+
+def test__formula__law_given__recovered_beside_solved(X):
+    """The law decides, under noise after a refit to the clean target; without it nothing does."""
+    law = Law("2*x + I", {"I": Range(1, 3), "x": Range(1, 3)})
+    found = metrics.formula("x + x + I", X, law.formula, law)
+    assert (found["solved"], found["recovered"], found["short"]) == (True, True, True)
+    noisy = "2.01*x + 0.99*I"
+    assert metrics.formula(noisy, X, law.formula, law)["recovered"] is False
+    clean = (2 * X["x"] + X["I"]).to_numpy()
+    assert metrics.formula(noisy, X, law.formula, law, clean)["recovered"] is True
+    assert "recovered" not in metrics.formula(noisy, X, None)
 
 
 def test__formula__beyond_the_parser__no_size_and_undecided(X):

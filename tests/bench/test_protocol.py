@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -174,6 +175,8 @@ def test__run_task__the_truth__solved_and_counted():
     assert row["solved"] is True
     assert row["r2_test"] == 1.0
     assert row["acc999"] is True
+    assert row["recovered"] is True
+    assert row["short"] is True
     assert row["complexity_simplified"] <= row["complexity"]
 
 
@@ -184,6 +187,30 @@ def test__run_task__method_without_formula__no_size():
     assert row["model"] is None
     assert row["complexity"] is None
     assert row["solved"] is None
+    assert row["recovered"] is None
+
+
+def test__run_task__no_law_or_scaled_units__no_verdict():
+    """Where there is no law in the units of the fit, nothing is recovered and nothing is missed."""
+    for task in (
+        Task("quick", "steam", f"{FAKES}:Linear"),
+        Task("strogatz", "strogatz_lv2", f"{FAKES}:Linear", scale=True),
+    ):
+        row = run_task(task)
+        assert row["model"]
+        assert (row["recovered"], row["short"]) == (None, None)
+
+
+def test__split__fastsrb__half_of_its_rows_and_noise_in_standard_deviations():
+    """512 rows to fit, 512 to test; noise is a share of the deviation, not of the size."""
+    data = load_suite("fastsrb").load("I.12.1", seed=SEEDS[0])
+    far = dataclasses.replace(data, y=data.y + 1e3 * np.std(data.y))  # size and deviation differ
+    clean = split(Task("fastsrb", "I.12.1", "equate"), far)
+    noisy = split(Task("fastsrb", "I.12.1", "equate", noise=0.1), far)
+    assert len(clean.y_train) == len(clean.y_test) == 512
+    assert np.std(noisy.y_train - clean.y_train) == pytest.approx(0.1 * np.std(data.y), rel=0.15)
+    assert np.array_equal(noisy.y_test, clean.y_test)
+    assert list(clean.law.ranges.values()) == list(data.ranges)
 
 
 def test__run_task__candidates__trace_of_what_improved():

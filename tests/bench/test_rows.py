@@ -106,6 +106,16 @@ def test__frame__rows_of_all_kinds__typed_table(store):
     assert (frame["package_version"] != "").all()
 
 
+def test__read__row_of_an_earlier_version__no_verdict_on_recovery(store):
+    """Rows that were written before recovery was judged stay readable."""
+    row = good()
+    old = {k: v for k, v in row.items() if k not in ("recovered", "short")}
+    store.path(row["key"]).write_text(json.dumps(old))
+    assert store.read(row["key"])["recovered"] is None
+    assert store.frame()["short"].isna().all()
+    assert store.quarantined() == {}
+
+
 def test__to_parquet__rows__read_by_duckdb_and_pandas(store):
     """The collated file has a line per row, also without any row."""
     duckdb = pytest.importorskip("duckdb")

@@ -141,16 +141,19 @@ def summary_table(frame: pd.DataFrame) -> Table:
     Returns
     -------
     rich.table.Table
-        Shares are of all fits including failed ones, medians of those with a result.
+        Shares are of all fits including failed ones (``recovered`` of those on suites with laws),
+        medians of those with a result.
     """
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("method")
-    for name in ("fits", "failed", "R² > .99", "R² > .999", "median nodes", "median s"):
+    shares = ("recovered", "R² > .99", "R² > .999")
+    for name in ("fits", "failed", *shares, "median nodes", "median s"):
         table.add_column(name, justify="right")
-    lines = sorted(_method_lines(frame), key=lambda line: (-line[3], -line[4], line[0]))
-    for method, fits, failed, acc99, acc999, nodes, seconds in lines:
+    lines = sorted(_method_lines(frame), key=lambda line: (-line[4], -line[5], line[0]))
+    for method, fits, failed, recovered, acc99, acc999, nodes, seconds in lines:
         table.add_row(
-            Text(short_method(method)), str(fits), str(failed), f"{acc99:.1%}", f"{acc999:.1%}",
+            Text(short_method(method)), str(fits), str(failed),
+            "-" if pd.isna(recovered) else f"{recovered:.1%}", f"{acc99:.1%}", f"{acc999:.1%}",
             "-" if pd.isna(nodes) else f"{nodes:g}", "-" if pd.isna(seconds) else f"{seconds:.1f}",
         )  # fmt: skip
     return table
@@ -158,12 +161,17 @@ def summary_table(frame: pd.DataFrame) -> Table:
 
 def _method_lines(
     frame: pd.DataFrame,
-) -> Iterable[tuple[str, int, int, float, float, float, float]]:
+) -> Iterable[tuple[str, int, int, float, float, float, float, float]]:
+    judged = frame["recovered"].notna()
+    laws = judged | (frame["suite"].isin(frame["suite"][judged]) & (frame["status"] != "ok"))
     for method, rows in frame.groupby("method"):
         ok = rows[rows["status"] == "ok"]
+        # without a result a law is not recovered
+        verdicts = rows.loc[laws.loc[rows.index], "recovered"].fillna(False)
+        recovered = float(verdicts.mean()) if len(verdicts) else float("nan")
         nodes, seconds = ok["complexity"].median(), ok["fit_seconds"].median()
         yield (
-            str(method), len(rows), len(rows) - len(ok),
+            str(method), len(rows), len(rows) - len(ok), recovered,
             float(rows["acc99"].mean()), float(rows["acc999"].mean()), nodes, seconds,
         )  # fmt: skip
 

@@ -1,8 +1,8 @@
-"""Suites of datasets: SRBench's, a quick one, and the user's own files.
+"""Suites of datasets: SRBench's, further public ones, a quick one, and the user's own files.
 
-Formulas, ranges and names of the Feynman sets (``feynman.json``) are facts that PMLB states about
-the equations of AI Feynman; their rows are drawn here. PMLB's own rows of the black-box and
-first-principles sets are kept in a local cache folder, in PMLB's layout.
+Formulas and ranges of the generated sets (``definitions/*.json``, whose README names sources and
+licences) are facts; their rows are drawn here. The small tables of the first-principles track come
+along, the larger tables of PMLB are kept in a local cache folder, in PMLB's layout.
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from equate_srbench.bench.suites import pmlb_cache, strogatz
+from equate_srbench.bench.suites import frozen, pmlb_cache, strogatz
+from equate_srbench.bench.suites.drawing import Range, draw_rows
 from equate_srbench.data import SHIPPED
 from equate_srbench.data.reading import read_table, split_columns
-from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.expr.text.parser import parse
 from equate_srbench.runtime.hints import did_you_mean
 
@@ -34,7 +34,15 @@ SUITES: dict[str, str] = {
     "strogatz": "14 derivatives of two-state systems; rows simulated",
     "groundtruth": "SRBench's ground-truth track: 116 Feynman and 14 Strogatz sets",
     "blackbox": "122 regression sets of PMLB, SRBench's black-box track of 2021",
-    "firstprinciples": "12 small sets of PMLB, SRBench's first-principles track of 2025",
+    "srbench2025": "the 12 black-box sets of SRBench 2025",
+    "firstprinciples": "13 small sets of measurements, SRBench's first-principles track of 2025",
+    "srsd": "SRSD-Feynman: 120 equations of the Feynman lectures, physical ranges",
+    "srsd-easy": "the 30 of srsd that its authors call easy",
+    "srsd-medium": "the 40 of srsd that its authors call medium",
+    "srsd-hard": "the 50 of srsd that its authors call hard",
+    "srsd_dummy": "120 equations of SRSD, each with columns that do nothing",
+    "fastsrb": "FastSRB: 120 equations; 512 rows to fit and 512 to test, single precision",
+    "classic": "116 equations of Nguyen, Livermore, Keijzer, Korns, Vladislavleva, Jin and others",
     "quick": "12 sets that need no network, for a first look",
 }
 TARGET = "target"
@@ -52,6 +60,34 @@ class SuiteError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class RowProtocol:
+    """How a suite's own protocol takes its rows; the defaults are SRBench's.
+
+    Attributes
+    ----------
+    n_rows : int or None, default=None
+        Number of rows drawn; None for as many as asked for.
+    train_share : float, default=0.75
+        Share of the rows that are fitted to.
+    noise_unit : {"rms", "std"}, default="rms"
+        What a noise level is a multiple of: root mean square or standard deviation of the target.
+    single : bool, default=False
+        Rows are stored in single precision.
+    """
+
+    n_rows: int | None = None
+    train_share: float = 0.75
+    noise_unit: Literal["rms", "std"] = "rms"
+    single: bool = False
+
+
+#: Suite -> its own protocol, where it has one. FastSRB: as in the benchmark framework srbf 0.11.
+PROTOCOLS: dict[str, RowProtocol] = {
+    "fastsrb": RowProtocol(n_rows=1024, train_share=0.5, noise_unit="std", single=True)
+}
+
+
+@dataclass(frozen=True, slots=True)
 class Dataset:
     """A table with a target.
 
@@ -64,6 +100,9 @@ class Dataset:
         The true formula of ``y`` in the names of the columns, if known.
     notes : tuple of str
         Remarks on the rows for readers of the results.
+    ranges : tuple of Range
+        Of the columns of ``X``, in their order, where rows were drawn; else empty.
+    protocol : RowProtocol
     """
 
     name: str
@@ -71,6 +110,8 @@ class Dataset:
     y: NDArray[np.float64]
     truth: str | None = None
     notes: tuple[str, ...] = ()
+    ranges: tuple[Range, ...] = ()
+    protocol: RowProtocol = field(default_factory=RowProtocol)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +161,7 @@ class Suite:
         if max_rows is None or len(rows.y) <= max_rows:
             return rows
         kept = np.sort(_generator(dataset, seed).choice(len(rows.y), max_rows, replace=False))
-        X = rows.X.iloc[kept].reset_index(drop=True)
-        return Dataset(rows.name, X, rows.y[kept], rows.truth, rows.notes)
+        return replace(rows, X=rows.X.iloc[kept].reset_index(drop=True), y=rows.y[kept])
 
 
 def load_suite(name_or_path: str) -> Suite:
@@ -163,6 +203,17 @@ def _suite(name: str) -> Suite:
     if name in pmlb_cache.known():
         names = list(pmlb_cache.known()[name].sha256)
         return Suite(name, names, frozenset(names), lambda d, *_: _from_pmlb(name, d))
+    if name == "srbench2025":
+        return Suite(name, list(frozen.BLACKBOX), frozenset(frozen.BLACKBOX), _blackbox_2025)
+    if name == "firstprinciples":
+        names = list(definitions(name))
+        track = frozenset(names) - {"first_principles_supernovae_zg"}
+        return Suite(name, names, track, _measured)
+    family, _, difficulty = name.partition("-")
+    if family in ("srsd", "srsd_dummy", "fastsrb", "classic"):
+        facts = definitions(family).items()
+        names = [d for d, about in facts if not difficulty or about["difficulty"] == difficulty]
+        return Suite(name, names, frozenset(), partial(_drawn, family))
     marked = [d for d, facts in feynman().items() if facts.get("srbench", True)]
     listed = {
         "feynman": list(feynman()),
@@ -174,7 +225,27 @@ def _suite(name: str) -> Suite:
     return Suite(name, listed, in_track, _generated)
 
 
-@lru_cache(maxsize=1)
+@cache
+def definitions(suite: str) -> dict[str, dict[str, Any]]:
+    """Facts about the sets of a suite by name, from ``definitions/SUITE.json``.
+
+    Parameters
+    ----------
+    suite : {"feynman", "srsd", "srsd_dummy", "fastsrb", "classic", "firstprinciples"}
+
+    Returns
+    -------
+    dict
+        For generated sets ``formula`` (as our parser reads it), ``variables`` (name -> range, as
+        ``Range.from_json`` takes it, in the order of the columns), ``source``, and for ``srsd`` its
+        ``difficulty``; for measured ones ``columns`` (name -> values), ``target``, ``law`` and
+        ``source``.
+    """
+    path = files("equate_srbench.bench.suites") / "definitions" / f"{suite}.json"
+    facts: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+    return facts
+
+
 def feynman() -> dict[str, dict[str, Any]]:
     """Facts about the Feynman sets by name.
 
@@ -185,10 +256,7 @@ def feynman() -> dict[str, dict[str, Any]]:
         high], in the order of the columns) and, where it is False, ``srbench``: the three sets
         that SRBench's ground-truth track leaves out.
     """
-    facts: dict[str, dict[str, Any]] = json.loads(
-        files("equate_srbench.bench.suites").joinpath("feynman.json").read_text(encoding="utf-8")
-    )
-    return facts
+    return definitions("feynman")
 
 
 def _generated(name: str, n_rows: int, seed: int) -> Dataset:
@@ -196,12 +264,39 @@ def _generated(name: str, n_rows: int, seed: int) -> Dataset:
         return _table(SHIPPED[name].path, SHIPPED[name].target)
     if name in strogatz.FORMULAS:
         return Dataset(name, *strogatz.rows(name), truth=strogatz.FORMULAS[name])
-    facts = feynman()[name]
-    rng = _generator(name, seed)
-    columns = {v: rng.uniform(a, b, n_rows) for v, (a, b) in facts["variables"].items()}
-    X = pd.DataFrame(columns)
-    y = evaluate(parse(facts["formula"], list(columns)), X.to_numpy())
-    return Dataset(name, X, y, facts["formula"])
+    return _rows(name, feynman()[name], n_rows, _generator(name, seed), RowProtocol())
+
+
+def _drawn(suite: str, name: str, n_rows: int, seed: int) -> Dataset:
+    protocol = PROTOCOLS.get(suite, RowProtocol())
+    rng = _generator(f"{suite}/{name}", seed)  # the suites share names and formulas
+    return _rows(name, definitions(suite)[name], n_rows, rng, protocol)
+
+
+def _rows(
+    name: str,
+    facts: dict[str, Any],
+    n_rows: int,
+    rng: np.random.Generator,
+    protocol: RowProtocol,
+) -> Dataset:
+    ranges: Mapping[str, Range] = {v: Range.from_json(r) for v, r in facts["variables"].items()}
+    tree, n = parse(facts["formula"], list(ranges)), protocol.n_rows or n_rows
+    X, y = draw_rows(tree, ranges, n, rng, single=protocol.single)
+    kept = tuple(ranges.values())
+    return Dataset(name, X, y, facts["formula"], ranges=kept, protocol=protocol)
+
+
+def _measured(name: str, n_rows: int, seed: int) -> Dataset:
+    return _dataset(name, pd.DataFrame(definitions("firstprinciples")[name]["columns"]), TARGET)
+
+
+def _blackbox_2025(name: str, n_rows: int, seed: int) -> Dataset:
+    try:
+        frame, notes = frozen.blackbox(name)
+    except (frozen.FrozenError, pmlb_cache.PmlbError) as error:
+        raise SuiteError(str(error)) from error
+    return _dataset(name, frame, TARGET, notes)
 
 
 def _generator(name: str, seed: int) -> np.random.Generator:

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from equate_srbench.baselines.methods import spec
 from equate_srbench.bench.rows import RowStore
+from equate_srbench.report.comparison import published_overlay
 from equate_srbench.report.figures import compare_figures
 from equate_srbench.report.figures.rendering import draw_images
 from equate_srbench.report.formatting import significant
@@ -81,6 +82,7 @@ def write_report(run: Path, folder: Path | None = None) -> Path:
                     if kind in figures
                 },
                 "paired": compare.paired(block).to_dict("records") if block.pairs else [],
+                "published": published_overlay.beside(block).to_dict("records"),
                 "failures": failures(block),
             }
         )

@@ -1,4 +1,4 @@
-"""Measured rows beside SRBench's published results, which come from other machines and budgets."""
+"""Measured rows beside published results, which come from other machines and budgets."""
 
 from __future__ import annotations
 
@@ -10,14 +10,22 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from equate_srbench.baselines.methods import in_order, spec
-from equate_srbench.baselines.published import LABEL, published
+from equate_srbench.baselines.published import LABEL, published, published_on
 from equate_srbench.report.figures.rendering import STYLE
+from equate_srbench.report.tables import compare
+from equate_srbench.report.tables.compare import Block
 
 _PUBLISHED_COLOUR, _INK = "#8a8f98", "#1c2430"
 #: Metric of SRBench -> (column, factor that makes it a share).
 _GROUND_TRUTH = {
     "accuracy_solution_mean": ("accuracy", 1.0),
     "symbolic_solution_rate_pct_mean": ("solved", 0.01),
+}
+#: Published metric -> (what it says, our share that is measured most alike).
+_SHARES = {
+    "single_precision": ("error on test rows below single precision", "single"),
+    "rediscovered": ("law rediscovered (ours: recovered)", "recovered"),
+    "exact_form": ("law in its exact form (ours: recovered)", "recovered"),
 }
 
 
@@ -91,6 +99,73 @@ def overlays(rows: pd.DataFrame) -> list[PublishedOverlay]:
             table = pd.concat([_measured(part), _published(reference)], ignore_index=True)
             found.append(PublishedOverlay(str(name), float(noise), table))
     return found
+
+
+def beside(block: Block) -> pd.DataFrame:
+    """List the published results on a suite with the measured ones of the same kind.
+
+    Parameters
+    ----------
+    block : Block
+
+    Returns
+    -------
+    DataFrame
+        ``measure``, ``name``, ``is_published``, ``value`` (a share or an R2), ``low`` and ``high``
+        (95 % interval or NaN), ``nodes``, ``n_datasets``, ``budget``, ``machine``, ``source``; by
+        measure, the measured methods first. Empty if nothing was published on the suite.
+    """
+    known = published_on(block.suite, block.noise)
+    if known.empty or not block.pairs:
+        return pd.DataFrame()
+    table = compare.summary(block)
+    parts = []
+    for metric, (measure, column) in _SHARES.items():
+        theirs = known[known["metric"] == metric]
+        if len(theirs):
+            parts += [_shares(block, table, column).assign(measure=measure, is_published=False),
+                      _named(theirs).assign(measure=measure)]  # fmt: skip
+    for dataset, theirs in known[known["metric"] == "r2_test"].groupby("dataset", sort=False):
+        parts += [_on_one(block, str(dataset)), _named(theirs).assign(measure=f"R² of {dataset}")]
+    columns = ["measure", "name", "is_published", "value", "low", "high", "nodes", "n_datasets",
+               "budget", "machine", "source"]  # fmt: skip
+    return pd.concat(parts, ignore_index=True)[columns]
+
+
+def _named(theirs: pd.DataFrame) -> pd.DataFrame:
+    source = theirs["source"].where(theirs["checked"] == "yes", theirs["source"] + "; not re-read")
+    return theirs.assign(name=theirs["algorithm"], is_published=True, source=source)
+
+
+def _shares(block: Block, table: pd.DataFrame, column: str) -> pd.DataFrame:
+    """The share ``column`` of each measured method."""
+    lines = []
+    for method, line in table.iterrows():
+        rows = block.rows[block.rows["method"] == method]
+        low, high = compare.interval(rows.groupby("dataset")[column].mean().to_numpy(float))
+        lines.append(
+            {"name": line["label"], "value": line[column], "low": low, "high": high,
+             "nodes": line["nodes"], "n_datasets": rows["dataset"].nunique()} | _conditions(rows)
+        )  # fmt: skip
+    return pd.DataFrame(lines)
+
+
+def _on_one(block: Block, dataset: str) -> pd.DataFrame:
+    """R2 and nodes of each measured method on one data set; no rows if it was not run."""
+    rows = block.rows[block.rows["dataset"] == dataset]
+    lines = [
+        {"measure": f"R² of {dataset}", "name": spec(method).label, "is_published": False,
+         "value": own["accuracy"].median(), "nodes": own["complexity"].astype(float).median(),
+         "n_datasets": 1} | _conditions(own)
+        for method, own in rows.groupby("method")
+    ]  # fmt: skip
+    return pd.DataFrame(lines)
+
+
+def _conditions(rows: pd.DataFrame) -> dict[str, str]:
+    limits = ", ".join(f"{limit:g}" for limit in sorted(set(rows["max_time"])))
+    machines = ", ".join(sorted(set(rows["cpu"].dropna().astype(str)))) or "unknown"
+    return {"budget": f"{limits} s a fit (limit)", "machine": machines, "source": "measured here"}
 
 
 def _measured(rows: pd.DataFrame) -> pd.DataFrame:

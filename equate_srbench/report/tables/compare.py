@@ -15,6 +15,12 @@ from equate_srbench.bench import stats
 
 #: 1 - R2 below which a formula counts as exact.
 EXACT = 1e-9
+#: The same for an error below single precision: FastSRB's measure.
+SINGLE = float(np.finfo(np.float32).eps)
+#: Shares with an interval -> columns of the rows.
+_SHARES = {
+    "recovered": "recovered", "short": "short", "r2_99": "correct99", "r2_999": "correct999",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -26,8 +32,9 @@ class Block:
     suite : str
     noise : float
     rows : DataFrame
-        One row per fit of ``pairs``, with the columns ``correct99``, ``correct999`` and ``exact``
-        added, and ``accuracy``: test R2, -inf without a result.
+        One row per fit of ``pairs``, with the columns ``correct99``, ``correct999``, ``exact`` and
+        ``single`` added, and ``accuracy``: test R2, -inf without a result. A fit without a result
+        is not ``recovered`` and not ``short`` where other fits are judged.
     pairs : int
         Number of (data set, seed) pairs that every method was run on.
     left_out : int
@@ -82,6 +89,7 @@ def blocks(frame: pd.DataFrame) -> list[Block]:
         correct99=frame["accuracy"] > 0.99,
         correct999=frame["accuracy"] > 0.999,
         exact=frame["accuracy"] > 1.0 - EXACT,
+        single=frame["accuracy"] >= 1.0 - SINGLE,
         failed=frame["status"] != "ok",
     )
     out = []
@@ -89,6 +97,7 @@ def blocks(frame: pd.DataFrame) -> list[Block]:
         n_methods = rows["method"].nunique()
         pair = rows["dataset"] + "/" + rows["seed"].astype(str)
         counts = rows.groupby(pair)["method"].nunique()
+        rows = rows.assign(**{name: _judged(rows, name) for name in ("recovered", "short")})
         shared = pair.isin(counts.index[counts == n_methods])
         out.append(
             Block(
@@ -102,14 +111,26 @@ def blocks(frame: pd.DataFrame) -> list[Block]:
     return out
 
 
+def _judged(rows: pd.DataFrame, name: str) -> pd.Series:
+    """A verdict as 0, 1 or NaN: 0 for a fit without a result, if the law of others is known."""
+    if name not in rows:  # rows published before there was such a verdict
+        return pd.Series(np.nan, index=rows.index)
+    values = rows[name].astype("Float64").to_numpy(dtype=float, na_value=np.nan)
+    verdicts = pd.Series(values, index=rows.index)
+    if verdicts.isna().all():
+        return verdicts
+    return verdicts.mask(rows["failed"] & verdicts.isna(), 0.0)
+
+
 def summary(block: Block) -> pd.DataFrame:
     """Summarise each method in one row.
 
     Returns
     -------
     DataFrame
-        Index: method. Columns: ``label``, ``fits``, ``failed``; the shares ``r2_99``, ``r2_999``
-        (with ``_low`` and ``_high``, a 95 % bootstrap interval over data sets), ``exact``,
+        Index: method. Columns: ``label``, ``fits``, ``failed``; the shares ``recovered``,
+        ``short`` (recovered and short; both NaN without a law), ``r2_99``, ``r2_999`` (all with
+        ``_low`` and ``_high``, a 95 % bootstrap interval over data sets), ``exact``, ``single``,
         ``solved`` (among the fits for which it could be decided; NaN if none) and the count
         ``undecided``; the medians ``r2``, ``nodes``, ``seconds``; ``rank``, the mean rank of the
         accuracy.
@@ -125,6 +146,7 @@ def summary(block: Block) -> pd.DataFrame:
             "fits": len(rows),
             "failed": int(rows["failed"].sum()),
             "exact": float(rows["exact"].mean()),
+            "single": float(rows["single"].mean()),
             "solved": float(decided.astype(float).mean()) if len(decided) else np.nan,
             "undecided": int((rows["solved_reason"].notna() & rows["solved"].isna()).sum()),
             "r2": _median(rows["accuracy"]),
@@ -132,10 +154,11 @@ def summary(block: Block) -> pd.DataFrame:
             "seconds": _median(rows["fit_seconds"]),
             "rank": float(ranks[method]),
         }
-        for name, column in (("r2_99", "correct99"), ("r2_999", "correct999")):
+        for name, column in _SHARES.items():
             values = rows.groupby("dataset")[column].mean().to_numpy(float)
             low, high = interval(values)
-            line |= {name: float(values.mean()), f"{name}_low": low, f"{name}_high": high}
+            mean = float(np.nanmean(values)) if np.isfinite(values).any() else np.nan
+            line |= {name: mean, f"{name}_low": low, f"{name}_high": high}
         lines.append(line)
     return pd.DataFrame(lines).set_index("method")
 
@@ -172,17 +195,16 @@ def paired(block: Block) -> pd.DataFrame:
 def to_markdown(table: pd.DataFrame) -> str:
     """Format ``summary`` as a Markdown table: shares in %, intervals in brackets."""
     lines = [
-        "| method | fits (failed) | R² > .99 | R² > .999 | exact | solved | median R² | "
-        "mean rank | median nodes | median s |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| method | fits (failed) | recovered | and short | R² > .99 | R² > .999 | exact | "
+        "solved | median R² | mean rank | median nodes | median s |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for _, r in table.iterrows():
         failed = f" ({r['failed']})" if r["failed"] else ""
         cells = [
             r["label"],
             f"{r['fits']}{failed}",
-            _share(r["r2_99"], r["r2_99_low"], r["r2_99_high"]),
-            _share(r["r2_999"], r["r2_999_low"], r["r2_999_high"]),
+            *(_share(r[name], r[f"{name}_low"], r[f"{name}_high"]) for name in _SHARES),
             _share(r["exact"]),
             _share(r["solved"]),
             "-" if not np.isfinite(r["r2"]) else f"{r['r2']:.4f}",
@@ -200,6 +222,8 @@ def to_text(table: pd.DataFrame) -> str:
         {
             "fits": table["fits"],
             "failed": table["failed"],
+            "recovered": table["recovered"].map(_share),
+            "and short": table["short"].map(_share),
             "R2 > .99": table["r2_99"].map(_share),
             "R2 > .999": table["r2_999"].map(_share),
             "exact": table["exact"].map(_share),

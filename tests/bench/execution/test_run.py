@@ -181,8 +181,14 @@ def test__summary_table__rows__one_line_per_method(task: Tasks, tmp_path: Path) 
     console = Console(file=StringIO(), width=120)
     console.print(summary_table(store(tmp_path).frame()))
     words = [line.split() for line in console.file.getvalue().splitlines()]
-    assert words[1] == ["Fast", "2", "0", "100.0%", "0.0%", "7", "2.0"]
-    assert words[2] == ["Raises", "1", "1", "0.0%", "0.0%", "-", "-"]
+    assert words[1] == ["Fast", "2", "0", "-", "100.0%", "0.0%", "7", "2.0"]
+    assert words[2] == ["Raises", "1", "1", "-", "0.0%", "0.0%", "-", "-"]
+    frame = store(tmp_path).frame()
+    frame.loc[frame["method"].str.endswith("Fast"), "recovered"] = [True, False]
+    console = Console(file=StringIO(), width=120)
+    console.print(summary_table(frame))  # there is a law, and a failure has not recovered it
+    shares = [line.split()[3] for line in console.file.getvalue().splitlines()[1:]]
+    assert shares == ["50.0%", "0.0%"]
 
 
 # -- equate bench ------------------------------------------------------------------------------

@@ -32,6 +32,17 @@ def shared():
     return module
 
 
+@pytest.fixture(scope="module")
+def shared_suites():
+    """The loader beside the shared tables of further suites."""
+    if not (SHARED / "suites" / "load.py").exists():
+        pytest.skip("no ../shared/data/suites beside the checkout")
+    spec = importlib.util.spec_from_file_location("suites_load", SHARED / "suites" / "load.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 @pytest.fixture
 def cache(tmp_path, monkeypatch) -> Path:
     """An empty cache folder, and no network."""
@@ -56,12 +67,20 @@ def r2(y, p) -> float:
         ("strogatz", 14, 14),
         ("groundtruth", 130, 130),
         ("blackbox", 122, 122),
-        ("firstprinciples", 12, 12),
+        ("firstprinciples", 13, 12),
+        ("srbench2025", 12, 12),
+        ("srsd", 120, 0),
+        ("srsd-easy", 30, 0),
+        ("srsd-medium", 40, 0),
+        ("srsd-hard", 50, 0),
+        ("srsd_dummy", 120, 0),
+        ("fastsrb", 120, 0),
+        ("classic", 116, 0),
         ("quick", 12, 11),
     ],
 )
 def test__load_suite__each_name__has_its_sets(name, size, in_track):
-    """Counts are SRBench's; names are unique."""
+    """Counts are those of their authors; names are unique."""
     suite = load_suite(name)
     assert name in SUITES
     assert len(set(suite.datasets)) == len(suite.datasets) == size
@@ -75,7 +94,7 @@ def test__load_suite__feynman__the_track_leaves_out_three():
     assert set(suite.datasets) - suite.srbench == out
 
 
-@pytest.mark.parametrize("name", ["feynman", "strogatz", "quick"])
+@pytest.mark.parametrize("name", ["feynman", "strogatz", "quick", "srsd", "srsd_dummy", "classic"])
 def test__load__every_generated_set__finite_and_as_its_formula(name):
     """Rows are finite for several seeds, and the truth as text gives the target exactly."""
     suite = load_suite(name)
@@ -156,6 +175,57 @@ def test__load_suite__misspelt__suggestion():
         load_suite("strogatz").load("strogatz_glidr1")
 
 
+@pytest.mark.parametrize("name", ["srsd", "srsd_dummy", "fastsrb", "classic"])
+def test__definitions__against_shared__same_laws_and_the_same_draws(name, shared_suites):
+    """Formulas, ranges and the rows drawn from them agree with the shared tables."""
+    facts = loading.definitions(name)
+    assert [f"{name}/{dataset}" for dataset in facts] == shared_suites.names(name)
+    for dataset, own in facts.items():
+        assert own["formula"] == shared_suites.formula(f"{name}/{dataset}")
+        X, y = shared_suites.load(f"{name}/{dataset}", n=100, seed=3)
+        data = loading._drawn(name, dataset, 100, 3)
+        if data.protocol.n_rows is None:
+            assert np.array_equal(data.X, X), dataset
+            # exp(1e-13) - 1: three digits are left, in any order of the factors
+            rtol = 0.1 if dataset.endswith(("I.41.16", "i.41.16")) else 1e-9
+            np.testing.assert_allclose(data.y, y, rtol=rtol, atol=1e-12 * np.abs(y).max())
+        theirs = {v["name"]: v for v in shared_suites.variables(f"{name}/{dataset}")}
+        for column, one in zip(data.X, data.ranges, strict=True):
+            assert (one.low, one.high) == (theirs[column]["low"], theirs[column]["high"])
+
+
+def test__firstprinciples__against_shared__the_same_measurements(shared_suites, shared):
+    """All 13 tables, offline, to the precision in which they are shared."""
+    suite = load_suite("firstprinciples")
+    for short in shared_suites.names("first-principles"):
+        name = f"first_principles_{short.partition('/')[2]}"
+        X, y = shared_suites.load(short, n=None)
+        data = suite.load(name)
+        mine = np.sort(np.column_stack([data.X, data.y]).astype(np.float32), axis=0)
+        theirs = np.sort(np.column_stack([X, y]).astype(np.float32), axis=0)
+        np.testing.assert_allclose(mine, theirs, rtol=2e-7, err_msg=name)
+    assert set(shared.names("firstprinciples")) < set(suite.datasets)
+
+
+def test__load__fastsrb__its_own_protocol():
+    """1024 rows in single precision; the law holds on them to that precision."""
+    data = load_suite("fastsrb").load("I.12.1", seed=4)
+    assert data.X.shape[0] == len(data.y) == 1024
+    for values in (data.X.to_numpy(), data.y):
+        assert np.array_equal(values.astype(np.float32).astype(float), values)
+    exact = evaluate(parse(data.truth, list(data.X.columns)), data.X.to_numpy())
+    error = np.abs(exact / data.y - 1.0)
+    assert 0.0 < error.max() < 1e-6
+
+
+def test__load__srsd_dummy__columns_that_do_nothing():
+    """Some columns are not in the formula, and still drawn."""
+    data = load_suite("srsd_dummy").load("II.38.3", max_rows=50)
+    used = {list(data.X.columns)[j] for j in parse(data.truth, list(data.X.columns)).columns}
+    assert set(data.X.columns) - used == {"x1", "x3", "x6"}
+    assert (data.X.nunique() == 50).all()
+
+
 # -- PMLB -------------------------------------------------------------------------------------
 
 
@@ -173,7 +243,7 @@ def test__pmlb__cache_of_the_shared_loader__read_with_its_hash(shared, cache):
 def test__pmlb__offline_and_not_cached__one_clear_message(cache):
     """The message names the set, the folder and the way out."""
     with pytest.raises(SuiteError, match="cannot be reached") as caught:
-        load_suite("firstprinciples").load("first_principles_kepler")
+        load_suite("blackbox").load("1027_ESL")
     message = str(caught.value)
     assert str(cache) in message
     assert pmlb_cache.VARIABLE in message

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from equate_srbench.bench.rows import RowStore, failure_row
+from equate_srbench.bench.rows import RowStore, failure_row, make_row
 from equate_srbench.bench.task import Task
 from equate_srbench.report.tables import compare
 from tests.report.made_up import fill
@@ -24,6 +24,34 @@ def test__summary__failures_count_as_wrong(block):
     assert (
         table.loc["e2e", "r2_99_low"] < table.loc["e2e", "r2_99"] < table.loc["e2e", "r2_99_high"]
     )
+
+
+def test__summary__recovered__failures_count_and_old_rows_do_not(tmp_path):
+    """A fit without a result has not recovered; a row without a verdict is no vote."""
+    store = RowStore(tmp_path)
+    verdicts = {"a": (True, True), "b": (True, False), "c": (False, False), "d": (None, None)}
+    for name, (recovered, short) in verdicts.items():
+        store.write(
+            make_row(
+                Task("classic", name, "equate"), status="ok", total_seconds=1.0, r2_test=1.0 - 1e-7,
+                model="x", recovered=recovered, short=short,
+            )
+        )  # fmt: skip
+    store.write(failure_row(Task("classic", "e", "equate"), "crash", "died", 1.0))
+    line = compare.summary(compare.blocks(store.frame())[0]).loc["equate"]
+    assert line[["recovered", "short"]].tolist() == [0.5, 0.25]
+    assert line["recovered_low"] < 0.5 < line["recovered_high"]
+    assert (line["exact"], line["single"]) == (0.0, 0.8)
+
+
+def test__summary__no_law__no_share(block):
+    """Rows without any verdict, also of runs before there was one, show a dash."""
+    frame = block.rows.drop(columns=["recovered", "short"])
+    for rows in (block.rows, frame):
+        (again,) = compare.blocks(rows)
+        table = compare.summary(again)
+        assert table[["recovered", "short", "recovered_low"]].isna().all(axis=None)
+        assert "| - | - |" in compare.to_markdown(table)
 
 
 def test__summary__more_failures_than_results__median_says_so(tmp_path):
