@@ -93,10 +93,12 @@ def model(est: Any, X: pd.DataFrame | None = None) -> str:
     est : estimator
         With ``equation_``.
     X : DataFrame, optional
-        The names of its columns are used; default: the names seen in ``fit``, else ``x0, x1, ...``.
+        The names of its columns are used if all are strings; default: the names seen in ``fit``,
+        else ``x0, x1, ...``.
         A name that no SymPy text can hold (``lambda``, ``x 1``) is changed as little as possible.
     """
     check_is_fitted(est, "equation_")
-    if X is None or not hasattr(X, "columns"):
+    names = [] if X is None else list(getattr(X, "columns", ()))
+    if not names or not all(isinstance(name, str) for name in names):
         return str(est.equation_)
-    return str(Equation(est.equation_.tree, [str(c) for c in X.columns]))
+    return str(Equation(est.equation_.tree, names))

@@ -167,7 +167,7 @@ class EquateRegressor(SearchRegressor):
         return float(MAX_TIME[self.preset] if self.max_time is None else self.max_time)
 
     def _search_factory(self) -> MakeSearch:
-        checkpoint.describe(self.backbone)  # raises now, before any time is spent
+        checkpoint.check(self.backbone)  # raises now, before any time is spent
         changes = dict(self.settings or {})
         if "finetune" in changes:
             raise ValueError("settings has 'finetune': give the parameter of that name instead")

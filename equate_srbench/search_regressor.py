@@ -116,12 +116,14 @@ class SearchRegressor(CallbackSupportMixin, FormulaRegressor):
         told: list[Listener] = [] if self.on_progress is None else [fit.tell]
         report = Reporter(deadline, [*told, tasks])
         self.interrupted_ = False
-        fit.begin(problem)  # a constant: usable from the first moment on
+        # a constant is the answer from the first moment on; too many columns are chosen from first
+        wide = len(problem.kept) > self.max_features
+        fit.begin(problem.of_columns([]) if wide else problem)
         try:
             tasks.begin()
             # formulas are tried where they are not defined
             with one_thread(), full_precision(), np.errstate(all="ignore"):
-                if len(problem.kept) > self.max_features:
+                if wide:
                     report("columns")
                     fit.begin(self._narrowed(problem, deadline, rng))
                 self._before_search(fit.search, make_search, report)

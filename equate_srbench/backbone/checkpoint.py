@@ -121,6 +121,11 @@ def describe(path_or_name: str | os.PathLike[str]) -> dict[str, Any]:
         raise _unreadable(path, error) from error
 
 
+def check(path_or_name: str | os.PathLike[str]) -> None:
+    """Check that a checkpoint is there and its header can be read; raises like ``load``."""
+    describe(path_or_name)
+
+
 def _unreadable(path: Path, error: Exception) -> CheckpointError:
     """Error for a file that is not a safetensors file."""
     with path.open("rb") as file:

@@ -1,1 +1,1 @@
-"""Rivals behind the same interface."""
+"""Baseline methods with scikit-learn's interface."""

@@ -105,7 +105,7 @@ class E2ERegressor(SearchRegressor):
         self.random_state = random_state
 
     def _search_factory(self) -> MakeSearch:
-        checkpoint.describe(self.backbone)  # raises now, before any time is spent
+        checkpoint.check(self.backbone)  # raises now, before any time is spent
         options = DecodeOptions(
             backbone=self.backbone,
             device=pick_device(self.device),

@@ -76,7 +76,8 @@ def package(name: str) -> Package:
     environment = spec(name).environment
     if environment is None:
         known = ", ".join(key for key, method in METHODS.items() if method.environment)
-        raise ValueError(f"{name!r} needs no separate environment: use one of {known}")
+        reason = "needs no separate environment" if name in METHODS else "is no method"
+        raise ValueError(f"{name!r} {reason}: use one of {known}")
     return Package(name, environment)
 
 

@@ -207,7 +207,7 @@ def make(
     random_state: int | None = None,
     **settings: Any,
 ) -> Any:
-    """An unfitted estimator; what it needs to load is loaded, so that ``fit`` times fitting only.
+    """Create an unfitted estimator with its dependencies loaded, so that ``fit`` only fits.
 
     Parameters
     ----------

@@ -137,7 +137,7 @@ class TPSRRegressor(SearchRegressor):
         self.random_state = random_state
 
     def _search_factory(self) -> MakeSearch:
-        checkpoint.describe(self.backbone)  # raises now, before any time is spent
+        checkpoint.check(self.backbone)  # raises now, before any time is spent
         options = PlanOptions(
             backbone=self.backbone,
             device=pick_device(self.device),

@@ -88,11 +88,15 @@ def bench(
 
     with errors_in_one_line(BenchError, EngineError, OSError):
         _check_out(out, resume)
-        if time_limit < 0 or max_train < 0 or jobs < 0 or not 0 < memory < math.inf:
-            raise BenchError(
-                "--time-limit, --max-train, --jobs and --memory must not be negative, and --memory "
-                "must be positive and finite"
-            )
+        for option, value in {
+            "time-limit": time_limit,
+            "max-train": max_train,
+            "jobs": jobs,
+        }.items():
+            if value < 0:
+                raise BenchError(f"--{option} {value:g}: must not be negative")
+        if not 0 < memory < math.inf:
+            raise BenchError(f"--memory {memory:g}: give GB above 0")
         names = tuple(name for name in methods.split(",") if name.strip())
         levels = _numbers("--noise", noise)
         plan = BenchPlan(suite, names, seeds, levels, max_time, every, scale, max_train or None)

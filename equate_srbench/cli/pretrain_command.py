@@ -6,7 +6,7 @@ import typer
 
 
 def pretrain(context: typer.Context) -> None:
-    """Train the compact backbone on the synthetic corpus."""
+    """Train a backbone on the synthetic corpus."""
     # training has its own argument parser: it also runs on machines without typer
     from equate_srbench.pretrain.__main__ import main as train
 

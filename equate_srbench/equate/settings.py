@@ -171,15 +171,26 @@ class EquateSettings:
         for name, value in changes.items():
             if name not in known:
                 raise ValueError(
-                    f"settings has no {name!r}: use fields of EquateSettings"
-                    f"{did_you_mean(str(name), known)}"
+                    f"settings has no {name!r}{did_you_mean(str(name), known)}: it has "
+                    f"{', '.join(known)}"
                 )
             value = tuple(value) if isinstance(value, list) else value
             if not _is_like(value, getattr(self, name)):
                 usual = getattr(self, name)
-                raise ValueError(f"settings: {name}={value!r}, which should be like {usual!r}")
+                raise ValueError(
+                    f"settings: {name}={value!r}, expected {_KINDS[type(usual)]} such as {usual!r}"
+                )
             new[name] = value
         return replace(self, **new)
+
+
+_KINDS: dict[type, str] = {
+    bool: "True or False,",
+    int: "a whole number of at least 0,",
+    float: "a number of at least 0,",
+    str: "a word",
+    tuple: "a sequence",
+}
 
 
 def _is_like(value: Any, usual: Any) -> bool:

@@ -14,7 +14,7 @@ _COMMUTATIVE = frozenset(code for code, op in BY_CODE.items() if op.commutative)
 
 
 class Tree:
-    """An expression over columns 0, 1, ... (``Equation`` adds names and units).
+    """An expression over columns 0, 1, ... (``Equation`` adds column names).
 
     Parameters
     ----------

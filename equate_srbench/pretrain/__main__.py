@@ -66,7 +66,8 @@ def make_parser(prog: str) -> argparse.ArgumentParser:
         "(default: 1 on a CPU, 4 on a GPU)")  # fmt: skip
     add("--lr", type=float, default=TrainConfig.lr, help="peak learning rate of a new run")
     add("--shard-mib", type=float, default=float("inf"),
-        help="largest file of the state, which then is slim too (default: no limit)")  # fmt: skip
+        help="most MiB per file of the saved state; with a limit, the optimiser's moments are kept "
+        "in bfloat16 (default: no limit)")  # fmt: skip
     return parser
 
 

@@ -17,9 +17,12 @@ it is first needed.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import warnings
 from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 import numpy as np
@@ -27,7 +30,9 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
+from equate_srbench.expr import operators
 from equate_srbench.expr.operators import ARITY, CONSTANT, VARIABLE
+from equate_srbench.refine import derivatives, numpy_loops
 from equate_srbench.refine import tolerances as limit
 from equate_srbench.refine.numpy_loops import (
     FIRST,
@@ -110,7 +115,7 @@ def _compiled(*arguments: object) -> Callable[[Function], Function]:
         signature = types.void(*arguments)
         options = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
         try:
-            return compiler(signature, cache=True, **options)(function)
+            dispatcher = cast("Any", compiler(cache=True, **options)(function))
         except RuntimeError as error:
             if "cannot cache" not in str(error):
                 raise
@@ -121,8 +126,24 @@ def _compiled(*arguments: object) -> Callable[[Function], Function]:
                 stacklevel=2,
             )
             return compiler(signature, **options)(function)
+        # numba recompiles when this file changes, but operators, loops and tolerances of other
+        # modules are compiled in as constants
+        index = dispatcher._cache._cache_file
+        index._source_stamp = (index._source_stamp, sources_digest())
+        dispatcher.compile(signature)
+        dispatcher.disable_compile()
+        return cast("Function", dispatcher)
 
     return wrap
+
+
+@lru_cache(maxsize=1)
+def sources_digest() -> str:
+    """SHA-256 over the modules whose values are compiled into the kernel."""
+    found = hashlib.sha256()
+    for module in (operators, derivatives, numpy_loops, limit):
+        found.update(Path(str(module.__file__)).read_bytes())
+    return found.hexdigest()
 
 
 def _inner(**options: object) -> Callable[[Function], Function]:

@@ -56,6 +56,7 @@ def fit_constants(
     *,
     held: Collection[int] = (),
     deadline: Deadline | None = None,
+    check_input: bool = True,
 ) -> ConstantFit:
     """Fit the constants of ``tree`` by least squares, starting from their current values.
 
@@ -70,6 +71,8 @@ def fit_constants(
         Positions of constants that keep their values.
     deadline : Deadline, optional
         Ends the fit early, with the constants reached by then.
+    check_input : bool, default=True
+        As in ``Refiner``.
 
     Returns
     -------
@@ -79,7 +82,7 @@ def fit_constants(
     n = len(tree.constants)
     free = [i for i in range(n) if i not in held]
     covariance = np.zeros((n, n))
-    problem = _Problem(tree, X, y, weights, held)
+    problem = _Problem(tree, X, y, weights, held, check_input)
     start = np.array(problem.tree.constants)
     if free and math.isfinite(problem.loss(start)):
         values, covariance[np.ix_(free, free)] = problem.solve(start, deadline)
@@ -96,10 +99,16 @@ class _Problem:
     """
 
     def __init__(
-        self, tree: Tree, X: Floats, y: Floats, weights: Floats | None, held: Collection[int]
+        self,
+        tree: Tree,
+        X: Floats,
+        y: Floats,
+        weights: Floats | None,
+        held: Collection[int],
+        check_input: bool,
     ) -> None:
         self.tree, self._X = _held_as_columns(tree, X, held)
-        self._y, self._weights = y, weights
+        self._y, self._weights, self._check_input = y, weights, check_input
         self._roots = np.sqrt(np.ones(len(y)) if weights is None else weights)
         self._unit = float(np.max(np.abs(y), initial=0.0)) or 1.0
 
@@ -115,7 +124,7 @@ class _Problem:
 
     def solve(self, start: Floats, deadline: Deadline | None) -> tuple[Floats, Floats]:
         """Constants no worse than ``start``, and their covariance."""
-        refiner = Refiner(self._X, self._y, self._weights)
+        refiner = Refiner(self._X, self._y, self._weights, check_input=self._check_input)
         fitted = refiner.fit([self.tree], affine=False, max_steps=_MAX_STEPS, deadline=deadline)
         first = self.loss(start)
         values = np.array(fitted.constants(0))

@@ -77,7 +77,8 @@ def snap(
     if refit is None:
 
         def refit(new: Tree, held: Set[int]) -> Tree:
-            return fit_constants(new, X, y, weights, held=held, deadline=deadline).tree
+            fit = fit_constants(new, X, y, weights, held=held, deadline=deadline, check_input=False)
+            return fit.tree
 
     def loss(new: Tree) -> float:
         return mean_square(new, X, y, weights)

@@ -1,1 +1,1 @@
-"""What every part stands on: time, devices, memory, processes, files, and the terminal."""
+"""Shared utilities: clock, device, memory, threads, child processes, files, terminal."""

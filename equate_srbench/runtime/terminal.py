@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,11 +27,20 @@ def check_folder(folder: Path) -> None:
     ------
     NotADirectoryError
         If the path, or a parent of it, is a file.
+    PermissionError
+        If nothing can be written there.
     """
     for part in (folder, *folder.parents):
         if part.exists() and not part.is_dir():
             below = "" if part == folder else f", and {str(folder)!r} would be below it"
             raise NotADirectoryError(f"{str(part)!r} is a file{below}: choose another folder")
+    place = next(part for part in (folder.absolute(), *folder.absolute().parents) if part.exists())
+    try:
+        tempfile.TemporaryDirectory(dir=place, prefix=".equate-").cleanup()
+    except OSError as error:
+        raise PermissionError(
+            f"nothing can be written to {str(place)!r} ({error.strerror}): choose another folder"
+        ) from None
 
 
 @contextmanager

@@ -40,7 +40,7 @@ MOST_COLUMNS = 256
 FIRST_BAGS, DRAWN_BAGS = 2, 10
 #: A drawn bag has this share of the columns of a first one, but not fewer than ``FEWEST``.
 SHARE, FEWEST = 0.5, 12
-#: Most terms that one bag is asked for.
+#: Maximum number of terms per bag.
 STEPS = 12
 #: Functions of one column are cut at so many standard deviations, so that no row decides alone.
 CUT = 6.0

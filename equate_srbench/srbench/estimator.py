@@ -12,18 +12,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from equate_srbench.equate.settings import MAX_TIME
 from equate_srbench.equation import Equation
 from equate_srbench.expr.tree import Tree
+from equate_srbench.formula_regressor import FormulaRegressor, model
 from equate_srbench.runtime.clock import Deadline
 
 if TYPE_CHECKING:
     from equate_srbench.regressor import EquateRegressor
+
+__all__ = ["SRBenchRegressor", "complexity", "find_weights", "model", "pre_train"]
 
 #: Environment variable that names a checkpoint file.
 WEIGHTS_VARIABLE = "EQUATE_WEIGHTS"
@@ -39,7 +40,7 @@ SHARE = 0.95
 SHORTEST = 0.05
 
 
-class SRBenchRegressor(RegressorMixin, BaseEstimator):
+class SRBenchRegressor(FormulaRegressor):
     """EQUATE for SRBench's harness.
 
     Parameters
@@ -78,6 +79,7 @@ class SRBenchRegressor(RegressorMixin, BaseEstimator):
         self,
         max_time: float = 3600,
         longest: float = 3600,
+        *,
         preset: str = "default",
         backbone: str = "auto",
         device: str = "auto",
@@ -165,10 +167,6 @@ class SRBenchRegressor(RegressorMixin, BaseEstimator):
             random_state=self.random_state,
         )
 
-    def _names(self) -> list[str]:
-        names = getattr(self, "feature_names_in_", None)
-        return [f"x{j}" for j in range(self.n_features_in_)] if names is None else list(names)
-
 
 def find_weights() -> str:
     """Name or file of the weights selected by ``backbone="auto"``.
@@ -191,24 +189,7 @@ def find_weights() -> str:
     return PACKAGED
 
 
-# -- what regressor.py passes on to the harness ------------------------------------------------
-
-
-def model(est: Any, X: pd.DataFrame | None = None) -> str:
-    """The formula of a fitted estimator as text for SymPy.
-
-    Parameters
-    ----------
-    est : estimator
-        With ``equation_``.
-    X : DataFrame, optional
-        The names of its columns are used; default: the names seen in ``fit``, else ``x0, x1, ...``.
-        A name that no SymPy text can hold (``lambda``, ``x 1``) is changed as little as possible.
-    """
-    check_is_fitted(est, "equation_")
-    if X is None or not hasattr(X, "columns"):
-        return str(est.equation_)
-    return str(Equation(est.equation_.tree, [str(name) for name in X.columns]))
+# -- what regressor.py passes on to the harness, besides ``model`` -----------------------------
 
 
 def complexity(est: Any) -> int:

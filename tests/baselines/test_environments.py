@@ -162,7 +162,7 @@ def test__commands__unknown_name__one_line_before_anything_is_installed(commands
     """A typo in the second name stops the first from being installed too."""
     result = CliRunner().invoke(commands.app, ["install", "itea", "opern"])
     assert result.exit_code == 2
-    assert "'opern' needs no separate environment" in result.output
+    assert "'opern' is no method" in result.output
     assert commands_run == []
 
 

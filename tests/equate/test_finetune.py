@@ -259,12 +259,12 @@ def test__ascend__mean_pooling__moves_all_rows_alike(embedding):
     [
         ({"stesp": 3}, "did you mean 'steps'"),
         ({"joint": "both"}, "use one of"),
-        ({"pooling": 3}, "should be like"),
+        ({"pooling": 3}, "expected a word such as"),
         ({"sources": ["edits", "luck"]}, "'luck'"),
-        ({"steps": 2.5}, "should be like"),
-        ({"steps": -1}, "should be like"),
-        ({"amortised": 1}, "should be like"),
-        ({"step_size": -0.1}, "should be like"),
+        ({"steps": 2.5}, "expected a whole number of at least 0, such as"),
+        ({"steps": -1}, "expected a whole number"),
+        ({"amortised": 1}, "expected True or False"),
+        ({"step_size": -0.1}, "expected a number of at least 0"),
         ({3: 4}, "has no 3"),
     ],
 )

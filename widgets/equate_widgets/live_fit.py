@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from equate_srbench.equation import Equation
 from equate_srbench.report.figures import fit_figures
+from equate_srbench.runtime.progress import Progress
 from equate_widgets.explore import explore
 from equate_widgets.front_panel import front_data
 from equate_widgets.panel_view import PanelView, number
@@ -166,7 +167,7 @@ class LiveFit(PanelView):
 
         return on_progress
 
-    def _show(self, progress: Any) -> None:
+    def _show(self, progress: Progress) -> None:
         names = self.est._names()
         equation = Equation.from_string(progress.equation, names)
         points = [

@@ -20,7 +20,7 @@ from torch import Tensor
 from equate_srbench.backbone import checkpoint, registry
 from equate_srbench.backbone.checkpoint import CheckpointError
 from equate_srbench.backbone.config import BackboneConfig
-from equate_srbench.backbone.convert.pickle_reader import TensorRef, Thing
+from equate_srbench.backbone.convert.pickle_reader import InertObject, TensorRef
 from equate_srbench.backbone.convert.torch_archive import TorchFile
 from equate_srbench.backbone.network import Backbone
 from equate_srbench.expr.tokens.e2e_vocabulary import E2EVocabulary, float_tokens
@@ -149,14 +149,14 @@ def look(file: TorchFile) -> Found:
         If it contains no E2E model.
     """
     root = file.root
-    if isinstance(root, Thing) and isinstance(root.get("_modules"), dict):
+    if isinstance(root, InertObject) and isinstance(root.get("_modules"), dict):
         return _look_model(file, root, root.get("_modules"))
     if isinstance(root, dict):
         return _look_checkpoint(file, root)
     raise CheckpointError(f"{file.path}: contains neither a model nor a dict of state dicts")
 
 
-def _look_model(file: TorchFile, root: Thing, modules: dict[Any, Any]) -> Found:
+def _look_model(file: TorchFile, root: InertObject, modules: dict[Any, Any]) -> Found:
     _check_parts(file, modules)
     tensors = {
         f"{part}.{name}": ref
@@ -310,7 +310,7 @@ def _walk(file: TorchFile, module: Any) -> dict[str, TensorRef]:
     seen = 0
     while waiting:
         prefix, thing = waiting.pop()
-        tables = [thing.get(kind) for kind in _KINDS] if isinstance(thing, Thing) else []
+        tables = [thing.get(kind) for kind in _KINDS] if isinstance(thing, InertObject) else []
         inside = [table for table in tables if isinstance(table, dict)]
         seen += 1 + sum(map(len, inside))
         if len(inside) < len(_KINDS) or seen > _MAX_MODULES:
@@ -351,15 +351,15 @@ def _plain(path: Path, state: Mapping[Any, Any]) -> dict[str, Any]:
 def _heads(part: Any) -> Any:
     """Number of heads of encoder or decoder, from its first attention; None if unknown."""
     for step in ("module", "attentions", "0"):
-        inside = part.get("_modules") if isinstance(part, Thing) else None
+        inside = part.get("_modules") if isinstance(part, InertObject) else None
         if isinstance(inside, dict) and (step in inside or step != "module"):
             part = inside.get(step)  # "module" only if wrapped by distributed training
-    return part.get("n_heads") if isinstance(part, Thing) else None
+    return part.get("n_heads") if isinstance(part, InertObject) else None
 
 
 def _words(file: TorchFile, env: Any, name: str) -> list[str] | None:
     """A vocabulary as a list; None if the file has none."""
-    table = env.get(name) if isinstance(env, Thing) else None
+    table = env.get(name) if isinstance(env, InertObject) else None
     if table is None:
         return None
     if not isinstance(table, dict):

@@ -1,6 +1,6 @@
 """Parses a pickle of ``torch.save`` as data: a stack machine that calls no functions.
 
-Imported names stay strings, calls become inert ``Thing`` records with their arguments, and tensors
+Imported names stay strings, calls become ``InertObject`` records with their arguments, and tensors
 become ``TensorRef``.
 """
 
@@ -24,7 +24,7 @@ class Name(str):
     __slots__ = ()
 
 
-class Thing:
+class InertObject:
     """Inert record of an object: its class or function, arguments and state.
 
     Attributes
@@ -219,7 +219,7 @@ class Machine:
         target = self.stack[-1]
         if isinstance(target, list):
             target.extend(items)
-        elif not isinstance(target, Thing):  # contents of a Thing are not needed
+        elif not isinstance(target, InertObject):  # contents of a InertObject are not needed
             raise ValueError("append to something that is not a list")
 
     @_on(b"su")
@@ -230,8 +230,8 @@ class Machine:
         if isinstance(target, dict):
             for key, value in zip(items[::2], items[1::2], strict=True):
                 # nested tuples take exponential time to hash: other keys are compared by identity
-                target[key if isinstance(key, _SCALARS) else Thing("key", key)] = value
-        elif not isinstance(target, Thing):
+                target[key if isinstance(key, _SCALARS) else InertObject("key", key)] = value
+        elif not isinstance(target, InertObject):
             raise ValueError("item assignment to something that is not a dict")
 
     # memo
@@ -265,7 +265,7 @@ class Machine:
     @_on(b"R\x81")
     def _call(self) -> None:
         args, function = self.stack.pop(), self.stack.pop()
-        if not isinstance(function, (Name, Thing)) or not isinstance(args, tuple):
+        if not isinstance(function, (Name, InertObject)) or not isinstance(args, tuple):
             raise ValueError("call of something that is not a name")
         name = function if isinstance(function, Name) else function.name
         self.stack.append(_made(name, args))
@@ -273,19 +273,19 @@ class Machine:
     @_on(b"b")
     def _build(self) -> None:
         state, target = self.stack.pop(), self.stack[-1]
-        if isinstance(target, Thing):
+        if isinstance(target, InertObject):
             target.state = state
 
 
 def _made(name: str, args: tuple[Any, ...]) -> Any:
-    """Result of a call: a tensor, an empty dict, or a ``Thing``."""
+    """Result of a call: a tensor, an empty dict, or a ``InertObject``."""
     if name == "torch._utils _rebuild_tensor_v2":
         return _tensor(args)
     if name == "torch._utils _rebuild_parameter" and args and isinstance(args[0], TensorRef):
         return args[0]
     if name in ("collections OrderedDict", "collections defaultdict"):
         return {}  # its items follow
-    return Thing(name, args)
+    return InertObject(name, args)
 
 
 def _storage(what: Any) -> Storage:

@@ -49,7 +49,7 @@ class TorchFile:
     Attributes
     ----------
     root : object
-        The saved object: dict, list, tuple, str, numbers, ``Thing`` and ``TensorRef``.
+        The saved object: dict, list, tuple, str, numbers, ``InertObject`` and ``TensorRef``.
     size : int
         Size of the file in bytes.
 

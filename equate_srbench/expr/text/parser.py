@@ -29,6 +29,7 @@ MAX_DIGITS = 400  # in one number; 1.8e308 without an exponent has 309
 MAX_EXPONENT = 10_000.0
 
 _BINARY = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.Pow: "pow"}
+_MOST_SUGGESTED = 40  # names listed in an error
 _CHAINS = (frozenset({"add", "sub"}), frozenset({"mul", "div"}))
 _NUMBERS = {"pi": math.pi, "E": math.e, "e": math.e}
 _MODULES = frozenset({"np", "numpy", "math", "torch", "sympy"})
@@ -249,7 +250,8 @@ def _suggestion(word: str, known: Mapping[str, object]) -> str:
     close = difflib.get_close_matches(word[:50], list(known)[:1000], n=1)
     if close:
         return f": did you mean '{close[0]}'?"
-    return f": known are {', '.join(list(known)[:12])}" if known else ""
+    more = ", ..." if len(known) > _MOST_SUGGESTED else ""
+    return f": known are {', '.join(list(known)[:_MOST_SUGGESTED])}{more}" if known else ""
 
 
 def _short(text: str) -> str:

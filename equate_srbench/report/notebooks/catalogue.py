@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from equate_srbench.report.notebooks.parameters import Parameter, Value, parse_declarations
-from equate_srbench.runtime.files import publish
+from equate_srbench.runtime.files import publish, temporary_sibling
 from equate_srbench.runtime.hints import did_you_mean
 
 #: Output of the kernel process outside its cells.
@@ -202,7 +201,7 @@ def _execute(
 def _scratch(folder: Path) -> Iterator[Path]:
     """A temporary folder beside the output folder."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", suffix=".tmp", dir=folder.parent))
+    scratch = temporary_sibling(folder)
     try:
         yield scratch.resolve()
     finally:

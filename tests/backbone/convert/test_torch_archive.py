@@ -13,7 +13,7 @@ import torch
 
 from equate_srbench.backbone.checkpoint import CheckpointError
 from equate_srbench.backbone.convert.e2e_weights import convert
-from equate_srbench.backbone.convert.pickle_reader import Machine, TensorRef, Thing
+from equate_srbench.backbone.convert.pickle_reader import InertObject, Machine, TensorRef
 from equate_srbench.backbone.convert.torch_archive import TorchFile
 
 GLOBAL_TENSOR = b"ctorch._utils\n_rebuild_tensor_v2\n"
@@ -125,7 +125,7 @@ def test__machine__calls_by_any_opcode__stay_things(tmp_path, opcodes):
     """NEWOBJ, REDUCE and BUILD alike."""
     canary = tmp_path / "canary"
     found = Machine(program(opcodes % text(f"touch {canary}"))).run()
-    assert isinstance(found, Thing)
+    assert isinstance(found, InertObject)
     assert found.name == "os system"
     assert not canary.exists()
 
@@ -185,7 +185,7 @@ def test__machine__key_that_takes_forever_to_hash__goes_by_identity():
     """Sixty doublings of a tuple have 2**60 leaves."""
     doubled = b")" + b"q\x00h\x00\x86" * 60
     found = Machine(program(b"}" + doubled + b"Ns")).run()
-    assert [type(key) for key in found] == [Thing]
+    assert [type(key) for key in found] == [InertObject]
 
 
 @pytest.mark.parametrize(
