@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from equate_srbench.edits.island import Individual, Island
 from equate_srbench.edits.library import Library
-from equate_srbench.edits.target_views import (
+from equate_srbench.problem.target_views import (
     IDENTITY,
     TRANSFORMS,
     TargetView,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from equate_srbench.edits.target_views import IDENTITY, TRANSFORMS, monomial_factor, view
+from equate_srbench.problem.target_views import IDENTITY, TRANSFORMS, monomial_factor, view
 from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.expr.tree import Tree
 

@@ -1,0 +1,239 @@
+"""One affine combination inside one function: ``g(a . x + b)``.
+
+The gradient of such a law has one direction: the leading eigenvector of the mean outer product of
+the gradients of a quadratic or cubic surface (sliced inverse regression and active subspaces look
+for the same; Li 1991, Constantine 2014). The direction is improved by variable projection, a
+polynomial of the combination being the linear part; then functions ``g`` are tried on a grid of
+scales and shifts, and the best are fitted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.polynomial import chebyshev
+from numpy.typing import NDArray
+
+from equate_srbench.expr.evaluate import evaluate
+from equate_srbench.expr.tree import Tree
+from equate_srbench.families.family_rows import FamilyRows, Proposal, is_plain, standardised
+from equate_srbench.families.term_trees import exponents_up_to, monomial_values, weighted_sum
+from equate_srbench.problem.target_views import TargetView
+
+Array = NDArray[np.float64]
+
+#: Degree of the polynomial of the combination, and steps of its direction.
+DEGREE, STEPS = 9, 12
+#: Residual (share of the variance) above which there is no single combination.
+NO_RIDGE = 0.15
+VIEWS = ("identity", "log", "square", "inverse", "root")
+#: Functions that are tried on each view, and formulas kept per view.
+N_KEPT = 5
+_SLOPES = (0.3, 1.0, 2.0, 4.0, 8.0)
+_SHIFTS = (-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0)
+_OUTSIDE = (1.02, 1.2, 1.6, 2.5, 6.0)
+_PERIODS = tuple(np.pi * np.concatenate([np.arange(0.25, 3.0, 0.25), np.arange(3.0, 12.0, 0.5)]))
+
+
+def propose(rows: FamilyRows) -> list[Proposal]:
+    """Functions of one affine combination; of single columns where there is only one."""
+    out: list[Proposal] = []
+    seen = next(iter(rows.named("identity")), None)
+    if seen is None:
+        return out
+    for columns in _groups(rows):
+        Z = standardised(rows.X[:, columns])
+        found = _direction(Z, seen)
+        if found is None:
+            continue
+        slopes = found / _spreads(rows.X[:, columns])
+        if not np.isfinite(slopes).all():
+            continue
+        z = rows.X[:, columns] @ slopes
+        for other in rows.named(*VIEWS):
+            out += _functions(columns, slopes, z, other)
+    return out
+
+
+def _groups(rows: FamilyRows) -> list[list[int]]:
+    all_of = list(rows.columns)
+    return [all_of] if len(all_of) <= 1 else [all_of, *([j] for j in all_of[:2])]
+
+
+def _spreads(X: Array) -> Array:
+    """Standard deviations without overflow."""
+    size = np.abs(X).max(axis=0)
+    return np.asarray(size * (X / size).std(axis=0))
+
+
+def _direction(Z: Array, seen: TargetView) -> Array | None:
+    """Unit vector of the combination of standardised columns; None if one does not do."""
+    target = standardised(seen.target[:, None])[:, 0]
+    if Z.shape[1] == 1:
+        return np.ones(1)
+    starts = _starts(Z, target)
+    best, least = None, NO_RIDGE
+    for start in starts:
+        direction, error = _improved(Z, target, start)
+        if error < least:
+            best, least = direction, error
+        if least < 1e-6:
+            break
+    return best
+
+
+def _starts(Z: Array, target: Array) -> list[Array]:
+    """Leading eigenvectors of gradient outer products of a cubic, a quadratic, and the slope."""
+    n, k = Z.shape
+    out = []
+    for degree in (3, 2, 1):
+        exponents = exponents_up_to(k, degree)
+        if len(exponents) > n // 2:
+            continue
+        A = monomial_values(Z, exponents)
+        c, *_ = np.linalg.lstsq(A, target, rcond=None)
+        place = {tuple(e): i for i, e in enumerate(exponents.tolist())}
+        gradient = np.zeros((n, k))
+        for i, e in enumerate(exponents.tolist()):
+            for j in range(k):
+                if e[j]:
+                    lower = place[tuple(e[:j] + [e[j] - 1] + e[j + 1 :])]
+                    gradient[:, j] += c[i] * e[j] * A[:, lower]
+        out.append(np.linalg.eigh(gradient.T @ gradient)[1][:, -1])
+    return out
+
+
+def _improved(Z: Array, target: Array, a: Array) -> tuple[Array, float]:
+    """Levenberg-Marquardt on the direction; returns it and the share of the variance left."""
+    damping, error = 1e-2, np.inf
+    step_from = None
+    for _ in range(STEPS):
+        new_error, jacobian, rest = _projected(Z, target, a)
+        if new_error < error:
+            step_from = (a, new_error, jacobian, rest)
+            damping, gained = 0.1 * damping, 1.0 - new_error / error
+            error = new_error
+            if error < 1e-22 or gained < 1e-6:
+                break
+        else:
+            damping *= 20.0
+        if step_from is None:
+            break
+        base, _, jacobian, rest = step_from
+        normal = jacobian.T @ jacobian
+        normal += damping * np.diag(np.diag(normal) + 1e-12 * np.trace(normal) + 1e-300)
+        a = base + np.linalg.solve(normal, jacobian.T @ rest)
+        a = a / np.linalg.norm(a)
+    return (a, 1.0) if step_from is None else (step_from[0], step_from[1])
+
+
+def _projected(Z: Array, target: Array, a: Array) -> tuple[float, Array, Array]:
+    """Error of the best polynomial of ``Z a``, the residual's Jacobian (Kaufman 1975), residual."""
+    z = Z @ a
+    middle, half = 0.5 * (z.max() + z.min()), 0.5 * float(np.ptp(z)) or 1.0
+    t = (z - middle) / half
+    B = chebyshev.chebvander(t, min(DEGREE, len(z) // 4))
+    q, r = np.linalg.qr(B)
+    rest = target - q @ (q.T @ target)
+    c, *_ = np.linalg.lstsq(r, q.T @ target, rcond=None)
+    slope = chebyshev.chebval(t, chebyshev.chebder(c)) / half if len(c) > 1 else np.zeros_like(t)
+    jacobian = slope[:, None] * Z
+    jacobian = jacobian - q @ (q.T @ jacobian)
+    return float(np.mean(rest**2)), jacobian, rest
+
+
+def _functions(
+    columns: Sequence[int], slopes: Array, z: Array, seen: TargetView
+) -> list[Proposal]:
+    """The best functions of the combination on a grid of scales and shifts."""
+    middle, half = 0.5 * (z.max() + z.min()), 0.5 * float(np.ptp(z))
+    if not 0.0 < half < np.inf:
+        return []
+    t = (z - middle) / half
+    names, s, b = _table()
+    weights = seen.weights / seen.weights.sum()
+    inner = s[:, None] * t + b[:, None]
+    values = np.empty_like(inner)
+    for name in set(names):
+        own = [i for i, n in enumerate(names) if n == name]
+        values[own] = _evaluated(name, inner[own])
+    target = seen.target - weights @ seen.target
+    unit = float(np.abs(target).max())
+    target = target / unit
+    centred = values - (values @ weights)[:, None]
+    square = (centred**2) @ weights
+    score = (centred @ (weights * target)) ** 2 / (square * float(weights @ target**2))
+    score = np.where(np.isfinite(score) & (square > 1e-14), score, -1.0)
+    kept: dict[str, int] = {}
+    out = []
+    for i in np.argsort(-score, kind="stable").tolist():
+        if kept.get(names[i], 0) >= (2 if names[i] in ("sin", "tanh") else 1):
+            continue
+        if len(out) >= N_KEPT or score[i] < 0.5:
+            break
+        kept[names[i]] = kept.get(names[i], 0) + 1
+        tree = _tree(names[i], columns, slopes * (s[i] / half), float(b[i] - s[i] * middle / half))
+        if tree is None:
+            continue
+        scale, offset = _outer(values[i], seen)
+        if not is_plain(seen):
+            scaled = Tree.apply("mul", Tree.constant(scale), tree)
+            tree = Tree.apply("add", scaled, Tree.constant(offset))
+        out.append(Proposal(seen.wrap(tree), "ridge"))
+    return out
+
+
+def _outer(values: Array, seen: TargetView) -> tuple[float, float]:
+    design = np.stack([values, np.ones_like(values)], axis=1)
+    roots = np.sqrt(seen.weights / seen.weights.max())
+    c, *_ = np.linalg.lstsq(design * roots[:, None], seen.target * roots, rcond=None)
+    return float(c[0]), float(c[1])
+
+
+def _table() -> tuple[list[str], Array, Array]:
+    """Names of functions with the scales and shifts that are tried, of a variable in -1 .. 1."""
+    entries: list[tuple[str, float, float]] = []
+    entries += [("exp", sign * s, 0.0) for s in (0.3, 1.0, 2.0, 4.0, 8.0) for sign in (-1, 1)]
+    entries += [(f, sign, b) for f in ("log", "sqrt", "inv", "square inv", "log square")
+                for b in _OUTSIDE for sign in (-1, 1)]  # fmt: skip
+    entries += [("square", 1.0, b) for b in (-6.0, -2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 6.0)]
+    entries += [("cube", 1.0, b) for b in (-6.0, -2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 6.0)]
+    entries += [(f, s, b * max(s / 2.0, 1.0)) for f in ("tanh", "arctan", "gauss", "lorentz")
+                for s in _SLOPES for b in _SHIFTS]  # fmt: skip
+    entries += [("sin", s, b) for s in _PERIODS for b in np.pi * np.arange(4) / 4]
+    entries += [("abs", 1.0, b) for b in (-0.6, -0.3, 0.0, 0.3, 0.6)]
+    names, s, b = zip(*entries, strict=True)
+    return list(names), np.array(s), np.array(b)
+
+
+def _applied(name: str, u: Tree) -> Tree:
+    """The function as a tree."""
+    if name == "gauss":
+        return Tree.apply("exp", Tree.apply("mul", Tree.constant(-1.0), Tree.apply("square", u)))
+    if name == "lorentz":
+        square = Tree.apply("square", u)
+        return Tree.apply("inv", Tree.apply("add", Tree.constant(1.0), square))
+    if name == "square inv":
+        return Tree.apply("inv", Tree.apply("square", u))
+    if name == "log square":
+        return Tree.apply("square", Tree.apply("log", u))
+    return Tree.apply(name, u)
+
+
+def _evaluated(name: str, u: Array) -> Array:
+    values = evaluate(_applied(name, Tree.variable(0)), u.reshape(-1, 1))
+    return values.reshape(u.shape)
+
+
+def _tree(name: str, columns: Sequence[int], slopes: Array, shift: float) -> Tree | None:
+    parts: list[Tree | None] = [Tree.variable(j) for j in columns]
+    values = slopes.tolist()
+    if name == "inv" or name == "abs":  # scale belongs to the outer factor
+        largest = float(np.abs(slopes).max())
+        values, shift = (slopes / largest).tolist(), shift / largest
+    if name == "exp":
+        inner = weighted_sum(parts, values)
+    else:
+        inner = weighted_sum([*parts, None], [*values, shift if shift != 0.0 else 1e-3])
+    return None if inner is None else _applied(name, inner)
