@@ -24,8 +24,8 @@ Array = NDArray[np.float64]
 
 #: Most rows that the families look at: they propose, and the archive judges on all rows.
 MAX_ROWS = 300
-#: Most columns that the families look at.
-MAX_COLUMNS = 8
+#: Most columns that the families look at, and how many of them whatever the surrogate says.
+MAX_COLUMNS, ALWAYS = 8, 4
 #: Most rows beyond ``OUTLYING`` times the typical residual for them to be outliers, as a share.
 OUTLIERS, OUTLYING = 0.15, 10.0
 
@@ -148,8 +148,8 @@ def _distinct(X: Array, columns: Sequence[int]) -> list[int]:
 def _important(X: Array, y: Array, columns: list[int]) -> list[int]:
     """At most ``MAX_COLUMNS`` columns that a quadratic surrogate of ``y`` or its logarithm needs.
 
-    Each column's share is what the fit loses without its terms. Columns without a significant
-    share are left out if at least one has one.
+    Each column's share is what the fit loses without its terms. Beyond the first four, columns
+    without a significant share are left out.
     """
     if len(columns) <= 1 or len(y) < 12:
         return columns[:MAX_COLUMNS]
@@ -181,7 +181,7 @@ def _important(X: Array, y: Array, columns: list[int]) -> list[int]:
             lost = float(c[own] @ np.linalg.solve(gram[np.ix_(own, own)], c[own]))
             ratio[j] = max(ratio[j], lost / len(own) / noise)
     order = np.argsort(-ratio, kind="stable")
-    kept = [j for j in order.tolist() if ratio[j] > 2.0] or order.tolist()
+    kept = [j for i, j in enumerate(order.tolist()) if i < ALWAYS or ratio[j] > 2.0]
     return [columns[j] for j in kept[:MAX_COLUMNS]]
 
 

@@ -20,6 +20,7 @@ from equate_srbench.expr.tree import Tree
 from equate_srbench.families.family_rows import FamilyRows, Proposal, is_plain, standardised
 from equate_srbench.families.term_trees import exponents_up_to, monomial_values, weighted_sum
 from equate_srbench.problem.target_views import TargetView
+from equate_srbench.refine import Refiner
 
 Array = NDArray[np.float64]
 
@@ -28,8 +29,8 @@ DEGREE, STEPS = 9, 12
 #: Residual (share of the variance) above which there is no single combination.
 NO_RIDGE = 0.15
 VIEWS = ("identity", "log", "square", "inverse", "root")
-#: Functions that are tried on each view, and formulas kept per view.
-N_KEPT = 5
+#: Starts that are fitted per view, and formulas kept of them.
+N_TRIED, N_KEPT = 24, 4
 _SLOPES = (0.3, 1.0, 2.0, 4.0, 8.0)
 _SHIFTS = (-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0)
 _OUTSIDE = (1.02, 1.2, 1.6, 2.5, 6.0)
@@ -165,26 +166,50 @@ def _functions(
     square = (centred**2) @ weights
     score = (centred @ (weights * target)) ** 2 / (square * float(weights @ target**2))
     score = np.where(np.isfinite(score) & (square > 1e-14), score, -1.0)
-    kept: dict[str, int] = {}
+    best = [i for i in np.argsort(-score, kind="stable").tolist()[:N_TRIED] if score[i] > 0.5]
     out = []
-    for i in np.argsort(-score, kind="stable").tolist():
-        if kept.get(names[i], 0) >= (2 if names[i] in ("sin", "tanh") else 1):
-            continue
-        if len(out) >= N_KEPT or score[i] < 0.5:
-            break
-        kept[names[i]] = kept.get(names[i], 0) + 1
-        tree = _tree(names[i], columns, slopes * (s[i] / half), float(b[i] - s[i] * middle / half))
+    for i, scale, shift in _fitted([(names[i], s[i], b[i]) for i in best], t, seen):
+        name = names[best[i]]
+        tree = _tree(name, columns, slopes * (scale / half), shift - scale * middle / half)
         if tree is None:
             continue
-        scale, offset = _outer(values[i], seen)
         if not is_plain(seen):
-            scaled = Tree.apply("mul", Tree.constant(scale), tree)
-            tree = Tree.apply("add", scaled, Tree.constant(offset))
+            factor, offset = _outer(_evaluated(name, scale * t + shift), seen)
+            tree = Tree.apply("mul", Tree.constant(factor), tree)
+            tree = Tree.apply("add", tree, Tree.constant(offset))
         out.append(Proposal(seen.wrap(tree), "ridge"))
     return out
 
 
+def _fitted(
+    starts: list[tuple[str, float, float]], t: Array, seen: TargetView
+) -> list[tuple[int, float, float]]:
+    """The best starts with scale and shift fitted, at most ``N_KEPT`` and one of a function."""
+    if not starts:
+        return []
+    x = Tree.variable(0)
+    trees = []
+    for name, scale, shift in starts:
+        inner = Tree.apply("mul", Tree.constant(scale), x)
+        if name != "exp":
+            inner = Tree.apply("add", Tree.constant(shift if shift != 0.0 else 1e-3), inner)
+        trees.append(_applied(name, inner))
+    target = seen.target / np.abs(seen.target).max()
+    refiner = Refiner(t[:, None], target, seen.weights / seen.weights.max(), check_input=False)
+    fitted = refiner.fit(trees, max_steps=25)
+    out: dict[str, tuple[int, float, float]] = {}
+    for i in np.argsort(fitted.unexplained, kind="stable").tolist():
+        name = starts[i][0]
+        if name in out or not fitted.unexplained[i] < 0.2 or len(out) >= N_KEPT:
+            continue
+        values = fitted.constants(i)
+        out[name] = (i, *((values[0], 0.0) if name == "exp" else (values[1], values[0])))
+    exact = [v for v in out.values() if fitted.unexplained[v[0]] < 1e-9]
+    return exact[:2] or list(out.values())
+
+
 def _outer(values: Array, seen: TargetView) -> tuple[float, float]:
+    """Scale and offset of values for the target of a view."""
     design = np.stack([values, np.ones_like(values)], axis=1)
     roots = np.sqrt(seen.weights / seen.weights.max())
     c, *_ = np.linalg.lstsq(design * roots[:, None], seen.target * roots, rcond=None)
@@ -210,10 +235,10 @@ def _table() -> tuple[list[str], Array, Array]:
 def _applied(name: str, u: Tree) -> Tree:
     """The function as a tree."""
     if name == "gauss":
-        return Tree.apply("exp", Tree.apply("mul", Tree.constant(-1.0), Tree.apply("square", u)))
+        return Tree.apply("inv", Tree.apply("exp", Tree.apply("square", u)))
     if name == "lorentz":
         square = Tree.apply("square", u)
-        return Tree.apply("inv", Tree.apply("add", Tree.constant(1.0), square))
+        return Tree.apply("inv", Tree.apply("add", square, Tree.constant(1.0)))
     if name == "square inv":
         return Tree.apply("inv", Tree.apply("square", u))
     if name == "log square":

@@ -33,8 +33,8 @@ N_PEAKS, STEPS = 5, 12
 LOW = (0.3, 0.6, 1.0, 1.5)
 #: Rates of exponentials over the range.
 RATES = (-16.0, -6.0, -2.0, -0.7, 0.7, 2.0, 6.0)
-#: Waves in one formula.
-N_WAVES = 2
+#: Waves in one formula, and most of its amplitudes.
+N_WAVES, LONGEST = 2, 12
 VIEWS = ("identity", "log", "square", "inverse")
 
 
@@ -70,14 +70,46 @@ class Wave:
     argument: Argument
     rate: float
     frequency: float
+    damped: bool = False
+
+    @property
+    def is_exponential(self) -> bool:
+        """Whether there is no oscillation."""
+        return self.frequency == 0.0
+
+    @property
+    def parameters(self) -> list[float]:
+        """What is fitted: the frequency of an oscillation, the rate if it has one."""
+        if self.is_exponential:
+            return [self.rate]
+        return [self.frequency, self.rate] if self.damped else [self.frequency]
+
+    def moved(self, values: list[float]) -> Wave | None:
+        """The wave with other parameters, taken from the end of ``values``; None out of range."""
+        rate = values.pop() if self.damped or self.is_exponential else self.rate
+        frequency = 0.0 if self.is_exponential else values.pop()
+        sound = abs(rate) < 60.0 and (self.is_exponential or frequency > 1e-3)
+        return Wave(self.argument, rate, frequency, self.damped) if sound else None
 
     def carriers(self) -> list[Array]:
         """Values of cosine and sine parts, or of the exponential."""
         u = self.argument.values
+        if self.is_exponential:
+            return [np.exp(self.rate * u)]
+        angle = self.frequency * u
+        if not self.damped:
+            return [np.cos(angle), np.sin(angle)]
         envelope = np.exp(self.rate * u)
-        if self.frequency == 0.0:
-            return [envelope]
-        return [envelope * np.cos(self.frequency * u), envelope * np.sin(self.frequency * u)]
+        return [envelope * np.cos(angle), envelope * np.sin(angle)]
+
+    def slopes(self, parts: list[Array]) -> list[Array]:
+        """Derivatives by the parameters of ``sum(parts * carriers)``; parts are amplitudes."""
+        u, carriers = self.argument.values, self.carriers()
+        rate = sum((p * c for p, c in zip(parts, carriers, strict=True)), np.zeros_like(u)) * u
+        if self.is_exponential:
+            return [rate]
+        turned = (parts[1] * carriers[0] - parts[0] * carriers[1]) * u
+        return [turned, rate] if self.damped else [turned]
 
 
 def propose(rows: FamilyRows) -> list[Proposal]:
@@ -121,58 +153,99 @@ def _arguments(rows: FamilyRows) -> Iterator[Argument]:
                 yield Argument(chosen, exponents, scaled, unit)
 
 
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    """Weighted target of a view with the amplitudes of all waves.
+
+    ``design``: ndarray of shape (n_rows, n_amplitudes), without weights; ``roots``: of the weights;
+    ``target``: weighted, of largest size 1.
+    """
+
+    design: Array
+    roots: Array
+    target: Array
+
+    def columns(self, waves: list[Wave]) -> Array:
+        """Weighted polynomial and waves with polynomial amplitudes, (n_rows, n_terms)."""
+        carriers = [c for w in waves for c in w.carriers()]
+        blocks = [self.design, *(self.design * c[:, None] for c in carriers)]
+        return np.concatenate(blocks, axis=1) * self.roots[:, None]
+
+
 def _in_view(
     rows: FamilyRows, seen: TargetView, amplitudes: Basis, arguments: list[Argument]
 ) -> list[Proposal]:
-    weights = seen.weights / seen.weights.max()
-    roots = np.sqrt(np.maximum(weights, 1e-8))
-    target = seen.target / np.abs(seen.target).max() * roots
+    """Proposals with one wave, then with more of them, as long as each explains much."""
+    roots = np.sqrt(np.maximum(seen.weights / seen.weights.max(), 1e-8))
+    problem = _Problem(amplitudes.design, roots, seen.target / np.abs(seen.target).max() * roots)
     waves: list[Wave] = []
     out: list[Proposal] = []
-    fixed = amplitudes.design * roots[:, None]
-    previous = math.inf
-    for _ in range(N_WAVES):
-        found = _best_wave(fixed, amplitudes.design, roots, target, arguments)
+    previous = 1.0
+    peaks = N_PEAKS if is_plain(seen) else 2
+    while len(waves) < N_WAVES:
+        if len(amplitudes.exponents) * (2 * len(waves) + 3) > rows.n // 2:
+            break
+        found = _best_wave(problem, waves, arguments, peaks)
         if found is None or found[1] > 0.7 * previous:
             break
-        waves.append(found[0])
-        previous = found[1]
-        carriers = [c for w in waves for c in w.carriers()]
-        blocks = [amplitudes.design, *(amplitudes.design * c[:, None] for c in carriers)]
-        design = np.concatenate(blocks, axis=1) * roots[:, None]
-        if design.shape[1] > rows.n // 2 or not np.isfinite(design).all():
-            break
-        costs = np.tile(amplitudes.costs(rows.n), len(blocks))
+        waves, previous = found
+        design = problem.columns(waves)
+        costs = np.tile(amplitudes.costs(rows.n), design.shape[1] // len(amplitudes.exponents))
         costs[len(amplitudes.exponents) :] += 5.0
-        fits = eliminate(design, target, costs, floor=floor_of(target), kept=0)
-        for fit in fits[:2]:
+        floor = floor_of(problem.target)
+        for fit in eliminate(design, problem.target, costs, floor=floor, kept=0)[:2]:
             tree = _tree(fit, waves, amplitudes, seen)
-            if tree is not None and len(fit.chosen) <= 12:
+            if tree is not None and len(fit.chosen) <= LONGEST:
                 out.append(Proposal(seen.wrap(tree), "wave"))
-        fixed = design
-        if previous < 1e-18:
+        if previous < 1e-18 or (previous > 0.5 and not is_plain(seen)):
             break
     return out
 
 
 def _best_wave(
-    fixed: Array, amplitudes: Array, roots: Array, target: Array, arguments: list[Argument]
-) -> tuple[Wave, float] | None:
-    """The wave that, with polynomial amplitudes, leaves least, and the share that it leaves."""
-    q, _ = np.linalg.qr(fixed)
-    rest = target - q @ (q.T @ target)
-    total = float(rest @ rest)
-    if not total > 0.0:
+    problem: _Problem, waves: list[Wave], arguments: list[Argument], peaks: int
+) -> tuple[list[Wave], float] | None:
+    """The waves with the one more that leaves least, and the share of the target that it leaves."""
+    fixed = problem.columns(waves)
+    q, _ = np.linalg.qr(fixed / np.linalg.norm(fixed, axis=0))
+    if not np.isfinite(q).all():
         return None
-    starts = _peaks(rest / roots, amplitudes, arguments)
+    rest = problem.target - q @ (q.T @ problem.target)
+    if not float(rest @ rest) > 1e-26 * float(problem.target @ problem.target):
+        return None
+    starts = _peaks(rest / problem.roots, problem.design, arguments)
     starts += [Wave(a, 0.0, math.pi * 2.0 * p / float(np.ptp(a.values)))
                for a in arguments[:2] for p in LOW]  # fmt: skip
     starts += [Wave(a, r / float(np.ptp(a.values)), 0.0) for a in arguments for r in RATES]
+    best: tuple[list[Wave], float] | None = None
+    tried: dict[tuple[int, bool], int] = {}
+    for i in _ranked(problem, q, rest, starts):
+        key = (id(starts[i].argument), starts[i].is_exponential)
+        tried[key] = tried.get(key, 0) + 1
+        if tried[key] > 2 or sum(tried.values()) > peaks:
+            continue
+        found = _projected(problem, [*waves, starts[i]])
+        if best is None or found[1] < best[1]:
+            best = found
+        if best[1] < 1e-18:
+            return best
+    if best is not None and not best[0][-1].is_exponential:
+        last = best[0][-1]
+        damped = Wave(last.argument, 1e-3, last.frequency, damped=True)
+        found = _projected(problem, [*best[0][:-1], damped])
+        if found[1] < 0.6 * best[1]:
+            best = found
+    return best
+
+
+def _ranked(problem: _Problem, q: Array, rest: Array, starts: list[Wave]) -> list[int]:
+    """Starts by what they leave as they are, with amplitudes of degree 1 at most."""
+    total = float(rest @ rest)
+    narrow = problem.design[:, : 1 + min(problem.design.shape[1] - 1, 3)]
     scored = []
-    narrow = amplitudes[:, : 1 + min(amplitudes.shape[1] - 1, 3)]
     for i, start in enumerate(starts):
         B = np.concatenate([narrow * c[:, None] for c in start.carriers()], axis=1)
-        B = B * roots[:, None]
+        B = B * problem.roots[:, None]
         B = B - q @ (q.T @ B)
         norms = np.linalg.norm(B, axis=0)
         B = B / np.where(norms > 1e-10, norms, np.inf)
@@ -180,22 +253,8 @@ def _best_wave(
             continue
         c, *_ = np.linalg.lstsq(B, rest, rcond=1e-8)
         left = float(np.sum((rest - B @ c) ** 2)) / total
-        scored.append((left * (1.5 if start.frequency == 0.0 else 1.0), i))
-    scored.sort()
-    best: tuple[Wave, float] | None = None
-    tried: set[tuple[int, bool]] = set()
-    for _, i in scored:
-        start = starts[i]
-        key = (id(start.argument), start.frequency == 0.0)
-        if key in tried:
-            continue
-        tried.add(key)
-        wave, error = _projected(fixed, amplitudes, roots, target, start)
-        if best is None or error < best[1]:
-            best = (wave, error)
-        if len(tried) >= N_PEAKS or error < 1e-18:
-            break
-    return best
+        scored.append((left * (1.5 if start.is_exponential else 1.0), i))
+    return [i for _, i in sorted(scored)]
 
 
 def _peaks(values: Array, amplitudes: Array, arguments: list[Argument]) -> list[Wave]:
@@ -220,61 +279,51 @@ def _peaks(values: Array, amplitudes: Array, arguments: list[Argument]) -> list[
     return [out[i][1] for i in ranked[:10]]
 
 
-def _projected(
-    fixed: Array, amplitudes: Array, roots: Array, target: Array, wave: Wave
-) -> tuple[Wave, float]:
-    """Variable projection on rate and frequency by Levenberg-Marquardt with Kaufman's Jacobian."""
-    total = float(target @ target)
-    m = amplitudes.shape[1]
-    u = wave.argument.values
-    best, error, damping = wave, math.inf, 1e-3
-    state: tuple[Array, Array] | None = None
+def _projected(problem: _Problem, waves: list[Wave]) -> tuple[list[Wave], float]:
+    """Variable projection on rates and frequencies: Levenberg-Marquardt, Kaufman's Jacobian."""
+    total = float(problem.target @ problem.target)
+    best, error, damping = waves, math.inf, 1e-3
+    J, rest = np.zeros((len(problem.target), 0)), problem.target
     for _ in range(STEPS):
-        carriers = wave.carriers()
-        blocks = [amplitudes * (c * roots)[:, None] for c in carriers]
-        B = np.concatenate([fixed, *blocks], axis=1)
-        norms = np.linalg.norm(B, axis=0)
-        if not np.isfinite(norms).all() or not (norms > 0.0).all():
-            break
-        q, r = np.linalg.qr(B / norms)
-        inside = q.T @ target
-        rest = target - q @ inside
-        new = float(rest @ rest) / total
-        if new < error:
-            gained = 1.0 - new / error
-            best, error, damping = wave, new, 0.1 * damping
-            c, *_ = np.linalg.lstsq(r, inside, rcond=1e-13)
-            c = (c / norms)[fixed.shape[1] :]
-            slopes = _slopes(wave, carriers, amplitudes, c.reshape(len(carriers), m), u)
-            J = slopes * roots[:, None]
-            state = J - q @ (q.T @ J), rest
+        state = _linearised(problem, waves)
+        if state is not None and float(state[1] @ state[1]) / total < error:
+            J, rest = state
+            gained = 1.0 - float(rest @ rest) / total / error
+            best, error, damping = waves, float(rest @ rest) / total, 0.1 * damping
             if error < 1e-26 or gained < 1e-5:
                 break
         else:
             damping = 30.0 * max(damping, 1e-6)
-        if state is None:
+        if J.shape[1] == 0:
             break
-        J, rest = state
         normal = J.T @ J
-        normal = normal + damping * np.diag(np.diag(normal)) + 1e-300 * np.eye(len(normal))
+        diagonal = np.diag(normal)
+        normal = normal + np.diag(damping * diagonal + 1e-14 * diagonal.max() + 1e-300)
         step = np.linalg.solve(normal, J.T @ rest)
-        rate = best.rate + float(step[0])
-        frequency = best.frequency + (float(step[1]) if len(step) > 1 else 0.0)
-        if not abs(rate) < 50.0 or (len(step) > 1 and frequency <= 0.0):
-            damping *= 30.0
-            rate, frequency = best.rate + 0.1 * float(step[0]), best.frequency
-        wave = Wave(wave.argument, rate, frequency)
+        values = (np.array([p for w in best for p in w.parameters]) + step).tolist()
+        moved = [wave.moved(values) for wave in best[::-1]][::-1]
+        waves = [m if m is not None else w for m, w in zip(moved, best, strict=True)]
     return best, error
 
 
-def _slopes(wave: Wave, carriers: list[Array], amplitudes: Array, c: Array, u: Array) -> Array:
-    """Derivative of the fit by rate and, of a wave, by frequency; (n_rows, 1 or 2)."""
-    parts = [amplitudes @ row * carrier for row, carrier in zip(c, carriers, strict=True)]
-    rate = sum(parts, np.zeros_like(u)) * u
-    if wave.frequency == 0.0:
-        return rate[:, None]
-    turned = amplitudes @ c[1] * carriers[0] - amplitudes @ c[0] * carriers[1]
-    return np.stack([rate, turned * u], axis=1)
+def _linearised(problem: _Problem, waves: list[Wave]) -> tuple[Array, Array] | None:
+    """Jacobian by the parameters of the waves, amplitudes projected out, and the residual."""
+    B = problem.columns(waves)
+    norms = np.linalg.norm(B, axis=0)
+    if not np.isfinite(norms).all() or not (norms > 0.0).all():
+        return None
+    q, r = np.linalg.qr(B / norms)
+    inside = q.T @ problem.target
+    c, *_ = np.linalg.lstsq(r, inside, rcond=1e-13)
+    rows = (c / norms).reshape(-1, problem.design.shape[1])[1:]
+    parts = list((problem.design @ rows.T).T)
+    slopes: list[Array] = []
+    for wave in waves:
+        n = 1 if wave.is_exponential else 2
+        slopes += wave.slopes(parts[:n])
+        parts = parts[n:]
+    J = np.stack(slopes, axis=1) * problem.roots[:, None]
+    return J - q @ (q.T @ J), problem.target - q @ inside
 
 
 def _tree(
@@ -293,7 +342,7 @@ def _tree(
         values.append(amplitudes.coefficient(i, at[i]))
     block = 1
     for wave in waves:
-        width = 1 if wave.frequency == 0.0 else 2
+        width = 1 if wave.is_exponential else 2
         for i in range(m):
             own = [at.get((block + part) * m + i, 0.0) for part in range(width)]
             if any(own):
@@ -310,7 +359,7 @@ def _tree(
 def _wave_tree(wave: Wave, own: list[float]) -> tuple[Tree, float]:
     """Tree of the carrier and its amplitude."""
     argument, unit = wave.argument.tree, wave.argument.unit
-    if wave.frequency == 0.0:
+    if wave.is_exponential:
         return _exponential(argument, wave.rate / unit), own[0]
     angle = weighted_sum([argument], [wave.frequency / unit])
     assert angle is not None
@@ -322,8 +371,7 @@ def _wave_tree(wave: Wave, own: list[float]) -> tuple[Tree, float]:
         phase = math.atan2(own[0], own[1])
         size = math.hypot(*own)
         out = Tree.apply("sin", Tree.apply("add", angle, Tree.constant(phase)))
-    turns = wave.rate * float(np.ptp(wave.argument.values))
-    if abs(turns) > 1e-6:
+    if wave.damped:
         out = Tree.apply("mul", out, _exponential(argument, wave.rate / unit))
     return out, size
 
