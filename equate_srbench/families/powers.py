@@ -18,6 +18,7 @@ from equate_srbench.families.family_rows import FamilyRows, Proposal, floor_of, 
 from equate_srbench.families.least_squares import eliminate
 from equate_srbench.families.term_trees import monomial, product_of, simple, weighted_sum
 from equate_srbench.problem.target_views import TargetView
+from equate_srbench.refine import Refiner
 
 Array = NDArray[np.float64]
 
@@ -29,8 +30,10 @@ GRIDS: dict[int, tuple[float, ...]] = {
     3: (-2, -1, -0.5, 0.5, 1, 2),
     4: (-1, 1, 2),
 }
-#: Most monomials, pairs of them, triples, and terms that are extended to a triple.
-MAX_TERMS, N_PAIRS, N_TRIPLES = 260, 6, 3
+#: Most monomials, pairs of them, pairs with the same monomial, and pairs extended to triples.
+MAX_TERMS, N_PAIRS, N_SAME, N_TRIPLES = 260, 10, 2, 2
+#: Share of the variance that the best pair explains at least.
+LEAST_EXPLAINED = 0.8
 VIEWS = ("identity", "inverse", "square", "square of minus", "log")
 #: Share of a monomial that is not in another one, below which both are the same.
 SAME = 1e-8
@@ -137,20 +140,101 @@ def _sums(
     shared = 1.0 - gram**2
     explained = (c[:, None] ** 2 + c**2 - 2.0 * np.outer(c, c) * gram) / shared
     explained[~(shared > SAME)] = -1.0
-    upper = np.triu_indices(len(c), 1)
-    order = np.argsort(-explained[upper], kind="stable")[:N_PAIRS]
-    pairs = [(int(upper[0][i]), int(upper[1][i])) for i in order]
+    pairs = _diverse(explained)
+    if not pairs or explained[pairs[0]] < LEAST_EXPLAINED:
+        return []
     chosen: list[tuple[int, ...]] = [(int(np.argmax(np.abs(c))),), *pairs]
     chosen += [t for pair in pairs[:N_TRIPLES] if (t := _extended(pair, A, target)) is not None]
+    left = [_left(A[:, list(terms)], target) for terms in chosen]
+    exact = [terms for terms, share in zip(chosen, left, strict=True) if share < 1e-20]
+    if exact:
+        laws = [exponents[list(min(exact, key=len))]]
+    else:
+        laws = _fitted(rows, seen, columns, [exponents[list(terms)] for terms in chosen])
+    trees = [_sum_tree(rows, seen, columns, law) for law in laws]
+    return [Proposal(seen.wrap(tree), "power") for tree in trees if tree is not None]
+
+
+def _diverse(explained: Array) -> list[tuple[int, int]]:
+    """Best pairs, no monomial in more than ``N_SAME`` of them."""
+    upper = np.triu_indices(len(explained), 1)
+    out: list[tuple[int, int]] = []
+    used: dict[int, int] = {}
+    for i in np.argsort(-explained[upper], kind="stable")[:2000].tolist():
+        pair = int(upper[0][i]), int(upper[1][i])
+        if len(out) >= N_PAIRS:
+            break
+        if max(used.get(j, 0) for j in pair) < N_SAME:
+            out.append(pair)
+            for j in pair:
+                used[j] = used.get(j, 0) + 1
+    return out
+
+
+def _left(A: Array, target: Array) -> float:
+    """Share of a centred target of length 1 that centred columns leave."""
+    q, _ = np.linalg.qr(A)
+    return float(np.sum((target - q @ (q.T @ target)) ** 2))
+
+
+def _fitted(
+    rows: FamilyRows, seen: TargetView, columns: list[int], laws: list[Array]
+) -> list[Array]:
+    """Laws with the exponents of positive columns fitted, the best three."""
+    free = [(rows.X[:, j] > 0.0).all() for j in columns]
+    trees = [_free_tree(columns, law, free) for law in laws]
+    target = seen.target / np.abs(seen.target).max()
+    refiner = Refiner(
+        rows.X / _units(rows.X), target, seen.weights / seen.weights.max(), check_input=False
+    )
+    fitted = refiner.fit(trees, max_steps=40)
     out = []
-    for terms in chosen:
-        own = np.concatenate([np.ones((rows.n, 1)), _values(rows.X[:, columns], exponents[list(terms)])], 1)
-        own = own / np.linalg.norm(own, axis=0)
-        scaled, *_ = np.linalg.lstsq(own, seen.target, rcond=None)
-        exact = float(np.sum((seen.target - own @ scaled) ** 2)) <= 1e-20 * norm**2
-        tree = _sum_tree(rows, seen, columns, exponents[list(terms)], simple_powers=exact)
-        if tree is not None:
-            out.append(Proposal(seen.wrap(tree), "power"))
+    for i in np.argsort(fitted.unexplained, kind="stable")[:3].tolist():
+        values = list(fitted.constants(i))
+        law = laws[i].copy()
+        for t in range(len(law)):
+            values = values[1:] if t > 0 else values  # the coefficient
+            for j in np.flatnonzero(free).tolist():
+                law[t, j] = _rounded(values.pop(0))
+        if np.isfinite(fitted.unexplained[i]) and np.isfinite(law).all():
+            out.append(law)
+        if fitted.unexplained[i] < 1e-20:
+            break
+    return out
+
+
+def _units(X: Array) -> Array:
+    """Largest sizes of the columns, 1 for columns of zeros."""
+    size = np.abs(X).max(axis=0)
+    return np.where(size > 0.0, size, 1.0)
+
+
+def _rounded(exponent: float) -> float:
+    """A quarter or hundredth next to the exponent, 0 if it vanishes."""
+    for share in (4.0, 3.0, 100.0):
+        near = round(exponent * share) / share
+        if abs(near - exponent) < 1e-6:
+            return near
+    return exponent
+
+
+def _free_tree(columns: list[int], law: Array, free: list[bool]) -> Tree:
+    """``prod x^a + c prod x^b + ...`` with all exponents of positive columns as constants."""
+    out: Tree | None = None
+    for powers in law.tolist():
+        factors = [
+            Tree.apply("pow", Tree.variable(j), Tree.constant(e)) if is_free
+            else monomial([Tree.variable(j)], [e])
+            for j, e, is_free in zip(columns, powers, free, strict=True) if is_free or e != 0.0
+        ]  # fmt: skip
+        term: Tree = factors[0]
+        for factor in factors[1:]:
+            term = Tree.apply("mul", term, factor)
+        if out is None:
+            out = term
+        else:
+            out = Tree.apply("add", out, Tree.apply("mul", Tree.constant(1.0), term))
+    assert out is not None
     return out
 
 
@@ -166,33 +250,20 @@ def _extended(pair: tuple[int, int], A: Array, target: Array) -> tuple[int, ...]
 
 
 def _sum_tree(
-    rows: FamilyRows, seen: TargetView, columns: list[int], exponents: Array, simple_powers: bool
+    rows: FamilyRows, seen: TargetView, columns: list[int], law: Array
 ) -> Tree | None:
-    """Sum of monomials; exponents of positive columns are constants to fit unless exact."""
-    parts: list[Tree | None] = []
-    values = [np.ones(rows.n)]
-    for powers in exponents.tolist():
-        values.append(np.prod(rows.X[:, columns] ** np.array(powers), axis=1))
-        factors = []
-        for j, e in zip(columns, powers, strict=True):
-            if e == 0.0:
-                continue
-            if simple_powers or not (rows.X[:, j] > 0.0).all():
-                factor = monomial([Tree.variable(j)], [e])
-            else:
-                factor = Tree.apply("pow", Tree.variable(j), Tree.constant(e))
-            if factor is not None:
-                factors.append(factor)
-        parts.append(product_of(factors))
-    design = np.stack(values, axis=1)
-    norms = np.linalg.norm(design, axis=0)
-    if not np.isfinite(design / norms).all():
+    """Sum of monomials with least-squares coefficients."""
+    bases = [Tree.variable(j) for j in columns]
+    parts: list[Tree | None] = [monomial(bases, powers) for powers in law.tolist()]
+    design = [np.ones(rows.n)]
+    design += [np.prod(rows.X[:, columns] ** powers, axis=1) for powers in law]
+    A = np.stack(design, axis=1)
+    norms = np.linalg.norm(A, axis=0)
+    if not np.isfinite(A / norms).all():
         return None
-    scaled, *_ = np.linalg.lstsq(design / norms, seen.target, rcond=None)
+    scaled, *_ = np.linalg.lstsq(A / norms, seen.target, rcond=None)
     coefficients = (scaled / norms).tolist()
-    if is_plain(seen):
-        return weighted_sum(parts, coefficients[1:])
-    size = float(np.abs(seen.target).max())
-    if abs(coefficients[0]) < 1e-9 * size:
+    negligible = abs(coefficients[0]) < 1e-9 * float(np.abs(seen.target).max())
+    if is_plain(seen) or negligible:
         return weighted_sum(parts, coefficients[1:])
     return weighted_sum([None, *parts], coefficients)

@@ -29,10 +29,16 @@ Array = NDArray[np.float64]
 BINS, PADDING, MAX_PERIODS = 2048, 4, 160
 #: Peaks looked at per view, and steps of variable projection.
 N_PEAKS, STEPS = 5, 12
+#: Degrees of the polynomials in front of the waves, and the share left of a solved target.
+DEGREES, SOLVED = (1, 2), 1e-18
 #: Periods over the range that no periodogram of detrended values shows.
 LOW = (0.3, 0.6, 1.0, 1.5)
+#: Smallest angle over the range: slower waves are polynomials in disguise.
+LEAST_ANGLE = 0.8
 #: Rates of exponentials over the range.
 RATES = (-16.0, -6.0, -2.0, -0.7, 0.7, 2.0, 6.0)
+#: Waves that are fitted with damping, too.
+N_DAMPED = 3
 #: Waves in one formula, and most of its amplitudes.
 N_WAVES, LONGEST = 2, 12
 VIEWS = ("identity", "log", "square", "inverse")
@@ -88,7 +94,9 @@ class Wave:
         """The wave with other parameters, taken from the end of ``values``; None out of range."""
         rate = values.pop() if self.damped or self.is_exponential else self.rate
         frequency = 0.0 if self.is_exponential else values.pop()
-        sound = abs(rate) < 60.0 and (self.is_exponential or frequency > 1e-3)
+        width = float(np.ptp(self.argument.values))
+        sound = abs(rate) * width < 60.0
+        sound = sound and (self.is_exponential or frequency * width > LEAST_ANGLE)
         return Wave(self.argument, rate, frequency, self.damped) if sound else None
 
     def carriers(self) -> list[Array]:
@@ -116,20 +124,25 @@ def propose(rows: FamilyRows) -> list[Proposal]:
     """Polynomials plus polynomials times one or two waves, in a few views."""
     if not rows.columns or rows.n < 12:
         return []
-    amplitudes = _amplitudes(rows)
     arguments = list(_arguments(rows))
     out: list[Proposal] = []
-    for seen in rows.named(*VIEWS):
-        out += _in_view(rows, seen, amplitudes, arguments)
+    for degree in DEGREES:
+        amplitudes = _amplitudes(rows, degree)
+        if amplitudes is None:
+            continue
+        for seen in rows.named(*VIEWS) if degree == DEGREES[0] else rows.named("identity"):
+            found, error = _in_view(rows, seen, amplitudes, arguments)
+            out = found + out if error < SOLVED else out + found
+            if error < SOLVED:
+                return out
     return out
 
 
-def _amplitudes(rows: FamilyRows) -> Basis:
-    """Polynomials in front of the waves: of degree 2 in one or two columns, else 1."""
+def _amplitudes(rows: FamilyRows, degree: int) -> Basis | None:
+    """Polynomials in front of the waves; None where there are too many for the rows."""
     columns = list(rows.columns[:5])
-    degree = 2 if len(columns) <= 2 and rows.n >= 60 else 1
-    if 3 * (1 + len(columns)) > rows.n // 2:
-        degree = 0
+    if 3 * math.comb(len(columns) + degree, degree) > min(rows.n // 3, 24):
+        return None
     return Basis.of([Tree.variable(j) for j in columns], rows.X[:, columns], degree)
 
 
@@ -174,7 +187,7 @@ class _Problem:
 
 def _in_view(
     rows: FamilyRows, seen: TargetView, amplitudes: Basis, arguments: list[Argument]
-) -> list[Proposal]:
+) -> tuple[list[Proposal], float]:
     """Proposals with one wave, then with more of them, as long as each explains much."""
     roots = np.sqrt(np.maximum(seen.weights / seen.weights.max(), 1e-8))
     problem = _Problem(amplitudes.design, roots, seen.target / np.abs(seen.target).max() * roots)
@@ -197,9 +210,9 @@ def _in_view(
             tree = _tree(fit, waves, amplitudes, seen)
             if tree is not None and len(fit.chosen) <= LONGEST:
                 out.append(Proposal(seen.wrap(tree), "wave"))
-        if previous < 1e-18 or (previous > 0.5 and not is_plain(seen)):
+        if previous < SOLVED or (previous > 0.5 and not is_plain(seen)):
             break
-    return out
+    return out, previous
 
 
 def _best_wave(
@@ -217,24 +230,28 @@ def _best_wave(
     starts += [Wave(a, 0.0, math.pi * 2.0 * p / float(np.ptp(a.values)))
                for a in arguments[:2] for p in LOW]  # fmt: skip
     starts += [Wave(a, r / float(np.ptp(a.values)), 0.0) for a in arguments for r in RATES]
-    best: tuple[list[Wave], float] | None = None
+    found: list[tuple[float, int, list[Wave]]] = []
     tried: dict[tuple[int, bool], int] = {}
     for i in _ranked(problem, q, rest, starts):
         key = (id(starts[i].argument), starts[i].is_exponential)
         tried[key] = tried.get(key, 0) + 1
-        if tried[key] > 2 or sum(tried.values()) > peaks:
+        if tried[key] > 2 or len(found) >= peaks:
             continue
-        found = _projected(problem, [*waves, starts[i]])
-        if best is None or found[1] < best[1]:
-            best = found
-        if best[1] < 1e-18:
-            return best
-    if best is not None and not best[0][-1].is_exponential:
-        last = best[0][-1]
-        damped = Wave(last.argument, 1e-3, last.frequency, damped=True)
-        found = _projected(problem, [*best[0][:-1], damped])
-        if found[1] < 0.6 * best[1]:
-            best = found
+        fitted, error = _projected(problem, [*waves, starts[i]])
+        found.append((error, i, fitted))
+        if error < SOLVED:
+            return fitted, error
+    found.sort(key=lambda entry: entry[:2])
+    if not found:
+        return None
+    best = found[0][2], found[0][0]
+    for _, _, fitted in found[:N_DAMPED]:
+        last = fitted[-1]
+        if not last.is_exponential:
+            damped = Wave(last.argument, 1e-3, last.frequency, damped=True)
+            slowed = _projected(problem, [*fitted[:-1], damped])
+            if slowed[1] < 0.6 * best[1]:
+                best = slowed
     return best
 
 
