@@ -31,7 +31,9 @@ GRIDS: dict[int, tuple[float, ...]] = {
     4: (-1, 1, 2),
 }
 #: Most monomials, pairs of them, pairs with the same monomial, and pairs extended to triples.
-MAX_TERMS, N_PAIRS, N_SAME, N_TRIPLES = 260, 10, 2, 2
+MAX_TERMS, N_PAIRS, N_SAME, N_TRIPLES = 260, 8, 2, 2
+#: Steps of the exponents: the valleys are narrow.
+STEPS = 100
 #: Share of the variance that the best pair explains at least.
 LEAST_EXPLAINED = 0.8
 VIEWS = ("identity", "inverse", "square", "square of minus", "log")
@@ -187,7 +189,7 @@ def _fitted(
     refiner = Refiner(
         rows.X / _units(rows.X), target, seen.weights / seen.weights.max(), check_input=False
     )
-    fitted = refiner.fit(trees, max_steps=40)
+    fitted = refiner.fit(trees, max_steps=STEPS)
     out = []
     for i in np.argsort(fitted.unexplained, kind="stable")[:3].tolist():
         values = list(fitted.constants(i))

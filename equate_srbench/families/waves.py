@@ -29,8 +29,8 @@ Array = NDArray[np.float64]
 BINS, PADDING, MAX_PERIODS = 2048, 4, 160
 #: Peaks looked at per view, and steps of variable projection.
 N_PEAKS, STEPS = 5, 12
-#: Degrees of the polynomials in front of the waves, and the share left of a solved target.
-DEGREES, SOLVED = (1, 2), 1e-18
+#: Share of the target's mean square that a solved one leaves.
+SOLVED = 1e-18
 #: Periods over the range that no periodogram of detrended values shows.
 LOW = (0.3, 0.6, 1.0, 1.5)
 #: Smallest angle over the range: slower waves are polynomials in disguise.
@@ -125,16 +125,17 @@ def propose(rows: FamilyRows) -> list[Proposal]:
     if not rows.columns or rows.n < 12:
         return []
     arguments = list(_arguments(rows))
+    plain = [a for a in arguments if a.exponents == (1.0,)]
     out: list[Proposal] = []
-    for degree in DEGREES:
+    for degree, among, views in ((1, plain, VIEWS), (1, arguments, VIEWS[:2]), (2, plain, VIEWS[:1])):
         amplitudes = _amplitudes(rows, degree)
         if amplitudes is None:
             continue
-        for seen in rows.named(*VIEWS) if degree == DEGREES[0] else rows.named("identity"):
-            found, error = _in_view(rows, seen, amplitudes, arguments)
-            out = found + out if error < SOLVED else out + found
+        for seen in rows.named(*views):
+            found, error = _in_view(rows, seen, amplitudes, among)
             if error < SOLVED:
-                return out
+                return found + out
+            out += found
     return out
 
 
