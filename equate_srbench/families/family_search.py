@@ -66,10 +66,11 @@ class FamilySearch:
 
     @property
     def is_solved(self) -> bool:
-        """Whether a short formula is exact."""
+        """Whether a short formula is exact, and not for want of rows."""
         archive = self.archive
+        longest = min(SHORT, archive.n_rows / 3.0)
         return any(
-            c.loss <= EXACT * archive.variance and complexity(c.tree) <= SHORT
+            c.loss <= EXACT * archive.variance and complexity(c.tree) <= longest
             for c in archive.candidates
         )
 
@@ -96,9 +97,7 @@ class FamilySearch:
             if outliers is not None and len(rows.y) - outliers.sum() >= MIN_ROWS:
                 self._pass(rows.without(outliers), deadline, tick)
 
-    def _pass(
-        self, rows: FamilyRows, deadline: Deadline, tick: Callable[[], None] | None
-    ) -> None:
+    def _pass(self, rows: FamilyRows, deadline: Deadline, tick: Callable[[], None] | None) -> None:
         """One look of all families at some rows."""
         refiner = Refiner(rows.X, rows.y, rows.weights, check_input=False)
         for name in self.families:

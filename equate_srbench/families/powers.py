@@ -251,9 +251,7 @@ def _extended(pair: tuple[int, int], A: Array, target: Array) -> tuple[int, ...]
     return (*pair, best) if score[best] > 0.0 else None
 
 
-def _sum_tree(
-    rows: FamilyRows, seen: TargetView, columns: list[int], law: Array
-) -> Tree | None:
+def _sum_tree(rows: FamilyRows, seen: TargetView, columns: list[int], law: Array) -> Tree | None:
     """Sum of monomials with least-squares coefficients."""
     bases = [Tree.variable(j) for j in columns]
     parts: list[Tree | None] = [monomial(bases, powers) for powers in law.tolist()]

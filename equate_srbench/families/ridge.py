@@ -144,9 +144,7 @@ def _projected(Z: Array, target: Array, a: Array) -> tuple[float, Array, Array]:
     return float(np.mean(rest**2)), jacobian, rest
 
 
-def _functions(
-    columns: Sequence[int], slopes: Array, z: Array, seen: TargetView
-) -> list[Proposal]:
+def _functions(columns: Sequence[int], slopes: Array, z: Array, seen: TargetView) -> list[Proposal]:
     """The best functions of the combination on a grid of scales and shifts."""
     middle, half = 0.5 * (z.max() + z.min()), 0.5 * float(np.ptp(z))
     if not 0.0 < half < np.inf:

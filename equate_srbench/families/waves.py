@@ -127,7 +127,11 @@ def propose(rows: FamilyRows) -> list[Proposal]:
     arguments = list(_arguments(rows))
     plain = [a for a in arguments if a.exponents == (1.0,)]
     out: list[Proposal] = []
-    for degree, among, views in ((1, plain, VIEWS), (1, arguments, VIEWS[:2]), (2, plain, VIEWS[:1])):
+    for degree, among, views in (
+        (1, plain, VIEWS),
+        (1, arguments, VIEWS[:2]),
+        (2, plain, VIEWS[:1]),
+    ):
         amplitudes = _amplitudes(rows, degree)
         if amplitudes is None:
             continue
@@ -344,9 +348,7 @@ def _linearised(problem: _Problem, waves: list[Wave]) -> tuple[Array, Array] | N
     return J - q @ (q.T @ J), problem.target - q @ inside
 
 
-def _tree(
-    fit: SparseFit, waves: list[Wave], amplitudes: Basis, seen: TargetView
-) -> Tree | None:
+def _tree(fit: SparseFit, waves: list[Wave], amplitudes: Basis, seen: TargetView) -> Tree | None:
     """Sum of the terms; sine and cosine of one amplitude become one sine with a phase."""
     m = len(amplitudes.exponents)
     unit = float(np.abs(seen.target).max())

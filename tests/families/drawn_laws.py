@@ -60,8 +60,8 @@ def _polynomial_of(rng: np.random.Generator, k: int, degree: int, n: int) -> Law
     exponents = _exponents(rng, k, degree, n)
     values = [_value(rng) for _ in exponents]
     offset = _value(rng) if rng.random() < 0.6 else 0.0
-    return lambda X: offset + sum(
-        c * np.prod(X**e, axis=1) for c, e in zip(values, exponents, strict=True)
+    return lambda X: (
+        offset + sum(c * np.prod(X**e, axis=1) for c, e in zip(values, exponents, strict=True))
     )
 
 
@@ -109,8 +109,9 @@ def power(rng: np.random.Generator) -> Drawn:
     rate = _value(rng) / 5.0 if n == 1 and rng.random() < 0.4 else 0.0
     offset = _value(rng) if rate == 0.0 and rng.random() < 0.5 else 0.0
     return Drawn(
-        lambda X: offset
-        + sum(c * np.prod(X**e, axis=1) for c, e in terms) * np.exp(rate * X[:, 0]),
+        lambda X: (
+            offset + sum(c * np.prod(X**e, axis=1) for c, e in terms) * np.exp(rate * X[:, 0])
+        ),
         low,
         high,
     )
@@ -178,7 +179,11 @@ KINDS = {"polynomial": polynomial, "ratio": ratio, "power": power, "wave": wave,
 
 
 def searched(
-    drawn: Drawn, rng: np.random.Generator, n: int = 300, noise: float = 0.0, outliers: float = 0.0,
+    drawn: Drawn,
+    rng: np.random.Generator,
+    n: int = 300,
+    noise: float = 0.0,
+    outliers: float = 0.0,
     **kwargs: object,
 ) -> Archive:
     """An archive after a family search on rows of the law."""
