@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 
 from equate_srbench.edits.island import Individual, Island
 from equate_srbench.edits.library import Library
+from equate_srbench.expr.mutations import Mutator
+from equate_srbench.expr.tree import Tree
+from equate_srbench.problem.archive import EXACT, Archive, Candidate
 from equate_srbench.problem.target_views import (
     IDENTITY,
     TRANSFORMS,
@@ -24,9 +27,6 @@ from equate_srbench.problem.target_views import (
     monomial_factor,
     view,
 )
-from equate_srbench.expr.mutations import Mutator
-from equate_srbench.expr.tree import Tree
-from equate_srbench.problem.archive import EXACT, Archive, Candidate
 from equate_srbench.runtime.clock import Deadline
 
 Array = NDArray[np.float64]

@@ -76,7 +76,7 @@ class Basis:
     def costs(self, n_rows: int) -> Array:
         """Nats of each term: half a logarithm of the rows for its coefficient, and its nodes."""
         powers = np.where(self.exponents > 1, 4, 2 * (self.exponents == 1)).sum(axis=1)
-        return 0.5 * math.log(max(n_rows, 3)) + 2.0 + powers.astype(np.float64)
+        return np.asarray(0.5 * math.log(max(n_rows, 3)) + 2.0 + powers, dtype=np.float64)
 
     def tree(self, fit: SparseFit, plain: bool) -> Tree | None:
         """The sum; without its constant where ``plain``, as the refiner fits one around it."""
@@ -153,7 +153,7 @@ def _degree(n_columns: int, most: int) -> int:
 def _roots(seen: TargetView) -> Array:
     """Roots of the weights with mean square 1."""
     weights = seen.weights / seen.weights.max()
-    return np.sqrt(weights / weights.mean())
+    return np.asarray(np.sqrt(weights / weights.mean()))
 
 
 def _promising(basis: Basis, rows: FamilyRows) -> list[tuple[bool, TargetView, int]]:

@@ -8,6 +8,7 @@ are fitted from there.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -16,9 +17,9 @@ from numpy.typing import NDArray
 from equate_srbench.expr.tree import Tree
 from equate_srbench.families.family_rows import FamilyRows, Proposal, floor_of, is_plain
 from equate_srbench.families.least_squares import eliminate
+from equate_srbench.families.projection import projected
 from equate_srbench.families.term_trees import monomial, product_of, simple, weighted_sum
 from equate_srbench.problem.target_views import TargetView
-from equate_srbench.refine import Refiner
 
 Array = NDArray[np.float64]
 
@@ -32,8 +33,8 @@ GRIDS: dict[int, tuple[float, ...]] = {
 }
 #: Most monomials, pairs of them, pairs with the same monomial, and pairs extended to triples.
 MAX_TERMS, N_PAIRS, N_SAME, N_TRIPLES = 260, 8, 2, 2
-#: Steps of the exponents: the valleys are narrow.
-STEPS = 100
+#: Steps of the exponents of all starts, then of the best ones: the valleys are narrow.
+FIRST_STEPS, STEPS, N_FITTED = 12, 60, 3
 #: Share of the variance that the best pair explains at least.
 LEAST_EXPLAINED = 0.8
 VIEWS = ("identity", "inverse", "square", "square of minus", "log")
@@ -148,9 +149,9 @@ def _sums(
     chosen: list[tuple[int, ...]] = [(int(np.argmax(np.abs(c))),), *pairs]
     chosen += [t for pair in pairs[:N_TRIPLES] if (t := _extended(pair, A, target)) is not None]
     left = [_left(A[:, list(terms)], target) for terms in chosen]
-    exact = [terms for terms, share in zip(chosen, left, strict=True) if share < 1e-20]
+    exact = [i for i, share in enumerate(left) if share < 1e-20]
     if exact:
-        laws = [exponents[list(min(exact, key=len))]]
+        laws = [exponents[list(chosen[min(exact, key=lambda i: len(chosen[i]))])]]
     else:
         laws = _fitted(rows, seen, columns, [exponents[list(terms)] for terms in chosen])
     trees = [_sum_tree(rows, seen, columns, law) for law in laws]
@@ -182,33 +183,65 @@ def _left(A: Array, target: Array) -> float:
 def _fitted(
     rows: FamilyRows, seen: TargetView, columns: list[int], laws: list[Array]
 ) -> list[Array]:
-    """Laws with the exponents of positive columns fitted, the best three."""
-    free = [(rows.X[:, j] > 0.0).all() for j in columns]
-    trees = [_free_tree(columns, law, free) for law in laws]
-    target = seen.target / np.abs(seen.target).max()
-    refiner = Refiner(
-        rows.X / _units(rows.X), target, seen.weights / seen.weights.max(), check_input=False
-    )
-    fitted = refiner.fit(trees, max_steps=STEPS)
-    out = []
-    for i in np.argsort(fitted.unexplained, kind="stable")[:3].tolist():
-        values = list(fitted.constants(i))
-        law = laws[i].copy()
-        for t in range(len(law)):
-            values = values[1:] if t > 0 else values  # the coefficient
-            for j in np.flatnonzero(free).tolist():
-                law[t, j] = _rounded(values.pop(0))
-        if np.isfinite(fitted.unexplained[i]) and np.isfinite(law).all():
-            out.append(law)
-        if fitted.unexplained[i] < 1e-20:
-            break
-    return out
+    """Laws with the exponents of positive columns fitted: all a little, then the best fully."""
+    X = rows.X[:, columns]
+    problem = _Exponents.of(X, seen)
+    total = float(problem.target @ problem.target)
+    found = [(0.0, law) for law in laws]
+    for steps, kept in ((FIRST_STEPS, N_FITTED), (STEPS, N_FITTED)):
+        fits = [projected(law, problem.linearised, problem.moved, total, steps=steps)
+                for _, law in found]  # fmt: skip
+        order = np.argsort([error for _, error in fits], kind="stable")[:kept].tolist()
+        found = [(fits[i][1], fits[i][0]) for i in order if np.isfinite(fits[i][1])]
+        if found and found[0][0] < 1e-20:
+            found = found[:1]
+    return [np.vectorize(_rounded)(law) for _, law in found]
 
 
-def _units(X: Array) -> Array:
-    """Largest sizes of the columns, 1 for columns of zeros."""
-    size = np.abs(X).max(axis=0)
-    return np.where(size > 0.0, size, 1.0)
+@dataclass(frozen=True, slots=True)
+class _Exponents:
+    """Exponents of a sum of monomials, coefficients and offset projected out.
+
+    ``X``: ndarray of shape (n_rows, n_columns), of largest size 1; ``logs``: their logarithms, 0 in
+    columns that are not positive; ``free``: which are; ``target``, ``roots``: weighted target, and
+    the roots of the weights.
+    """
+
+    X: Array
+    logs: Array
+    free: NDArray[np.bool_]
+    target: Array
+    roots: Array
+
+    @classmethod
+    def of(cls, X: Array, seen: TargetView) -> _Exponents:
+        """Of given columns and a view of the target."""
+        X = X / np.abs(X).max(axis=0)
+        free = np.asarray((X > 0.0).all(axis=0))
+        roots = np.sqrt(seen.weights / seen.weights.max())
+        target = seen.target / np.abs(seen.target).max() * roots
+        return cls(X, np.log(np.where(free, X, 1.0)), free, target, roots)
+
+    def linearised(self, law: Array) -> tuple[Array, Array] | None:
+        """Slopes by the free exponents and residual, at exponents (n_terms, n_columns)."""
+        terms = np.stack([np.prod(self.X**e, axis=1) for e in law], axis=1) * self.roots[:, None]
+        A = np.column_stack([self.roots, terms])
+        norms = np.linalg.norm(A, axis=0)
+        if not np.isfinite(norms).all() or not (norms > 0.0).all():
+            return None
+        q, r = np.linalg.qr(A / norms)
+        inside = q.T @ self.target
+        c, *_ = np.linalg.lstsq(r, inside, rcond=1e-14)
+        c = (c / norms)[1:]
+        logs = self.logs[:, self.free]
+        jacobian = ((terms * c)[:, :, None] * logs[:, None, :]).reshape(len(terms), -1)
+        return jacobian - q @ (q.T @ jacobian), self.target - q @ inside
+
+    def moved(self, law: Array, step: Array) -> Array:
+        """Exponents changed by a step, at most by 1 each."""
+        out = law.copy()
+        out[:, self.free] += np.clip(step, -1.0, 1.0).reshape(len(law), -1)
+        return np.clip(out, -12.0, 12.0)
 
 
 def _rounded(exponent: float) -> float:
@@ -218,26 +251,6 @@ def _rounded(exponent: float) -> float:
         if abs(near - exponent) < 1e-6:
             return near
     return exponent
-
-
-def _free_tree(columns: list[int], law: Array, free: list[bool]) -> Tree:
-    """``prod x^a + c prod x^b + ...`` with all exponents of positive columns as constants."""
-    out: Tree | None = None
-    for powers in law.tolist():
-        factors = [
-            Tree.apply("pow", Tree.variable(j), Tree.constant(e)) if is_free
-            else monomial([Tree.variable(j)], [e])
-            for j, e, is_free in zip(columns, powers, free, strict=True) if is_free or e != 0.0
-        ]  # fmt: skip
-        term: Tree = factors[0]
-        for factor in factors[1:]:
-            term = Tree.apply("mul", term, factor)
-        if out is None:
-            out = term
-        else:
-            out = Tree.apply("add", out, Tree.apply("mul", Tree.constant(1.0), term))
-    assert out is not None
-    return out
 
 
 def _extended(pair: tuple[int, int], A: Array, target: Array) -> tuple[int, ...] | None:

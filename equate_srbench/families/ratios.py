@@ -1,9 +1,9 @@
 """Ratios of polynomials ``P / Q``: the null space of ``[P, -t Q]``.
 
-A target ``t = P / Q`` makes the columns of ``P`` and ``t Q`` dependent, so that the coefficients are
-the singular vector of singular value 0 (the linear problem behind AAA, Nakatsukasa, Sete & Trefethen
+A target ``t = P / Q`` makes the columns of ``P`` and ``t Q`` dependent: the coefficients are the
+singular vector of singular value 0 (the linear problem behind AAA, Nakatsukasa, Sete & Trefethen
 2018). Degrees are tried from small to large on one QR decomposition. With noise, the linear problem
-is weighted by the denominator before (Sanathanan & Koerner 1963).
+is weighted by the last denominator (Sanathanan & Koerner 1963).
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _exact(basis: Basis, seen: TargetView) -> Tree | None:
     norms = np.linalg.norm(A, axis=0)
     if not (np.isfinite(norms).all() and (norms > 0.0).all()):
         return None
-    r = np.linalg.qr(A / norms, mode="r")
+    r = np.linalg.qr(A / norms)[1]
     if _least(r) > NULL:
         return None
     degrees = basis.exponents.sum(axis=1)

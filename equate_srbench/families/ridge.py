@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.expr.tree import Tree
 from equate_srbench.families.family_rows import FamilyRows, Proposal, is_plain, standardised
+from equate_srbench.families.projection import projected
 from equate_srbench.families.term_trees import exponents_up_to, monomial_values, weighted_sum
 from equate_srbench.problem.target_views import TargetView
 from equate_srbench.refine import Refiner
@@ -99,49 +100,37 @@ def _starts(Z: Array, target: Array) -> list[Array]:
         for i, e in enumerate(exponents.tolist()):
             for j in range(k):
                 if e[j]:
-                    lower = place[tuple(e[:j] + [e[j] - 1] + e[j + 1 :])]
+                    lower = place[tuple([*e[:j], e[j] - 1, *e[j + 1 :]])]
                     gradient[:, j] += c[i] * e[j] * A[:, lower]
         out.append(np.linalg.eigh(gradient.T @ gradient)[1][:, -1])
     return out
 
 
-def _improved(Z: Array, target: Array, a: Array) -> tuple[Array, float]:
-    """Levenberg-Marquardt on the direction; returns it and the share of the variance left."""
-    damping, error = 1e-2, np.inf
-    step_from = None
-    for _ in range(STEPS):
-        new_error, jacobian, rest = _projected(Z, target, a)
-        if new_error < error:
-            step_from = (a, new_error, jacobian, rest)
-            damping, gained = 0.1 * damping, 1.0 - new_error / error
-            error = new_error
-            if error < 1e-22 or gained < 1e-6:
-                break
-        else:
-            damping *= 20.0
-        if step_from is None:
-            break
-        base, _, jacobian, rest = step_from
-        normal = jacobian.T @ jacobian
-        normal += damping * np.diag(np.diag(normal) + 1e-12 * np.trace(normal) + 1e-300)
-        a = base + np.linalg.solve(normal, jacobian.T @ rest)
-        a = a / np.linalg.norm(a)
-    return (a, 1.0) if step_from is None else (step_from[0], step_from[1])
+def _improved(Z: Array, target: Array, start: Array) -> tuple[Array, float]:
+    """The direction by variable projection, and the share of the variance that is left."""
+
+    def moved(direction: Array, step: Array) -> Array:
+        new = direction + step
+        return np.asarray(new / np.linalg.norm(new))
+
+    return projected(
+        start, lambda a: _linearised(Z, target, a), moved, float(target @ target), steps=STEPS
+    )
 
 
-def _projected(Z: Array, target: Array, a: Array) -> tuple[float, Array, Array]:
-    """Error of the best polynomial of ``Z a``, the residual's Jacobian (Kaufman 1975), residual."""
-    z = Z @ a
-    middle, half = 0.5 * (z.max() + z.min()), 0.5 * float(np.ptp(z)) or 1.0
+def _linearised(Z: Array, target: Array, direction: Array) -> tuple[Array, Array] | None:
+    """Slopes and residual of the best polynomial of the combination."""
+    z = Z @ direction
+    if not np.isfinite(z).all() or not np.ptp(z) > 0.0:
+        return None
+    middle, half = 0.5 * (z.max() + z.min()), 0.5 * float(np.ptp(z))
     t = (z - middle) / half
-    B = chebyshev.chebvander(t, min(DEGREE, len(z) // 4))
-    q, r = np.linalg.qr(B)
-    rest = target - q @ (q.T @ target)
-    c, *_ = np.linalg.lstsq(r, q.T @ target, rcond=None)
+    q, r = np.linalg.qr(chebyshev.chebvander(t, min(DEGREE, len(z) // 4)))
+    inside = q.T @ target
+    c, *_ = np.linalg.lstsq(r, inside, rcond=None)
     slope = chebyshev.chebval(t, chebyshev.chebder(c)) / half if len(c) > 1 else np.zeros_like(t)
     jacobian = slope[:, None] * Z
-    jacobian = jacobian - q @ (q.T @ jacobian)
-    return float(np.mean(rest**2)), jacobian, rest
+    return jacobian - q @ (q.T @ jacobian), target - q @ inside
 
 
 def _functions(columns: Sequence[int], slopes: Array, z: Array, seen: TargetView) -> list[Proposal]:

@@ -1,9 +1,9 @@
 """Sinusoids and exponentials, damped ones among them, times polynomials of low degree.
 
 Frequencies are peaks of the periodogram of scattered points (Lomb 1976, Scargle 1982), computed by
-a fast Fourier transform of the rows on a fine grid, in powers and products of columns. Frequency and
-rate are then fitted by variable projection (Golub & Pereyra 1973), with all amplitudes as the linear
-part, and amplitudes that are not needed are deleted.
+a fast Fourier transform of the rows on a fine grid, in powers and products of columns. Frequency
+and rate are then fitted by variable projection, with all amplitudes as the linear part, and
+amplitudes that are not needed are deleted.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from equate_srbench.expr.tree import Tree
 from equate_srbench.families.family_rows import FamilyRows, Proposal, floor_of, is_plain
 from equate_srbench.families.least_squares import SparseFit, eliminate
 from equate_srbench.families.polynomials import Basis
+from equate_srbench.families.projection import projected
 from equate_srbench.families.term_trees import monomial, weighted_sum
 from equate_srbench.problem.target_views import TargetView
 
@@ -28,7 +29,7 @@ Array = NDArray[np.float64]
 #: Bins of the grid over the range of an argument, zero padding, and most periods in the range.
 BINS, PADDING, MAX_PERIODS = 2048, 4, 160
 #: Peaks looked at per view, and steps of variable projection.
-N_PEAKS, STEPS = 5, 12
+N_PEAKS, STEPS = 5, 15
 #: Share of the target's mean square that a solved one leaves.
 SOLVED = 1e-18
 #: Periods over the range that no periodogram of detrended values shows.
@@ -302,30 +303,16 @@ def _peaks(values: Array, amplitudes: Array, arguments: list[Argument]) -> list[
 
 
 def _projected(problem: _Problem, waves: list[Wave]) -> tuple[list[Wave], float]:
-    """Variable projection on rates and frequencies: Levenberg-Marquardt, Kaufman's Jacobian."""
+    """Rates and frequencies by variable projection, and the share that is left."""
     total = float(problem.target @ problem.target)
-    best, error, damping = waves, math.inf, 1e-3
-    J, rest = np.zeros((len(problem.target), 0)), problem.target
-    for _ in range(STEPS):
-        state = _linearised(problem, waves)
-        if state is not None and float(state[1] @ state[1]) / total < error:
-            J, rest = state
-            gained = 1.0 - float(rest @ rest) / total / error
-            best, error, damping = waves, float(rest @ rest) / total, 0.1 * damping
-            if error < 1e-26 or gained < 1e-5:
-                break
-        else:
-            damping = 30.0 * max(damping, 1e-6)
-        if J.shape[1] == 0:
-            break
-        normal = J.T @ J
-        diagonal = np.diag(normal)
-        normal = normal + np.diag(damping * diagonal + 1e-14 * diagonal.max() + 1e-300)
-        step = np.linalg.solve(normal, J.T @ rest)
-        values = (np.array([p for w in best for p in w.parameters]) + step).tolist()
-        moved = [wave.moved(values) for wave in best[::-1]][::-1]
-        waves = [m if m is not None else w for m, w in zip(moved, best, strict=True)]
-    return best, error
+    return projected(waves, lambda at: _linearised(problem, at), _moved, total, steps=STEPS)
+
+
+def _moved(waves: list[Wave], step: Array) -> list[Wave]:
+    """Waves with parameters changed by ``step``; as they were where that is out of range."""
+    values = (np.array([p for w in waves for p in w.parameters]) + step).tolist()
+    found = [wave.moved(values) for wave in waves[::-1]][::-1]
+    return [wave if new is None else new for new, wave in zip(found, waves, strict=True)]
 
 
 def _linearised(problem: _Problem, waves: list[Wave]) -> tuple[Array, Array] | None:

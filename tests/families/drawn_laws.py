@@ -9,7 +9,8 @@ import numpy as np
 
 from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.families.family_search import FamilySearch
-from equate_srbench.problem.archive import Archive
+from equate_srbench.problem.archive import Archive, Candidate
+from equate_srbench.problem.selection import description_length
 from equate_srbench.runtime.clock import Deadline
 
 Law = Callable[[np.ndarray], np.ndarray]
@@ -199,11 +200,19 @@ def searched(
     return archive
 
 
+def answer(archive: Archive) -> Candidate:
+    """The candidate of least description length."""
+    return min(
+        archive.candidates,
+        key=lambda c: description_length(c.tree, c.loss, archive.variance, archive.n_rows),
+    )
+
+
 def holds(archive: Archive, drawn: Drawn, rng: np.random.Generator, limit: float = 1e-6) -> bool:
     """Whether a formula of the archive is the law on ranges half as wide again."""
     X = drawn.rows(500, rng, wider=0.5)
     y = drawn.law(X)
-    found = evaluate(archive.best.tree, X)
+    found = evaluate(answer(archive).tree, X)
     with np.errstate(all="ignore"):
         error = np.linalg.norm(found - y) / np.linalg.norm(y - y.mean())
     return bool(error < limit)

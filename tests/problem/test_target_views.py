@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from equate_srbench.problem.target_views import IDENTITY, TRANSFORMS, monomial_factor, view
 from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.expr.tree import Tree
+from equate_srbench.problem.target_views import IDENTITY, TRANSFORMS, monomial_factor, view
 
 X3 = np.random.default_rng(0).uniform(0.5, 3.0, (150, 3))
 a = Tree.variable(0)
