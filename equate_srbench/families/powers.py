@@ -34,10 +34,10 @@ GRIDS: dict[int, tuple[float, ...]] = {
 #: Most monomials, pairs of them, pairs with the same monomial, and pairs extended to triples.
 MAX_TERMS, N_PAIRS, N_SAME, N_TRIPLES = 260, 8, 2, 2
 #: Steps of the exponents of all starts, then of the best ones: the valleys are narrow.
-FIRST_STEPS, STEPS, N_FITTED = 12, 60, 3
+FIRST_STEPS, STEPS, N_FITTED = 10, 50, 2
 #: Share of the variance that the best pair explains at least.
 LEAST_EXPLAINED = 0.8
-VIEWS = ("identity", "inverse", "square", "square of minus", "log")
+VIEWS = ("identity", "inverse", "square", "square of minus")
 #: Share of a monomial that is not in another one, below which both are the same.
 SAME = 1e-8
 
@@ -188,13 +188,20 @@ def _fitted(
     problem = _Exponents.of(X, seen)
     total = float(problem.target @ problem.target)
     found = [(0.0, law) for law in laws]
-    for steps, kept in ((FIRST_STEPS, N_FITTED), (STEPS, N_FITTED)):
+    for steps in (FIRST_STEPS, STEPS):
         fits = [projected(law, problem.linearised, problem.moved, total, steps=steps)
                 for _, law in found]  # fmt: skip
-        order = np.argsort([error for _, error in fits], kind="stable")[:kept].tolist()
-        found = [(fits[i][1], fits[i][0]) for i in order if np.isfinite(fits[i][1])]
-        if found and found[0][0] < 1e-20:
-            found = found[:1]
+        order = np.argsort([error for _, error in fits], kind="stable").tolist()
+        best: dict[int, list[tuple[float, Array]]] = {}
+        for i in order:
+            law, error = fits[i]
+            of_length = best.setdefault(len(law), [])
+            if np.isfinite(error) and len(of_length) < N_FITTED:
+                of_length.append((error, law))
+        # longer sums fit better, which says nothing: each length has its own
+        found = [fit for n in sorted(best) for fit in best[n]]
+        exact = [fit for fit in found if fit[0] < 1e-20]
+        found = exact[:1] or found
     return [np.vectorize(_rounded)(law) for _, law in found]
 
 

@@ -28,8 +28,10 @@ Array = NDArray[np.float64]
 
 #: Bins of the grid over the range of an argument, zero padding, and most periods in the range.
 BINS, PADDING, MAX_PERIODS = 2048, 4, 160
-#: Peaks looked at per view, and steps of variable projection.
-N_PEAKS, STEPS = 5, 15
+#: Peaks looked at per view, and steps of variable projection of each.
+N_PEAKS, FIRST_STEPS = 5, 5
+#: Waves that are finished, with and without damping, and steps of that.
+N_FINISHED, STEPS = 2, 15
 #: Share of the target's mean square that a solved one leaves.
 SOLVED = 1e-18
 #: Periods over the range that no periodogram of detrended values shows.
@@ -38,8 +40,6 @@ LOW = (0.3, 0.6, 1.0, 1.5)
 LEAST_ANGLE = 0.8
 #: Rates of exponentials over the range.
 RATES = (-16.0, -6.0, -2.0, -0.7, 0.7, 2.0, 6.0)
-#: Waves that are fitted with damping, too.
-N_DAMPED = 3
 #: Waves in one formula, and most of its amplitudes.
 N_WAVES, LONGEST = 2, 12
 VIEWS = ("identity", "log", "square", "inverse")
@@ -201,7 +201,7 @@ def _in_view(
     out: list[Proposal] = []
     previous = 1.0
     peaks = N_PEAKS if is_plain(seen) else 2
-    while len(waves) < N_WAVES:
+    while len(waves) < (N_WAVES if is_plain(seen) else 1):
         if len(amplitudes.exponents) * (2 * len(waves) + 3) > rows.n // 2:
             break
         found = _best_wave(problem, waves, arguments, peaks)
@@ -216,7 +216,7 @@ def _in_view(
             tree = _tree(fit, waves, amplitudes, seen)
             if tree is not None and len(fit.chosen) <= LONGEST:
                 out.append(Proposal(seen.wrap(tree), "wave"))
-        if previous < SOLVED or (previous > 0.5 and not is_plain(seen)):
+        if previous < SOLVED:
             break
     return out, previous
 
@@ -243,40 +243,47 @@ def _best_wave(
         tried[key] = tried.get(key, 0) + 1
         if tried[key] > 2 or len(found) >= peaks:
             continue
-        fitted, error = _projected(problem, [*waves, starts[i]])
+        fitted, error = _projected(problem, [*waves, starts[i]], FIRST_STEPS)
         found.append((error, i, fitted))
         if error < SOLVED:
             return fitted, error
     found.sort(key=lambda entry: entry[:2])
-    if not found:
-        return None
-    best = found[0][2], found[0][0]
-    for _, _, fitted in found[:N_DAMPED]:
-        last = fitted[-1]
-        if not last.is_exponential:
+    best: tuple[list[Wave], float] | None = None
+    for _, _, fitted in found[:N_FINISHED]:
+        end = _projected(problem, fitted, STEPS)
+        last = end[0][-1]
+        if end[1] > SOLVED and not last.is_exponential:
             damped = Wave(last.argument, 1e-3, last.frequency, damped=True)
-            slowed = _projected(problem, [*fitted[:-1], damped])
-            if slowed[1] < 0.6 * best[1]:
-                best = slowed
+            slowed = _projected(problem, [*end[0][:-1], damped], STEPS)
+            end = slowed if slowed[1] < 0.6 * end[1] else end
+        if best is None or end[1] < best[1]:
+            best = end
+        if best[1] < SOLVED:
+            break
     return best
 
 
 def _ranked(problem: _Problem, q: Array, rest: Array, starts: list[Wave]) -> list[int]:
     """Starts by what they leave as they are, with amplitudes of degree 1 at most."""
-    total = float(rest @ rest)
-    narrow = problem.design[:, : 1 + min(problem.design.shape[1] - 1, 3)]
-    scored = []
-    for i, start in enumerate(starts):
-        B = np.concatenate([narrow * c[:, None] for c in start.carriers()], axis=1)
-        B = B * problem.roots[:, None]
-        B = B - q @ (q.T @ B)
-        norms = np.linalg.norm(B, axis=0)
-        B = B / np.where(norms > 1e-10, norms, np.inf)
-        if not np.isfinite(B).all():
+    narrow = problem.design[:, : 1 + min(problem.design.shape[1] - 1, 2)]
+    scored: list[tuple[float, int]] = []
+    for is_exponential in (False, True):
+        own = [i for i, start in enumerate(starts) if start.is_exponential == is_exponential]
+        if not own:
             continue
-        c, *_ = np.linalg.lstsq(B, rest, rcond=1e-8)
-        left = float(np.sum((rest - B @ c) ** 2)) / total
-        scored.append((left * (1.5 if start.is_exponential else 1.0), i))
+        carriers = np.array([starts[i].carriers() for i in own])  # (starts, carriers, rows)
+        B = (carriers[:, :, None, :] * (narrow * problem.roots[:, None]).T).reshape(
+            len(own), -1, len(rest)
+        )
+        B = B - (B @ q) @ q.T
+        norms = np.linalg.norm(B, axis=2, keepdims=True)
+        B = B / np.where((norms > 1e-10) & np.isfinite(norms), norms, np.inf)
+        B = np.where(np.isfinite(B), B, 0.0)
+        right = B @ rest
+        gram = B @ B.transpose(0, 2, 1) + 1e-9 * np.eye(B.shape[1])
+        c = np.linalg.solve(gram, right[:, :, None])[:, :, 0]
+        left = 1.0 - np.sum(c * right, axis=1) / float(rest @ rest)
+        scored += zip((left * (1.5 if is_exponential else 1.0)).tolist(), own, strict=True)
     return [i for _, i in sorted(scored)]
 
 
@@ -302,10 +309,10 @@ def _peaks(values: Array, amplitudes: Array, arguments: list[Argument]) -> list[
     return [out[i][1] for i in ranked[:10]]
 
 
-def _projected(problem: _Problem, waves: list[Wave]) -> tuple[list[Wave], float]:
+def _projected(problem: _Problem, waves: list[Wave], steps: int) -> tuple[list[Wave], float]:
     """Rates and frequencies by variable projection, and the share that is left."""
     total = float(problem.target @ problem.target)
-    return projected(waves, lambda at: _linearised(problem, at), _moved, total, steps=STEPS)
+    return projected(waves, lambda at: _linearised(problem, at), _moved, total, steps=steps)
 
 
 def _moved(waves: list[Wave], step: Array) -> list[Wave]:
