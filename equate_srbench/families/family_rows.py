@@ -24,6 +24,8 @@ Array = NDArray[np.float64]
 
 #: Most rows that the families look at: they propose, and the archive judges on all rows.
 MAX_ROWS = 300
+#: Most rows that the choice of columns looks at.
+SCREENED_ROWS = 1000
 #: Most columns that the families look at, and how many of them whatever the surrogate says.
 MAX_COLUMNS, ALWAYS = 8, 4
 #: Most rows beyond ``OUTLYING`` times the typical residual for them to be outliers, as a share.
@@ -97,10 +99,11 @@ def sampled(
         Columns that may appear.
     rng : numpy Generator
     """
-    rows = np.sort(rng.permutation(len(y))[:MAX_ROWS])
+    order = rng.permutation(len(y))
+    many, rows = np.sort(order[:SCREENED_ROWS]), np.sort(order[:MAX_ROWS])
+    chosen = _important(X[many], y[many], _distinct(X[many], columns))
     X, y = np.ascontiguousarray(X[rows]), y[rows]
     weights = None if weights is None else weights[rows]
-    chosen = _important(X, y, _distinct(X, columns))
     return FamilyRows(X, y, weights, tuple(chosen), views_of(X, y, weights))
 
 
@@ -186,15 +189,25 @@ def _important(X: Array, y: Array, columns: list[int]) -> list[int]:
 
 
 def _marginal(X: Array, targets: list[Array], columns: list[int]) -> list[int]:
-    """The ``MAX_COLUMNS`` columns with the largest share in a cubic of each alone."""
+    """The ``MAX_COLUMNS`` columns that cubics of single columns pick one after the other.
+
+    Each is the one that explains most of what those before it leave of a target.
+    """
     Z = standardised(X[:, columns])
-    score = np.zeros(len(columns))
-    for i, z in enumerate(Z.T):
-        q, _ = np.linalg.qr(np.stack([np.ones_like(z), z, z**2, z**3], axis=1))
-        for target in targets:
-            score[i] = max(score[i], float(np.sum((q.T @ target) ** 2)))
-    best = np.sort(np.argsort(-score, kind="stable")[:MAX_COLUMNS])
-    return [columns[i] for i in best]
+    spaces = [np.linalg.qr(np.stack([z**0, z, z**2, z**3], axis=1))[0] for z in Z.T]
+    chosen: list[int] = []
+    rests = [target.copy() for target in targets]
+    while len(chosen) < min(MAX_COLUMNS, len(columns)):
+        sizes = [max(float(rest @ rest), 1e-300) for rest in rests]
+        scores = np.array(
+            [max(float(np.sum((q.T @ r) ** 2)) / n for r, n in zip(rests, sizes, strict=True))
+             for q in spaces]
+        )  # fmt: skip
+        scores[chosen] = -1.0
+        chosen.append(int(np.argmax(scores)))
+        q, _ = np.linalg.qr(np.concatenate([spaces[i] for i in chosen], axis=1))
+        rests = [target - q @ (q.T @ target) for target in targets]
+    return [columns[i] for i in sorted(chosen)]
 
 
 def outliers_of(rows: FamilyRows) -> NDArray[np.bool_] | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from equate_srbench.expr.evaluate import evaluate
+from equate_srbench.expr.tree import Tree
 from equate_srbench.families.family_search import FamilySearch
 from equate_srbench.problem.archive import Archive, Candidate
 from equate_srbench.problem.selection import description_length
@@ -209,10 +210,34 @@ def answer(archive: Archive) -> Candidate:
 
 
 def holds(archive: Archive, drawn: Drawn, rng: np.random.Generator, limit: float = 1e-6) -> bool:
-    """Whether a formula of the archive is the law on ranges half as wide again."""
+    """Whether the answer is the law on ranges half as wide again."""
+    return _is_law(answer(archive).tree, drawn, rng, limit)
+
+
+def has_the_terms(
+    archive: Archive, drawn: Drawn, rng: np.random.Generator, n: int = 300, first: int = 1
+) -> bool:
+    """Whether an answer is the law once its constants are fitted to rows without noise.
+
+    ``first``: how many candidates, by description length, are looked at.
+    """
+    X = drawn.rows(n, rng)
+    y = drawn.law(X)
+    ranked = sorted(
+        archive.candidates,
+        key=lambda c: description_length(c.tree, c.loss, archive.variance, archive.n_rows),
+    )
+    for candidate in ranked[:first]:
+        clean = Archive(X, y, deadline=Deadline(60.0))
+        fitted = clean.refine([candidate.inner], "family", max_steps=100)[0]
+        if fitted is not None and _is_law(fitted.tree, drawn, rng, 1e-5):
+            return True
+    return False
+
+
+def _is_law(tree: Tree, drawn: Drawn, rng: np.random.Generator, limit: float) -> bool:
     X = drawn.rows(500, rng, wider=0.5)
     y = drawn.law(X)
-    found = evaluate(answer(archive).tree, X)
     with np.errstate(all="ignore"):
-        error = np.linalg.norm(found - y) / np.linalg.norm(y - y.mean())
+        error = np.linalg.norm(evaluate(tree, X) - y) / np.linalg.norm(y - y.mean())
     return bool(error < limit)
