@@ -108,7 +108,7 @@ def solve(
 def _path(
     r: Array, found: Array, rest: float, total: float, n: int, costs: Array, floor: float, kept: int
 ) -> list[NDArray[np.intp]]:
-    """Columns of the best steps of the elimination: the best three, and a very short one."""
+    """Columns of the best step of the elimination, and of the best two with fewer columns."""
     active = np.arange(r.shape[1])
     least = floor * total
     steps: list[tuple[float, NDArray[np.intp]]] = []
