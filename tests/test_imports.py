@@ -30,7 +30,7 @@ FLOORS = (
     ("refine", "backbone"),
     ("backbone.convert", "equation"),
     ("problem",),
-    ("equate", "edits"),
+    ("equate", "edits", "families"),
     ("search",),
     ("formula_regressor", "results", "sklearn_callbacks"),
     ("search_regressor", "teacher", "pretrain.corpus"),

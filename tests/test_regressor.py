@@ -21,6 +21,7 @@ from sklearn.model_selection import GridSearchCV, train_test_split
 
 from equate_srbench.backbone.checkpoint import CheckpointError
 from equate_srbench.data import SHIPPED
+from equate_srbench.equate.settings import preset as settings_of
 from equate_srbench.equation import Equation
 from equate_srbench.formula_regressor import model
 from equate_srbench.regressor import EquateRegressor
@@ -501,3 +502,20 @@ def test__fit__more_rows_than_searched__answer_is_defined_on_all():
     est = quick(max_time=4, on_progress=lambda progress: progress.seconds > 2).fit(X, y)
     assert np.isfinite(est.predict(X)).all()
     assert est.score(X, y) > 0.9
+
+
+def test__sources__families__solves_before_the_backbone():
+    """A short exact formula of a family ends the search; the default has no families."""
+    X = np.random.default_rng(0).uniform(-1.0, 2.0, (200, 2))
+    y = 3.0 * X[:, 1] * np.sin(7.23 * X[:, 0]) + 1.0
+    phases = []
+    sources = ("families", "backbone", "ascent", "edits")
+    est = EquateRegressor(
+        max_time=10.0, random_state=0, settings={"sources": sources},
+        on_progress=lambda state: phases.append(state.phase),
+    ).fit(X, y)  # fmt: skip
+    assert set(phases) <= {"families", "shorten"}
+    assert "family" in set(est.candidates_["source"])
+    assert "family" in set(est.trajectory_["source"])
+    np.testing.assert_allclose(est.predict(X), y, rtol=1e-9, atol=1e-9)
+    assert "families" not in settings_of("default").sources + settings_of("fast").sources

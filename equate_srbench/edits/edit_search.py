@@ -17,16 +17,16 @@ from numpy.typing import NDArray
 
 from equate_srbench.edits.island import Individual, Island
 from equate_srbench.edits.library import Library
-from equate_srbench.edits.target_views import (
+from equate_srbench.expr.mutations import Mutator
+from equate_srbench.expr.tree import Tree
+from equate_srbench.problem.archive import EXACT, Archive, Candidate
+from equate_srbench.problem.target_views import (
     IDENTITY,
     TRANSFORMS,
     TargetView,
     monomial_factor,
     view,
 )
-from equate_srbench.expr.mutations import Mutator
-from equate_srbench.expr.tree import Tree
-from equate_srbench.problem.archive import EXACT, Archive, Candidate
 from equate_srbench.runtime.clock import Deadline
 
 Array = NDArray[np.float64]

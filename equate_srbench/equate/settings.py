@@ -18,8 +18,10 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "finetune": ("frozen", "full", "lora", "random"),
     "joint": ("memory", "shift"),
     "pooling": ("attention", "mean"),
-    "sources": ("backbone", "ascent", "edits"),
+    "sources": ("families", "backbone", "ascent", "edits"),
 }
+#: Sources of the presets ``default`` and ``fast``.
+SOURCES = ("backbone", "ascent", "edits")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,9 @@ class EquateSettings:
         Largest number of quadruples.
     max_length : int
         Largest number of decoded tokens in the compact vocabulary; five times as many for E2E's.
-    sources : tuple of {"backbone", "ascent", "edits"}
-        Sources of formulas; ``ascent`` needs ``backbone``.
+    sources : tuple of {"families", "backbone", "ascent", "edits"}
+        Sources of formulas; ``ascent`` needs ``backbone``. ``families`` runs first, and a short
+        exact formula of it ends the search.
     finetune : {"frozen", "full", "lora", "random"}
         Weights trained besides the new modules; see ``finetune.prepare``.
     rank : int
@@ -248,12 +251,12 @@ def preset(name: str) -> EquateSettings:
         return replace(
             paper, n_subsets=5, max_points=64, samples=2, batch=16, max_rows=64,
             epochs=2, starts=4, steps=6, block=7, best_samples=0, stop_r2=1.0 - 1e-9,
-            sources=CHOICES["sources"],
+            sources=SOURCES,
         )  # fmt: skip
     if name == "fast":
         return replace(
             paper, seconds=1.0, n_subsets=3, max_points=64, samples=2, temperatures=(0.5, 1.0),
             batch=16, max_rows=48, epochs=1, starts=2, steps=3, block=4, ladder=(0.5, 1.0, 2.0),
-            best_samples=0, max_length=30, stop_r2=1.0 - 1e-9, sources=CHOICES["sources"],
+            best_samples=0, max_length=30, stop_r2=1.0 - 1e-9, sources=SOURCES,
         )  # fmt: skip
     raise ValueError(f"preset={name!r} is unknown: use one of {PRESETS}")

@@ -177,9 +177,9 @@ def embeddings(rows: Iterable[TrajectoryRow]) -> NDArray[np.float32]:
 
 
 def edit_row(
-    tree: Tree, r2: float, score: float, seconds: float, *, accepted: bool
+    tree: Tree, r2: float, score: float, seconds: float, *, accepted: bool, source: str = "edit"
 ) -> TrajectoryRow:
-    """A formula of the edit search as a trajectory row, without start and prediction."""
+    """A formula of the edit search or of a family as a row, without start and prediction."""
     return TrajectoryRow(
         start=-1,
         step=0,
@@ -191,5 +191,5 @@ def edit_row(
         new_skeleton=True,
         accepted=accepted,
         seconds=seconds,
-        source="edit",
+        source=source,
     )

@@ -25,8 +25,8 @@ class Progress:
     seconds : float
         Since the start of ``fit``.
     phase : str
-        ``columns`` (wide tables), ``teach``, ``propose``, ``align``, ``ascend``, ``edit`` or
-        ``shorten``.
+        ``columns`` (wide tables), ``teach``, ``families``, ``propose``, ``align``, ``ascend``,
+        ``edit`` or ``shorten``.
     candidates : int
         Formulas tried so far.
     equation : str

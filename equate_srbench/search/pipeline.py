@@ -20,6 +20,7 @@ from equate_srbench.expr.algebra.rewrite import rewrite
 from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.expr.sympy.simplify import simplify, warm_up
 from equate_srbench.expr.tree import Tree
+from equate_srbench.families.family_search import FamilySearch
 from equate_srbench.problem.archive import EXACT, Archive, Candidate
 from equate_srbench.problem.selection import price_of_node
 from equate_srbench.refine.snap import snap
@@ -30,6 +31,8 @@ from equate_srbench.search.shorten import shorten
 
 #: Tables with fewer rows skip the neural part: there is too little to adapt to.
 MIN_ROWS = 5
+#: Most of the time that the families may take; their work is counted, so that they rarely do.
+FAMILIES_SHARE = 0.3
 #: Formulas of at most this many nodes are not simplified further.
 SHORT = 8
 #: Tables with fewer rows get less neural work: their subsets overlap.
@@ -61,7 +64,7 @@ class PipelineOptions:
 
 
 class FitPipeline(Search):
-    """The phases of a fit: propose, align, ascend, edit, shorten.
+    """The phases of a fit: families, propose, align, ascend, edit, shorten.
 
     Parameters
     ----------
@@ -90,11 +93,23 @@ class FitPipeline(Search):
         deadline = self.archive.deadline
         total = deadline.left()
         sources = self.options.settings.sources
-        starts = self._adapt(tick) if "backbone" in sources else []
-        if "edits" in sources:
+        solved = "families" in sources and self._solve(tick)
+        starts = self._adapt(tick) if "backbone" in sources and not solved else []
+        if "edits" in sources and not solved:
             editing = deadline.within(max(deadline.left() - min(0.12 * total, 3.0), 0.0))
             self._edit(editing, starts, tick)
         self._shorten(tick)
+
+    def _solve(self, tick: Callable[[str], None]) -> bool:
+        """Families that linear algebra solves; whether a short formula is exact."""
+        archive = self.archive
+        tick("families")
+        families = FamilySearch(archive, list(range(archive.X.shape[1])), rng=self.rng)
+        families.run(
+            archive.deadline.within(FAMILIES_SHARE * archive.deadline.left()),
+            tick=lambda: tick("families"),
+        )
+        return families.is_solved
 
     def _adapt(self, tick: Callable[[str], None]) -> list[Tree]:
         """Phases 1 to 4 of the method; returns inner formulas to start edits from."""

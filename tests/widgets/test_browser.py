@@ -283,7 +283,8 @@ def test__css__source_colours__are_the_reports(fit):
     """One colour per source everywhere."""
     from equate_widgets.assets import css
 
-    for name in ("accent", "train", "test", "backbone", "ascent", "edit", "shorten", "constant"):
+    names = "accent train test backbone ascent edit shorten constant family"
+    for name in names.split():
         light, dark = (re.search(rf"--{name}: (#\w+);", text)[1] for text in (LIGHT, DARK))
         assert f"--{name}: light-dark({light}, {dark});" in css()
 

@@ -307,7 +307,10 @@ def _exponential(node: Form) -> Node:
         shift = 0.0
     left = add(*rest)
     if isinstance(left, float):
-        return multiply(math.exp(shift + left), *powers)
+        try:
+            return multiply(math.exp(shift + left), *powers)
+        except OverflowError:
+            raise UnsafeRewriteError from None
     return multiply(math.exp(shift), ("f", "exp", left), *powers)
 
 

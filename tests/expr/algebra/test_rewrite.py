@@ -126,3 +126,10 @@ def test__rewrite__one_tree__below_a_millisecond(random_tree):
     for tree in trees:
         rewrite(tree)
     assert (time.process_time() - start) / len(trees) < 1e-3
+
+
+def test__rewrite__exponential_of_a_huge_constant__left_alone():
+    """``exp(1000 - log x)`` has a factor that no double holds."""
+    tree = Tree.apply("exp", Tree.apply("sub", Tree.constant(1000.0),
+                                        Tree.apply("log", Tree.variable(0))))  # fmt: skip
+    assert rewrite(tree) == tree

@@ -3,7 +3,7 @@ import { drawFront } from "./draw_front.js";
 import { formula } from "./typeset.js";
 
 const PHASES = {
-  columns: "selecting columns", propose: "sampling from the backbone", align: "adapting to the data set",
+  columns: "selecting columns", families: "solving known families", propose: "sampling from the backbone", align: "adapting to the data set",
   ascend: "gradient ascent", edit: "editing the best formulas", shorten: "simplifying",
 };
 

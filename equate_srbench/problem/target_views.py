@@ -1,4 +1,4 @@
-"""Transformed targets: search ``g(y / m) = a f + b``, then solve for y.
+"""``TargetView``: a transformed target. Search ``g(y / m) = a f + b``, then solve for y.
 
 The root of a sum of squares or the exponential of a product is hard to evolve node by node, but its
 square or logarithm is a short sum. A view is a transform ``g`` whose inverse is expressible in the
@@ -94,6 +94,58 @@ TRANSFORMS: tuple[Transform, ...] = (
     Transform("sin", _within(-np.pi / 2, np.pi / 2, np.sin), np.cos, _wrap("arcsin")),
     Transform("cos", _within(0.0, np.pi, np.cos), lambda y: -np.sin(y), _wrap("arccos")),
 )
+
+_NAMED = {transform.name: transform for transform in TRANSFORMS}
+_ONE_MINUS = Transform(
+    "one minus",
+    lambda y: 1.0 - y,
+    lambda y: -np.ones_like(y),
+    lambda tree: Tree.apply("sub", Tree.constant(1.0), tree),
+)
+_LESS_ONE = Transform(
+    "less one",
+    lambda y: y - 1.0,
+    np.ones_like,
+    lambda tree: Tree.apply("add", Tree.constant(1.0), tree),
+)
+
+
+def composed(*steps: Transform) -> Transform:
+    """Transforms applied one after the other, the first one to the target itself."""
+    if len(steps) == 1:
+        return steps[0]
+    first, rest = steps[0], composed(*steps[1:])
+    return Transform(
+        f"{rest.name} of {first.name}",
+        lambda y: rest.forward(first.forward(y)),
+        lambda y: rest.slope(first.forward(y)) * first.slope(y),
+        lambda tree: first.back(rest.back(tree)),
+    )
+
+
+#: Transforms of saturating and of doubly curved laws: ``y = (1 - exp(-u))**2`` is the third,
+#: the logistic curve ``1 / (1 + exp(u))`` the fourth.
+COMPOSITIONS: tuple[Transform, ...] = (
+    Transform("arctanh", _within(-1.0, 1.0, np.arctanh), lambda y: 1.0 / (1.0 - y**2),
+              _wrap("tanh")),
+    Transform("tan", _within(-np.pi / 2, np.pi / 2, np.tan), lambda y: 1.0 + np.tan(y) ** 2,
+              _wrap("arctan")),
+    composed(_NAMED["root"], _ONE_MINUS, _NAMED["log"]),
+    composed(_NAMED["inverse"], _LESS_ONE, _NAMED["log"]),
+    composed(_ONE_MINUS, _NAMED["log"]),
+    composed(_LESS_ONE, _NAMED["log"]),
+    composed(_ONE_MINUS, _NAMED["square"]),
+    composed(_LESS_ONE, _NAMED["square"]),
+    composed(_NAMED["square"], _ONE_MINUS, _NAMED["log"]),
+    composed(_NAMED["log"], _NAMED["log"]),
+    composed(_NAMED["log"], _NAMED["log of minus"]),
+    composed(_NAMED["log"], _NAMED["inverse"]),
+    composed(_NAMED["log"], _NAMED["square"]),
+    composed(_NAMED["log"], _NAMED["square of minus"]),
+    composed(_NAMED["square"], _NAMED["log"], _NAMED["inverse"]),
+    composed(_NAMED["root"], _NAMED["root"]),
+    composed(_NAMED["exp"], _LESS_ONE, _NAMED["log"]),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

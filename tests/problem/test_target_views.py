@@ -5,9 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from equate_srbench.edits.target_views import IDENTITY, TRANSFORMS, monomial_factor, view
 from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.expr.tree import Tree
+from equate_srbench.problem.target_views import (
+    COMPOSITIONS,
+    IDENTITY,
+    TRANSFORMS,
+    monomial_factor,
+    view,
+)
 
 X3 = np.random.default_rng(0).uniform(0.5, 3.0, (150, 3))
 a = Tree.variable(0)
@@ -58,3 +64,18 @@ def test__monomial_factor__sum_of_columns__is_none():
 def test__identity__is_the_first_transform():
     """The plain view is the one that the search begins with."""
     assert TRANSFORMS[0] is IDENTITY
+
+
+@pytest.mark.parametrize("transform", COMPOSITIONS, ids=lambda t: t.name)
+def test__composition__where_it_is_defined__back_and_slope_are_right(transform):
+    """The way back gives y on some range, and weights are those of the numerical slope."""
+    seen = None
+    for low, high in ((1.1, 1.5), (0.1, 0.9)):
+        y = np.linspace(low, high, 150)
+        seen = view(transform, X3, y, None)
+        if seen is not None:
+            np.testing.assert_allclose(evaluate(seen.wrap(a), seen.target[:, None]), y, rtol=1e-9)
+            slope = (transform.forward(y + 1e-6) - transform.forward(y - 1e-6)) / 2e-6
+            np.testing.assert_allclose(np.abs(transform.slope(y)), np.abs(slope), rtol=1e-4)
+            return
+    raise AssertionError(f"{transform.name} is defined on neither range")

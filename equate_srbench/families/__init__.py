@@ -1,0 +1,1 @@
+"""Families of formulas that linear algebra solves at once, proposed before any random search."""

@@ -1,0 +1,243 @@
+"""Laws of each family drawn at random, and whether a search recovers them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from equate_srbench.expr.evaluate import evaluate
+from equate_srbench.expr.tree import Tree
+from equate_srbench.families.family_search import FamilySearch
+from equate_srbench.problem.archive import Archive, Candidate
+from equate_srbench.problem.selection import description_length
+from equate_srbench.runtime.clock import Deadline
+
+Law = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A law with the ranges of its columns."""
+
+    law: Law
+    low: np.ndarray
+    high: np.ndarray
+
+    def rows(self, n: int, rng: np.random.Generator, wider: float = 0.0) -> np.ndarray:
+        """Uniform rows; ``wider`` is a share of the range added, half of it at either end.
+
+        Ranges of positive columns stay positive.
+        """
+        margin = 0.5 * wider * (self.high - self.low)
+        low = np.where(self.low > 0.0, np.maximum(self.low - margin, 0.5 * self.low),
+                       self.low - margin)  # fmt: skip
+        return rng.uniform(low, self.high + margin, (n, len(self.low)))
+
+
+def _value(rng: np.random.Generator) -> float:
+    """A coefficient of either sign: whole, or with two decimals."""
+    size = float(rng.integers(1, 6)) if rng.random() < 0.5 else round(rng.uniform(0.2, 5.0), 2)
+    return size if rng.random() < 0.6 else -size
+
+
+def _ranges(rng: np.random.Generator, k: int, positive: bool) -> tuple[np.ndarray, np.ndarray]:
+    if positive:
+        low = rng.uniform(0.2, 1.5, k)
+        return low, low + rng.uniform(1.0, 4.0, k)
+    low = rng.uniform(-3.0, 1.0, k)
+    return low, low + rng.uniform(1.0, 4.0, k)
+
+
+def _exponents(rng: np.random.Generator, k: int, degree: int, n: int) -> list[np.ndarray]:
+    found: dict[tuple[int, ...], None] = {}
+    while len(found) < n:
+        e = np.bincount(rng.integers(0, k, rng.integers(1, degree + 1)), minlength=k)
+        found[tuple(e.tolist())] = None
+    return [np.array(e) for e in found]
+
+
+def _polynomial_of(rng: np.random.Generator, k: int, degree: int, n: int) -> Law:
+    exponents = _exponents(rng, k, degree, n)
+    values = [_value(rng) for _ in exponents]
+    offset = _value(rng) if rng.random() < 0.6 else 0.0
+    return lambda X: (
+        offset + sum(c * np.prod(X**e, axis=1) for c, e in zip(values, exponents, strict=True))
+    )
+
+
+def polynomial(rng: np.random.Generator) -> Drawn:
+    """Two to five terms of degree up to 6, 5 or 3 in one to four columns; one in two in a view."""
+    k = int(rng.integers(1, 5))
+    low, high = _ranges(rng, k, False)
+    inner = _polynomial_of(rng, k, (6, 5, 4, 3)[k - 1], int(rng.integers(2, 4 if k == 1 else 6)))
+    outer = rng.choice(["", "", "", "exp", "sqrt", "inverse"])
+    probe = inner(rng.uniform(low - 0.25 * (high - low), high + 0.25 * (high - low), (2000, k)))
+    if outer == "exp":
+        return Drawn(lambda X: np.exp(inner(X) / np.ptp(probe) * 4.0), low, high)
+    shift = 0.3 * np.ptp(probe) - probe.min()
+    if outer == "sqrt":
+        return Drawn(lambda X: np.sqrt(inner(X) + shift), low, high)
+    if outer == "inverse":
+        return Drawn(lambda X: 1.0 / (inner(X) + shift), low, high)
+    return Drawn(inner, low, high)
+
+
+def ratio(rng: np.random.Generator) -> Drawn:
+    """Up to three terms above and below, the denominator far from 0."""
+    k = int(rng.integers(1, 4))
+    low, high = _ranges(rng, k, False)
+    degree = (4, 3, 2)[k - 1]
+    above = _polynomial_of(rng, k, degree, int(rng.integers(1, 4 if k > 1 else 3)))
+    below = _polynomial_of(rng, k, degree, int(rng.integers(1, 4 if k > 1 else 3)))
+    probe = below(rng.uniform(low - 0.25 * (high - low), high + 0.25 * (high - low), (2000, k)))
+    shift = 0.3 * np.ptp(probe) - probe.min()
+    return Drawn(lambda X: above(X) / (below(X) + shift), low, high)
+
+
+def power(rng: np.random.Generator) -> Drawn:
+    """One or two products of real powers, some with an exponential, and an offset."""
+    k = int(rng.integers(1, 4))
+    low, high = _ranges(rng, k, True)
+    n = int(rng.integers(1, 3))
+    terms = []
+    for _ in range(n):
+        e = np.where(rng.random(k) < 0.5, rng.choice([-2, -1, -0.5, 0.5, 1, 1.5, 2, 3], k),
+                     np.round(rng.uniform(-2.5, 3.5, k), 2))  # fmt: skip
+        terms.append((_value(rng), np.where((rng.random(k) < 0.25) & (k > 1), 0.0, e)))
+    if not any(e.any() for _, e in terms):
+        return power(rng)
+    rate = _value(rng) / 5.0 if n == 1 and rng.random() < 0.4 else 0.0
+    offset = _value(rng) if rate == 0.0 and rng.random() < 0.5 else 0.0
+    return Drawn(
+        lambda X: (
+            offset + sum(c * np.prod(X**e, axis=1) for c, e in terms) * np.exp(rate * X[:, 0])
+        ),
+        low,
+        high,
+    )
+
+
+def wave(rng: np.random.Generator) -> Drawn:
+    """Sinusoids, exponentials and damped sinusoids, times a column, plus a line."""
+    k = int(rng.integers(1, 4))
+    low, high = _ranges(rng, k, False)
+    kind = rng.choice(["sin", "sin", "exp", "damped", "power", "product", "two"])
+    width = float(high[0] - low[0])
+    w = round(2.0 * np.pi / width * np.exp(rng.uniform(np.log(0.7), np.log(30.0))), 2)
+    phase = round(rng.uniform(0.0, 6.0), 1) if rng.random() < 0.5 else 0.0
+    rate = round(rng.choice([-1, 1]) * rng.uniform(1.0, 5.0) / width, 2)
+    c, d, s = _value(rng), _value(rng), _value(rng)
+    j = int(rng.integers(0, k))
+    amplitude = rng.random() < 0.5
+    u = {"power": lambda X: X[:, 0] ** 2, "product": lambda X: X[:, 0] * X[:, -1]}.get(
+        str(kind), lambda X: X[:, 0]
+    )
+
+    def law(X: np.ndarray) -> np.ndarray:
+        out = np.sin(w * u(X) + phase)
+        if kind == "exp":
+            out = np.exp(rate * u(X))
+        elif kind == "damped":
+            out = out * np.exp(rate * u(X))
+        if amplitude:
+            out = out * X[:, j]
+        if kind == "two":
+            out = out + 0.7 * np.cos(1.37 * w * X[:, -1])
+        return c * out + d + (s * X[:, j] if s > 0 else 0.0)
+
+    return Drawn(law, low, high)
+
+
+def ridge(rng: np.random.Generator) -> Drawn:
+    """A function of one affine combination of two to five columns, with scale and offset."""
+    k = int(rng.integers(2, 6))
+    low, high = _ranges(rng, k, False)
+    a = np.array([_value(rng) for _ in range(k)])
+    corners = np.stack([a * low, a * high])
+    wide = 0.25 * np.abs(corners[1] - corners[0]).sum()
+    least, most = corners.min(axis=0).sum() - wide, corners.max(axis=0).sum() + wide
+    t = lambda X: (X @ a - least) / (most - least)  # noqa: E731
+    s = round(rng.uniform(1.0, 4.0), 1)
+    shapes: dict[str, Law] = {
+        "exp": lambda X: np.exp(s * t(X)),
+        "log": lambda X: np.log(0.1 + s * t(X)),
+        "sqrt": lambda X: np.sqrt(0.1 + t(X)),
+        "inverse": lambda X: 1.0 / (0.2 + t(X)),
+        "sin": lambda X: np.sin(2.0 * s * t(X) + 0.4),
+        "tanh": lambda X: np.tanh(1.5 * s * (t(X) - 0.4)),
+        "logistic": lambda X: 1.0 / (1.0 + np.exp(-2.0 * s * (t(X) - 0.5))),
+        "gauss": lambda X: np.exp(-((s * (t(X) - 0.5)) ** 2)),
+        "square": lambda X: (t(X) - 0.3) ** 2,
+        "arctan": lambda X: np.arctan(3.0 * s * (t(X) - 0.45)),
+    }
+    shape = shapes[str(rng.choice(list(shapes)))]
+    scale, offset = _value(rng), (_value(rng) if rng.random() < 0.5 else 0.0)
+    return Drawn(lambda X: scale * shape(X) + offset, low, high)
+
+
+KINDS = {"polynomial": polynomial, "ratio": ratio, "power": power, "wave": wave, "ridge": ridge}
+
+
+def searched(
+    drawn: Drawn,
+    rng: np.random.Generator,
+    n: int = 300,
+    noise: float = 0.0,
+    outliers: float = 0.0,
+    **kwargs: object,
+) -> Archive:
+    """An archive after a family search on rows of the law."""
+    X = drawn.rows(n, rng)
+    y = drawn.law(X)
+    spread = float(np.std(y))
+    y = y + noise * spread * rng.normal(size=n)
+    far = rng.random(n) < outliers
+    y = y + np.where(far, rng.choice([-1.0, 1.0], n) * rng.uniform(5.0, 15.0, n) * spread, 0.0)
+    archive = Archive(X, y, deadline=Deadline(60.0))
+    search = FamilySearch(archive, list(range(X.shape[1])), rng=np.random.default_rng(0), **kwargs)
+    search.run(archive.deadline)
+    return archive
+
+
+def answer(archive: Archive) -> Candidate:
+    """The candidate of least description length."""
+    return min(
+        archive.candidates,
+        key=lambda c: description_length(c.tree, c.loss, archive.variance, archive.n_rows),
+    )
+
+
+def holds(archive: Archive, drawn: Drawn, rng: np.random.Generator, limit: float = 1e-6) -> bool:
+    """Whether the answer is the law on ranges half as wide again."""
+    return _is_law(answer(archive).tree, drawn, rng, limit)
+
+
+def has_the_terms(
+    archive: Archive, drawn: Drawn, rng: np.random.Generator, n: int = 300, first: int = 1
+) -> bool:
+    """Whether an answer is the law once its constants are fitted to rows without noise.
+
+    ``first``: how many candidates, by description length, are looked at.
+    """
+    X = drawn.rows(n, rng)
+    y = drawn.law(X)
+    ranked = sorted(
+        archive.candidates,
+        key=lambda c: description_length(c.tree, c.loss, archive.variance, archive.n_rows),
+    )
+    for candidate in ranked[:first]:
+        clean = Archive(X, y, deadline=Deadline(60.0))
+        fitted = clean.refine([candidate.inner], "family", max_steps=100)[0]
+        if fitted is not None and _is_law(fitted.tree, drawn, rng, 1e-5):
+            return True
+    return False
+
+
+def _is_law(tree: Tree, drawn: Drawn, rng: np.random.Generator, limit: float) -> bool:
+    X = drawn.rows(500, rng, wider=0.5)
+    y = drawn.law(X)
+    with np.errstate(all="ignore"):
+        error = np.linalg.norm(evaluate(tree, X) - y) / np.linalg.norm(y - y.mean())
+    return bool(error < limit)
