@@ -21,7 +21,6 @@ from sklearn.model_selection import GridSearchCV, train_test_split
 
 from equate_srbench.backbone.checkpoint import CheckpointError
 from equate_srbench.data import SHIPPED
-from equate_srbench.equate.settings import preset as settings_of
 from equate_srbench.equation import Equation
 from equate_srbench.formula_regressor import model
 from equate_srbench.regressor import EquateRegressor
@@ -491,31 +490,3 @@ def test__fit__every_part__sees_only_the_rows_given(monkeypatch):
     given = {tuple(row) for row in X[train]}
     assert tables
     assert all(tuple(row) in given for table in tables for row in table)
-
-
-def test__fit__more_rows_than_searched__answer_is_defined_on_all():
-    """A large table is sampled; rows that the sample missed still veto a formula."""
-    rng = np.random.default_rng(0)
-    X = rng.uniform(0.5, 2.0, (12_000, 1))
-    X[rng.permutation(12_000)[:5]] = -1.0  # few enough to be missed
-    y = np.log(np.abs(X[:, 0])) + 0.05 * rng.normal(size=12_000)
-    est = quick(max_time=4, on_progress=lambda progress: progress.seconds > 2).fit(X, y)
-    assert np.isfinite(est.predict(X)).all()
-    assert est.score(X, y) > 0.9
-
-
-def test__sources__families__solves_before_the_backbone():
-    """A short exact formula of a family ends the search; the default has no families."""
-    X = np.random.default_rng(0).uniform(-1.0, 2.0, (200, 2))
-    y = 3.0 * X[:, 1] * np.sin(7.23 * X[:, 0]) + 1.0
-    phases = []
-    sources = ("families", "backbone", "ascent", "edits")
-    est = EquateRegressor(
-        max_time=10.0, random_state=0, settings={"sources": sources},
-        on_progress=lambda state: phases.append(state.phase),
-    ).fit(X, y)  # fmt: skip
-    assert set(phases) <= {"families", "shorten"}
-    assert "family" in set(est.candidates_["source"])
-    assert "family" in set(est.trajectory_["source"])
-    np.testing.assert_allclose(est.predict(X), y, rtol=1e-9, atol=1e-9)
-    assert "families" not in settings_of("default").sources + settings_of("fast").sources

@@ -1,4 +1,4 @@
-"""``EquateRegressor`` on tables with more columns than it searches."""
+"""``EquateRegressor`` on tables with more columns, or rows, than it searches."""
 
 from __future__ import annotations
 
@@ -42,3 +42,14 @@ def test__fit__wide_table_ended_while_columns_are_chosen__usable():
         est = quick(on_progress=stop).fit(X, X[:, 17])
     assert phases[0] == "columns"
     assert np.isfinite(est.predict(X)).all()
+
+
+def test__fit__more_rows_than_searched__answer_is_defined_on_all():
+    """A large table is sampled; rows that the sample missed still veto a formula."""
+    rng = np.random.default_rng(0)
+    X = rng.uniform(0.5, 2.0, (12_000, 1))
+    X[rng.permutation(12_000)[:5]] = -1.0  # few enough to be missed
+    y = np.log(np.abs(X[:, 0])) + 0.05 * rng.normal(size=12_000)
+    est = quick(max_time=4, on_progress=lambda progress: progress.seconds > 2).fit(X, y)
+    assert np.isfinite(est.predict(X)).all()
+    assert est.score(X, y) > 0.9
