@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from equate_srbench.equate.settings import PRESETS, preset
 from equate_srbench.regressor import EquateRegressor
 
 
@@ -26,4 +27,4 @@ def test__sources__families__solves_before_the_backbone():
     assert "family" in set(est.candidates_["source"])
     assert "family" in set(est.trajectory_["source"])
     np.testing.assert_allclose(est.predict(X), y, rtol=1e-9, atol=1e-9)
-    assert "families" not in settings_of("default").sources + settings_of("fast").sources
+    assert all("families" not in preset(name).sources for name in PRESETS)
