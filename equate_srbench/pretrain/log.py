@@ -17,6 +17,8 @@ from equate_srbench.pretrain.corpus.examples import Counts
 from equate_srbench.runtime.files import replacing
 
 LOG = "log.csv"
+#: Version of the fingerprints with which runs began that do not name theirs.
+FIRST_FILTER = "b78cfef318defb7d"
 
 
 @dataclass
@@ -26,7 +28,9 @@ class TrainingProgress:
     ``pool`` and ``batch`` are the position in the corpus: index of the first pool of the next
     step's group, and of the batch in each of them. ``began`` is the step at which the optimiser
     started: not 0 if the run was initialised from a checkpoint. ``deepened`` lists when layers
-    were added, and how many encoder and decoder layers there are since (``deepen``).
+    were added, and how many encoder and decoder layers there are since (``deepen``). ``filter`` is
+    the ``version`` of the decontamination; ``earlier`` lists, for each change of it or of the
+    corpus, examples, counts, filter and corpus until then.
     """
 
     step: int = 0
@@ -41,6 +45,8 @@ class TrainingProgress:
     counts: Counts = field(default_factory=Counts)
     devices: list[str] = field(default_factory=list)
     deepened: list[dict[str, Any]] = field(default_factory=list)
+    filter: str = FIRST_FILTER
+    earlier: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
     def from_dict(cls, d: dict[str, Any]) -> TrainingProgress:

@@ -225,7 +225,7 @@ def test__pretrain__another_process_in_the_folder__is_refused(tmp_path: Path) ->
     """Two trainers would delete each other's shards."""
     run = TrainingRun(tmp_path, TINY, device="cpu")
     with (
-        train._locked(run),
+        train.locked(run.directory),
         pytest.raises(train.StateError, match="another process is training"),
     ):
         go(tmp_path, 1)
@@ -323,7 +323,7 @@ def test__feed__two_workers__same_pools_as_inline() -> None:
         for theirs, ours in zip(feed, [next(inline) for _ in range(3)], strict=False):
             assert theirs.index == ours.index
             assert theirs.counts == ours.counts
-            np.testing.assert_array_equal(theirs.made[0].tokens, ours.made[0].tokens)
+            np.testing.assert_array_equal(theirs.batches[0].tokens, ours.batches[0].tokens)
             if theirs.index == 4:
                 break
     finally:

@@ -14,6 +14,7 @@ import csv
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 
@@ -37,6 +38,11 @@ class Filter:
     """
 
     keys: frozenset[str]
+
+    @property
+    def version(self) -> str:
+        """Digest of the fingerprints: 16 hexadecimal digits."""
+        return sha256(" ".join(sorted(self.keys)).encode()).hexdigest()[:16]
 
     @classmethod
     def shipped(cls) -> Filter:

@@ -1,10 +1,10 @@
-"""Several tables per formula of the corpus, generated on the training device.
+"""Several tables per formula of the corpus, generated for many formulas at once.
 
-Workers draw decontaminated formulas, their view and the distribution of their table as in the
-plain corpus (``examples``), and check them on one table. The work per table is done here for
-thousands of formulas at once: rows, values by one program per batch, rejection, labels, features.
-The formulas of a pool are exactly those of the plain corpus; each is used ``CorpusConfig.tables``
-times, with new rows, noise, scale and offset.
+Decontaminated formulas, their view and the distribution of their table are drawn as in the
+plain corpus (``examples``), and checked on one table. The work per table is done here for
+thousands of formulas at once, in torch, on a processor or a GPU: rows, values by one program per
+batch, rejection, labels, features. The formulas of a pool are exactly those of the plain corpus;
+each is used ``CorpusConfig.tables`` times, with new rows, noise, scale and offset.
 """
 
 from __future__ import annotations
@@ -120,7 +120,8 @@ def draw_batches(
     Returns
     -------
     list of Batch
-        Tensors on ``device``, in random order, of similar length within a batch.
+        Points on ``device`` (an ndarray on the CPU), batches in random order, targets of similar
+        length within a batch.
     """
     key = hashlib.sha256(f"{config.seed}/{index}/tables".encode()).digest()
     rng = np.random.default_rng(list(key))
@@ -138,7 +139,8 @@ def draw_batches(
         for i in range(0, len(kept), made.size):
             targets = [made.tokens[j] for j in kept[i : i + made.size]]
             tokens = pad_targets(targets, vocabulary.eos, vocabulary.pad)
-            batches.append(Batch(points[i : i + made.size], tokens))
+            rows = points[i : i + made.size]
+            batches.append(Batch(rows.numpy() if device.type == "cpu" else rows, tokens))
     rng.shuffle(batches)
     return batches
 
