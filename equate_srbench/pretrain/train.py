@@ -153,6 +153,7 @@ class TrainingRun:
         autocast: bool = False,
     ) -> None:
         self.shard_mib, self.lr_scale = shard_mib, 1.0
+        self.waited = 0.0  # seconds of wall clock for pools that were not ready
         self.device = own_device(device)
         self.world, self.accumulate = World(self.device), accumulate
         self.directory = Path(directory)
@@ -267,7 +268,9 @@ class TrainingRun:
         busy: dict[int, float] = {}
         pools = iter(feed)
         while True:
+            begin = time.monotonic()
             group = list(islice(pools, self.accumulate))
+            self.waited += time.monotonic() - begin
             for pool in group:
                 self._pending[0] += pool.cpu_seconds - busy.get(pool.worker, 0.0)
                 busy[pool.worker] = pool.cpu_seconds
