@@ -161,12 +161,14 @@ class Stopwatch:
             command, stdout=subprocess.PIPE, text=True, start_new_session=True
         )
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def _read(self) -> None:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self._lines.put(line.strip())
+        with self._process.stdout as lines:
+            for line in lines:
+                self._lines.put(line.strip())
         self._lines.put(None)
 
     def group(self) -> list[Timing]:
@@ -188,6 +190,7 @@ class Stopwatch:
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        self._reader.join()
 
 
 def brought(state: Path | None, out: Path) -> bool:

@@ -26,7 +26,7 @@ from equate_srbench.backbone import checkpoint
 from equate_srbench.backbone.config import BackboneConfig
 from equate_srbench.backbone.network import Backbone
 from equate_srbench.pretrain.corpus.decontaminate import Filter
-from equate_srbench.pretrain.corpus.examples import Batch, CorpusConfig, Counts
+from equate_srbench.pretrain.corpus.examples import BEFORE, Batch, CorpusConfig, Counts
 from equate_srbench.pretrain.corpus.feed import Feed, Order
 from equate_srbench.pretrain.log import LOG, Log, TrainingProgress
 from equate_srbench.pretrain.optimise import TrainState, is_bf16_fast
@@ -86,7 +86,7 @@ class TrainConfig:
     def from_dict(cls, d: dict[str, Any]) -> TrainConfig:
         """Inverse of ``dataclasses.asdict``."""
         backbone = BackboneConfig(**d["backbone"])
-        corpus = CorpusConfig(**({"dropped": 0.0} | d["corpus"]))  # older runs kept all points
+        corpus = CorpusConfig(**(BEFORE | d["corpus"]))
         return cls(**{**d, "backbone": backbone, "corpus": corpus})
 
 
