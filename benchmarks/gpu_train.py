@@ -223,6 +223,7 @@ def train(args: argparse.Namespace) -> None:
     corpus: dict[str, Any] = {
         "tables": args.tables, "batch_points": points,
         "batches": max(1, 2 * POINTS[args.device][-1] // points),
+        "natural_formulas": args.natural, "natural_tables": args.natural,
     }  # fmt: skip
     print(f"chosen: {points} points, {'autocast' if best.autocast else 'copy of the weights'}")
 
@@ -269,6 +270,8 @@ def main() -> None:
     add("--device", choices=list(POINTS), help="default: cuda where there is one")
     add("--workers", type=int, default=len(os.sched_getaffinity(0)), help="default: all cores")
     add("--tables", type=int, default=8, help="tables a formula (default: 8)")
+    add("--natural", type=float, default=CorpusConfig.natural_tables,
+        help="share of formulas and of tables as in nature (default: %(default)s)")  # fmt: skip
     add("--decay", type=float, default=0.0, help="as for equate pretrain (default: 0)")
     add("--measure", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from equate_srbench.backbone.network import Backbone
+from equate_srbench.pretrain.corpus.examples import Batch
 from equate_srbench.pretrain.world import World
 
 #: The weights are averaged over the last 1 % of the steps, but at least over this many.
@@ -25,6 +26,15 @@ def is_bf16_fast() -> bool:
     """Whether this CPU multiplies bfloat16 matrices in hardware."""
     # torch has no public API for this, and older releases lack the private one too
     return bool(getattr(torch.cpu, "_is_amx_tile_supported", bool)())
+
+
+def upload(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Points, float32, and tokens, int64, on ``device``; a GPU does not wait for them."""
+    points, tokens = torch.as_tensor(batch.points), torch.from_numpy(batch.tokens)
+    if device.type == "cuda":  # half precision travels, from pinned memory, beside the computation
+        points = points.pin_memory().to(device, non_blocking=True)
+        tokens = tokens.pin_memory().to(device, non_blocking=True)
+    return points.float(), tokens.long()
 
 
 class TrainState:
@@ -107,6 +117,12 @@ class TrainState:
         """Compile encoder and decoder for batches of any shape; takes effect at the next loss."""
         self.work.encoder.compile(dynamic=True)
         self.work.decoder.compile(dynamic=True)
+
+    @torch.no_grad()
+    def loss_per_token(self, points: Tensor, tokens: Tensor) -> float:
+        """``loss`` over the number of target tokens, without gradients."""
+        n = int((tokens[:, 1:] != self.backbone.vocabulary.pad).sum())
+        return float(self.loss(points, tokens)) / n
 
     def step(self, lr_scale: float, world: World | None = None) -> None:
         """One optimiser step with the accumulated gradients; never synchronises with a GPU.

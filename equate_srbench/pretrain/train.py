@@ -28,8 +28,8 @@ from equate_srbench.backbone.network import Backbone
 from equate_srbench.pretrain.corpus.decontaminate import Filter
 from equate_srbench.pretrain.corpus.examples import BEFORE, Batch, CorpusConfig, Counts
 from equate_srbench.pretrain.corpus.feed import Feed, Order
-from equate_srbench.pretrain.log import LOG, Log, TrainingProgress
-from equate_srbench.pretrain.optimise import TrainState, is_bf16_fast
+from equate_srbench.pretrain.log import LOG, Examination, Log, TrainingProgress
+from equate_srbench.pretrain.optimise import TrainState, is_bf16_fast, upload
 from equate_srbench.pretrain.state import (
     INDEX,
     StateError,
@@ -323,15 +323,6 @@ class TrainingRun:
         return total / n_tokens
 
 
-def upload(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Points, float32, and tokens, int64, on ``device``; a GPU does not wait for them."""
-    points, tokens = torch.as_tensor(batch.points), torch.from_numpy(batch.tokens)
-    if device.type == "cuda":  # half precision travels, from pinned memory, beside the computation
-        points = points.pin_memory().to(device, non_blocking=True)
-        tokens = tokens.pin_memory().to(device, non_blocking=True)
-    return points.float(), tokens.long()
-
-
 def read_state(
     directory: Path,
 ) -> tuple[TrainConfig, TrainingProgress, dict[str, Tensor]] | None:
@@ -431,7 +422,8 @@ def pretrain(
         corpus=corpus,
         autocast=autocast,
     )
-    deadline, due = Deadline(60.0 * minutes), list(every)
+    deadline, periods = Deadline(60.0 * minutes), (every[0], *every)
+    due = list(periods)
     first = run.progress.step
     is_writer = run.world.rank == 0
     jobs: list[Callable[[], None]] = []
@@ -447,7 +439,9 @@ def pretrain(
         if is_writer:
             log = Log(run.directory / LOG, run.progress, report)
             target = export or run.directory / EXPORT
+            examination = Examination(run.state)
             jobs = [
+                lambda: log.held_out.update(examination.take(deadline.elapsed())),
                 lambda: run.check(log.write(run.lr)),
                 run.save,
                 lambda: write_export(run, target),
@@ -462,7 +456,7 @@ def pretrain(
                 for i, job in enumerate(jobs):
                     if deadline.elapsed() >= due[i]:
                         job()
-                        due[i] = deadline.elapsed() + every[i]
+                        due[i] = deadline.elapsed() + periods[i]
                 left = deadline.left() / (60.0 * minutes)
                 if max_steps is not None:
                     left = min(left, (max_steps - run.progress.step) / max(1, max_steps - first))

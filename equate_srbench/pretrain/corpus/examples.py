@@ -64,6 +64,8 @@ class CorpusConfig:
     natural_tables : float, default=0.4
         Fraction of the tables whose columns have laws of their own (``column_laws.own_table``).
         Their targets may span decades.
+    noise : float, optional
+        Label noise of every example, instead of one of ``NOISE``. Only with ``tables=1``.
     """
 
     seed: int = 0
@@ -74,6 +76,11 @@ class CorpusConfig:
     dropped: float = 0.5
     natural_formulas: float = 0.4
     natural_tables: float = 0.4
+    noise: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.noise is not None and self.tables > 1:
+            raise ValueError(f"noise={self.noise} needs tables=1, got tables={self.tables}")
 
 
 #: What configurations mean that were written before an option existed.
@@ -272,7 +279,7 @@ def examples_of(
         for (draft, example), good in zip(tried, usable(targets, may_span), strict=True):
             if good:
                 counts.kept += 1
-                y = _label(r, rng, example.y)
+                y = _label(r, rng, example.y, config.noise)
                 if example.spec.digits:
                     coarse = rounded(y, example.spec.digits)
                     y = coarse if (coarse - y).std() < MOST_LOST * y.std() else y
@@ -408,13 +415,16 @@ def _units(r: Random, n_columns: int, spec: Spec) -> NDArray[np.float64]:
     return np.where(spec.law == Law.CONSTANT, 1.0, units) if is_own else units
 
 
-def _label(r: Random, rng: np.random.Generator, f: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Apply an outer scale, sometimes an offset, and noise."""
+def _label(
+    r: Random, rng: np.random.Generator, f: NDArray[np.float64], noise: float | None = None
+) -> NDArray[np.float64]:
+    """Apply an outer scale, sometimes an offset, and noise: one of ``NOISE`` by default."""
     scale = 1.0 if r.random() < 0.5 else 10.0 ** r.uniform(-3.0, 3.0)
     y = f * (scale if r.random() < 0.8 else -scale)
     if r.random() < 0.35:
         y = y + r.uniform(-3.0, 3.0) * y.std() * r.choice((0.3, 1.0, 3.0))
-    noise = r.choices(*NOISE)[0]
+    if noise is None:
+        noise = r.choices(*NOISE)[0]
     if noise:
         y = y + noise * math.sqrt(float((y * y).mean())) * rng.standard_normal(len(y))
     return y
