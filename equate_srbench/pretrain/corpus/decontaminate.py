@@ -142,8 +142,8 @@ def _say_missed(tables: Sequence[Path], before: Path, n_formulas: int, n_example
     found = estimate_missed(new, n_formulas, n_examples)
     print(
         f"{len(new)} new fingerprints, {len(found)} of them among {n_formulas:,} formulas; "
-        f"expected in {n_examples:,} examples: {sum(found.values()):,.0f} with one of them. Each of the "
-        f"others: at most {3 * n_examples / n_formulas:,.0f} (95 %)."
+        f"expected in {n_examples:,} examples: {sum(found.values()):,.0f} with one of them. Each "
+        f"of the others: at most {3 * n_examples / n_formulas:,.0f} (95 %)."
     )
     for key, n in found.items():
         print(f"{n:8,.0f}  {', '.join(names[key])}")
