@@ -55,7 +55,7 @@ class CorpusConfig:
         Longer targets are rejected.
     tables : int, default=1
         Tables per formula. If more than one, they are generated for many formulas at once
-        (``device_tables``), some ten times as fast.
+        (``device_tables``), two to three times as fast.
     dropped : float, default=0.5
         Largest fraction of points that a batch drops (``thinned``): more examples for the same
         work are worth more than the points (docs/results/choices.md).
