@@ -64,6 +64,9 @@ def make_parser(prog: str) -> argparse.ArgumentParser:
     add("--tables", type=int,
         help="tables per formula of a new run, generated on the training device if more than 1 "
         "(default: 1 on a CPU, 4 on a GPU)")  # fmt: skip
+    add("--natural", type=float, metavar="SHARE",
+        help="share of formulas and of tables as in nature (new runs: "
+        f"{CorpusConfig.natural_tables:g}); changes it in a resumed or started one")  # fmt: skip
     add("--lr", type=float, default=TrainConfig.lr, help="peak learning rate of a new run")
     add("--shard-mib", type=float, default=float("inf"),
         help="most MiB per file of the saved state; with a limit, the optimiser's moments are kept "
@@ -94,6 +97,9 @@ def main(
         args.tables = 4 if args.device != "cpu" and torch.cuda.is_available() else 1
     if args.tables < 1:
         parser.error(f"--tables {args.tables}: give 1 or more")
+    if args.natural is not None and not 0.0 <= args.natural <= 1.0:
+        parser.error(f"--natural {args.natural:g}: give a share from 0 to 1")
+    natural = ("natural_formulas", "natural_tables") if args.natural is not None else ()
     if args.threads:
         torch.set_num_threads(args.threads)
     try:
@@ -114,6 +120,7 @@ def main(
             decay=args.decay,
             export=args.export,
             size=args.size,
+            corpus=dict.fromkeys(natural, args.natural),
             report=lambda line: print(line, flush=True),
         )
     except (

@@ -10,8 +10,8 @@ import argparse
 import csv
 import json
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,10 @@ import numpy as np
 from equate_srbench.backbone import checkpoint, registry
 from equate_srbench.pretrain.card_figures import draw_loss, draw_scores
 from equate_srbench.pretrain.corpus import examples as corpus
-from equate_srbench.pretrain.corpus import generators
-from equate_srbench.pretrain.corpus.decontaminate import FILE, MAX_COMMON_NODES
+from equate_srbench.pretrain.corpus import generators, natural
+from equate_srbench.pretrain.corpus.decontaminate import FILE, MAX_COMMON_NODES, Filter
+from equate_srbench.pretrain.corpus.examples import Counts
+from equate_srbench.pretrain.corpus.held_out import KINDS, N_EXAMPLES
 from equate_srbench.pretrain.log import LOG, TrainingProgress
 from equate_srbench.pretrain.scores import (
     SYNTHETIC,
@@ -97,10 +99,10 @@ class Subject:
 
 
 def read_log(directory: Path) -> dict[str, list[float]]:
-    """Read the columns of a run's ``log.csv``."""
+    """Read the columns of a run's ``log.csv``; NaN where a line has nothing."""
     with (directory / LOG).open(newline="") as file:
         rows = list(csv.DictReader(file))
-    return {name: [float(row[name]) for row in rows] for name in rows[0]} if rows else {}
+    return {name: [float(row[name] or "nan") for row in rows] for name in rows[0]} if rows else {}
 
 
 # -- the text ---------------------------------------------------------------------------------
@@ -111,6 +113,7 @@ def render(
     *,
     n_forbidden: int,
     loss_picture: str | None = None,
+    log: Mapping[str, Sequence[float]] | None = None,
     against: Subject | None = None,
     on_the_way: Sequence[Subject] = (),
     score_picture: str | None = None,
@@ -124,6 +127,8 @@ def render(
         Number of fingerprints in the decontamination list.
     loss_picture, score_picture : str, optional
         File names.
+    log : mapping of str to sequence of float, optional
+        Columns of the run's log, for the held-out losses.
     against : Subject, optional
         The previous checkpoint.
     on_the_way : sequence of Subject
@@ -133,6 +138,7 @@ def render(
         f"# {subject.path.stem}: what this backbone was trained on, and how well it does",
         _facts(subject),
         f"![loss per token against examples]({loss_picture})" if loss_picture else "",
+        _held_out(log or {}),
         "## Corpus",
         _corpus(subject.config),
         "## Decontamination",
@@ -184,6 +190,14 @@ def _facts(s: Subject) -> str:
 def _corpus(config: TrainConfig) -> str:
     mixture = ", ".join(f"{f.__name__} {w:g}" for f, w in generators.MIXTURE.items())
     noise = ", ".join(f"{level:g} ({w:.0%})" for level, w in zip(*corpus.NOISE, strict=True))
+    if config.corpus.natural_formulas:
+        others = ", ".join(f"{f.__name__} {w:g}" for f, w in natural.MIXTURE.items())
+        mixture += f"; {config.corpus.natural_formulas:.0%} of them as in nature: {others}"
+    if config.corpus.natural_tables:
+        noise += (
+            f". {config.corpus.natural_tables:.0%} of the tables have columns with laws of their "
+            "own (`column_laws.own_table`): decades, narrow ranges, integers, one sign, rounded"
+        )
     sizes, dropped = corpus.N_POINTS[0], config.corpus.dropped
     thinned = f", of which each batch leaves out up to {dropped:.0%}" if dropped else ""
     return (
@@ -196,17 +210,54 @@ def _corpus(config: TrainConfig) -> str:
     )
 
 
+def _held_out(log: Mapping[str, Sequence[float]]) -> str:
+    """Table of the held-out losses, at most eight rows; empty if the log has none."""
+    if not all(f"held_out_{kind}" in log for kind in KINDS):
+        return ""
+    columns = [log["examples"], *(log[f"held_out_{kind}"] for kind in KINDS)]
+    rows = [row for row in zip(*columns, strict=True) if not any(math.isnan(v) for v in row)]
+    if not rows:
+        return ""
+    shown = sorted({round(i) for i in np.linspace(0, len(rows) - 1, min(8, len(rows)))})
+    lines = [
+        "## Loss on held-out examples",
+        "",
+        f"Nats per token on {N_EXAMPLES} examples of each kind that no training sees "
+        "(`pretrain/corpus/held_out.py`), weights as they were at that step:",
+        "",
+        f"| examples seen | {' | '.join(KINDS)} |",
+        "| --- " * (1 + len(KINDS)) + "|",
+        *(f"| {rows[i][0]:,.0f} | {' | '.join(f'{v:.3f}' for v in rows[i][1:])} |" for i in shown),
+    ]
+    return "\n".join(lines)
+
+
 def _decontamination(p: TrainingProgress, n_forbidden: int) -> str:
-    n = p.counts
-    drawn = n.kept + n.contaminated + n.too_long + n.undefined
-    return (
-        f"Formulas whose skeleton equals one of the Feynman, Strogatz or first-principles suites "
-        f"with more than {MAX_COMMON_NODES} nodes are dropped, whatever their scale, offset, "
-        f"constants, signs, order and names of columns ({n_forbidden} fingerprints in `{FILE}`). "
-        f"Of {drawn:,} formulas drawn, **{n.contaminated:,} were dropped for this**, "
-        f"{n.undefined:,} because they were undefined, constant or dominated by one point "
-        f"on their table, {n.too_long:,} for their length or constants."
-    )
+    parts = [
+        f"Formulas whose skeleton equals one of the benchmark suites "
+        f"({', '.join(_forbidden()['from'])}) with more than {MAX_COMMON_NODES} nodes are dropped, "
+        "whatever their scale, offset, constants, signs, order and names of columns "
+        f"({n_forbidden} fingerprints in `{FILE}`)."
+    ]
+    before, begin = Counts(), 0
+    for e in [*p.earlier, {"counts": asdict(p.counts), "filter": p.filter, "examples": p.examples}]:
+        n = Counts(**{k: v - getattr(before, k) for k, v in e["counts"].items()})
+        drawn = n.kept + n.contaminated + n.too_long + n.undefined
+        when = f"Examples {begin:,} to {e['examples']:,}, filter `{e['filter'][:8]}`: of"
+        parts.append(
+            f"{when if p.earlier else 'Of'} {drawn:,} formulas drawn, **{n.contaminated:,} were "
+            f"dropped for this**, {n.undefined:,} because they were undefined, constant or "
+            f"dominated by one point on their table, {n.too_long:,} for their length or constants."
+        )
+        before, begin = Counts(**e["counts"]), e["examples"]
+    if p.filter != Filter.shipped().version:
+        parts.append(
+            f"The run's filter (`{p.filter[:8]}`) is not the present one "
+            f"(`{Filter.shipped().version[:8]}`): `python -m "
+            "equate_srbench.pretrain.corpus.decontaminate --missed EARLIER` estimates what it let "
+            "through."
+        )
+    return "\n\n".join(parts)
 
 
 def _share(i: Interval) -> str:
@@ -360,10 +411,12 @@ def write_card(
             found.append(earlier)
     found.sort(key=lambda s: s.progress.examples)
     loss_picture = score_picture = None
+    log: dict[str, list[float]] = {}
     if run is not None:
         loss_picture = weights.with_suffix(".svg")
         deepened = [d["examples"] for d in subject.progress.deepened]
-        draw_loss(read_log(run), loss_picture, deepened)
+        log = read_log(run)
+        draw_loss(log, loss_picture, deepened)
     if len(found) > 1:
         score_picture = weights.with_name(f"{weights.stem}-scores.svg")
         examples = [s.progress.examples for s in found]
@@ -374,6 +427,7 @@ def write_card(
             subject,
             n_forbidden=_n_forbidden(),
             loss_picture=loss_picture.name if loss_picture else None,
+            log=log,
             against=other,
             on_the_way=found,
             score_picture=score_picture.name if score_picture else None,
@@ -388,9 +442,14 @@ def text_of(weights: Path) -> str:
 
 
 def _n_forbidden() -> int:
-    return len(
-        json.loads(files("equate_srbench.pretrain.corpus").joinpath(FILE).read_text())["keys"]
+    return len(_forbidden()["keys"])
+
+
+def _forbidden() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(
+        files("equate_srbench.pretrain.corpus").joinpath(FILE).read_text()
     )
+    return found
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from equate_srbench.backbone.network import Backbone
+from equate_srbench.pretrain.corpus.examples import Batch
 from equate_srbench.pretrain.world import World
 
 #: The weights are averaged over the last 1 % of the steps, but at least over this many.
@@ -25,6 +26,15 @@ def is_bf16_fast() -> bool:
     """Whether this CPU multiplies bfloat16 matrices in hardware."""
     # torch has no public API for this, and older releases lack the private one too
     return bool(getattr(torch.cpu, "_is_amx_tile_supported", bool)())
+
+
+def upload(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Points, float32, and tokens, int64, on ``device``; a GPU does not wait for them."""
+    points, tokens = torch.as_tensor(batch.points), torch.from_numpy(batch.tokens)
+    if device.type == "cuda":  # half precision travels, from pinned memory, beside the computation
+        points = points.pin_memory().to(device, non_blocking=True)
+        tokens = tokens.pin_memory().to(device, non_blocking=True)
+    return points.float(), tokens.long()
 
 
 class TrainState:
@@ -41,7 +51,10 @@ class TrainState:
     clip : float
         Largest gradient norm.
     bf16 : bool
-        Compute in bfloat16: with a copy of encoder and decoder on CPUs, by autocast on CUDA.
+        Compute in bfloat16, with a copy of encoder and decoder.
+    autocast : bool, default=False
+        With torch's autocast instead of a copy. It keeps norms and sums in float32, for more
+        launches and memory traffic.
     """
 
     def __init__(
@@ -52,8 +65,10 @@ class TrainState:
         weight_decay: float,
         clip: float,
         bf16: bool,
+        autocast: bool = False,
     ) -> None:
-        self.backbone, self.lr, self.clip, self.bf16 = backbone, lr, clip, bf16
+        self.backbone, self.lr, self.clip = backbone, lr, clip
+        self.autocast = bf16 and autocast
         self.names = dict(backbone.named_parameters())
         self.averages = {name: p.detach().clone() for name, p in self.names.items()}
         matrices = [p for p in self.names.values() if p.ndim == 2]
@@ -65,7 +80,7 @@ class TrainState:
         self.optimiser = torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98), eps=1e-9, fused=True)
         self.work = backbone
         self.device = next(backbone.parameters()).device
-        if bf16 and self.device.type == "cpu":
+        if bf16 and not autocast:
             self.work = copy.deepcopy(backbone)
             # the embedder stays float32: bfloat16 lacks the digits in which points differ
             self.work.encoder.bfloat16()
@@ -85,19 +100,29 @@ class TrainState:
         Tensor, scalar
         """
         net, pad = self.work, self.work.vocabulary.pad
-        mask = torch.ones(points.shape[:2], dtype=torch.bool, device=points.device)
+        x = net.embedder(points, None)  # in float32 always, see above
         with self._autocast():
-            x = net.embedder(points, mask)
-            memory = net.encoder(x.to(net.encoder.layer_norm_emb.weight.dtype), mask)
-            hidden = net.decoder(tokens[:, :-1], memory, mask)
+            memory = net.encoder(x.to(net.encoder.layer_norm_emb.weight.dtype), None)
+            hidden = net.decoder(tokens[:, :-1], memory, None)
             target = tokens[:, 1:]
             logits = net.decoder.logits(hidden).flatten(0, 1)  # (B * (L - 1), V)
         return F.cross_entropy(logits.float(), target.flatten(), ignore_index=pad, reduction="sum")
 
     def _autocast(self) -> AbstractContextManager[object]:
-        if self.bf16 and self.device.type == "cuda":
-            return torch.autocast("cuda", dtype=torch.bfloat16)
+        if self.autocast:
+            return torch.autocast(self.device.type, dtype=torch.bfloat16)
         return nullcontext()
+
+    def compile(self) -> None:
+        """Compile encoder and decoder for batches of any shape; takes effect at the next loss."""
+        self.work.encoder.compile(dynamic=True)
+        self.work.decoder.compile(dynamic=True)
+
+    @torch.no_grad()
+    def loss_per_token(self, points: Tensor, tokens: Tensor) -> float:
+        """``loss`` over the number of target tokens, without gradients."""
+        n = int((tokens[:, 1:] != self.backbone.vocabulary.pad).sum())
+        return float(self.loss(points, tokens)) / n
 
     def step(self, lr_scale: float, world: World | None = None) -> None:
         """One optimiser step with the accumulated gradients; never synchronises with a GPU.
@@ -110,8 +135,12 @@ class TrainState:
             Processes whose gradients are summed.
         """
         if self.work is not self.backbone:
+            sources = [p.grad for p in self.work.parameters() if p.grad is not None]
+            gradients = [g.new_empty(g.shape, dtype=torch.float32) for g in sources]
+            torch._foreach_copy_(gradients, sources)  # one launch for many tensors, on a GPU
+            converted = iter(gradients)
             for master, p in self._pairs():
-                master.grad = None if p.grad is None else p.grad.float()
+                master.grad = None if p.grad is None else next(converted)
                 p.grad = None
         if world is not None:
             world.sum_gradients(self.names.values())
@@ -140,8 +169,7 @@ class TrainState:
     def refresh(self) -> None:
         """Copy the master weights to the bfloat16 copy."""
         if self.work is not self.backbone:
-            for master, p in self._pairs():
-                p.copy_(master)
+            torch._foreach_copy_(list(self.work.parameters()), list(self.backbone.parameters()))
 
     def _pairs(self) -> Iterator[tuple[nn.Parameter, nn.Parameter]]:
         return zip(self.backbone.parameters(), self.work.parameters(), strict=True)
@@ -154,7 +182,8 @@ class TrainState:
         Parameters
         ----------
         slim : bool, default=False
-            Half the size: moments in bfloat16, and no averages, which restart from the weights.
+            A third of the size: second moments in bfloat16; no first moments, which begin at 0 and
+            are full again after some ten steps; no averages, which restart from the weights.
         """
         name_of: dict[Tensor, str] = {p: name for name, p in self.names.items()}
         out = {f"weight/{name}": p.detach().cpu() for name, p in self.names.items()}
@@ -162,20 +191,25 @@ class TrainState:
             out |= {f"ema/{name}": average.cpu() for name, average in self.averages.items()}
         for p, slots in self.optimiser.state.items():
             for slot, value in slots.items():
+                if slim and slot == "exp_avg":
+                    continue
                 moment = value.bfloat16() if slim and slot != "step" else value
                 out[f"{slot}/{name_of[p]}"] = moment.detach().cpu()
         return out
 
     @torch.no_grad()
     def load_tensors(self, state: dict[str, Tensor]) -> None:
-        """Inverse of ``to_tensors``; missing averages restart from the weights."""
+        """Inverse of ``to_tensors``; what a slim state leaves out begins anew."""
         for key, value in state.items():
             slot, name = key.split("/", 1)
             p = self.names[name]
             if slot == "weight":
                 p.copy_(value)
-            elif slot != "ema":  # AdamW keeps its step count on the CPU
-                self.optimiser.state[p][slot] = value if slot == "step" else value.to(p)
+            elif slot != "ema":  # the fused AdamW wants its step count where the weights are
+                dtype = value.dtype if slot == "step" else p.dtype
+                self.optimiser.state[p][slot] = value.to(p.device, dtype)
+        for weight, slots in self.optimiser.state.items():
+            slots.setdefault("exp_avg", torch.zeros_like(weight))
         for name, p in self.names.items():
             self.averages[name].copy_(state.get(f"ema/{name}", p))
         self.refresh()

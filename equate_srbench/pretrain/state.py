@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,9 @@ from torch import Tensor
 
 from equate_srbench.backbone.registry import digest
 from equate_srbench.runtime.files import TEMPORARY, replacing, write_file
+
+if sys.platform != "win32":
+    import fcntl
 
 #: Lists the shards and holds everything that is not a tensor; replaced last.
 INDEX = "state.json"
@@ -125,3 +131,29 @@ def load_state(directory: Path) -> tuple[dict[str, Any], dict[str, Tensor]] | No
         except (SafetensorError, StateError):
             raise StateError(f"{directory / name} is damaged: {_REMEDY}") from None
     return header, tensors
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Exclusive lock on a run's directory; the system releases it when the process ends.
+
+    Raises
+    ------
+    StateError
+        If another process holds it.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    folder = os.open(directory, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StateError(
+                f"another process is training in {directory}: wait for it, or choose another "
+                "directory"
+            ) from None
+        yield
+    finally:
+        os.close(folder)

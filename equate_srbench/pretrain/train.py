@@ -10,33 +10,36 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, astuple, dataclass, field, fields
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import asdict, astuple, dataclass, field, fields, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from equate_srbench.backbone import checkpoint
 from equate_srbench.backbone.config import BackboneConfig
 from equate_srbench.backbone.network import Backbone
-from equate_srbench.pretrain.corpus.examples import Batch, CorpusConfig, Counts
+from equate_srbench.pretrain.corpus.decontaminate import Filter
+from equate_srbench.pretrain.corpus.examples import BEFORE, Batch, CorpusConfig, Counts
 from equate_srbench.pretrain.corpus.feed import Feed, Order
-from equate_srbench.pretrain.log import LOG, Log, TrainingProgress
-from equate_srbench.pretrain.optimise import TrainState, is_bf16_fast
-from equate_srbench.pretrain.state import INDEX, StateError, in_shards, load_state, save_state
+from equate_srbench.pretrain.log import LOG, Examination, Log, TrainingProgress
+from equate_srbench.pretrain.optimise import TrainState, is_bf16_fast, upload
+from equate_srbench.pretrain.state import (
+    INDEX,
+    StateError,
+    in_shards,
+    load_state,
+    locked,
+    save_state,
+)
 from equate_srbench.pretrain.world import World, own_device
 from equate_srbench.runtime.clock import Deadline
-
-if sys.platform != "win32":
-    import fcntl
 
 EXPORT = "compact.safetensors"
 #: Fraction of the peak learning rate below which the weights are exported, not their average.
@@ -83,7 +86,7 @@ class TrainConfig:
     def from_dict(cls, d: dict[str, Any]) -> TrainConfig:
         """Inverse of ``dataclasses.asdict``."""
         backbone = BackboneConfig(**d["backbone"])
-        corpus = CorpusConfig(**({"dropped": 0.0} | d["corpus"]))  # older runs kept all points
+        corpus = CorpusConfig(**(BEFORE | d["corpus"]))
         return cls(**{**d, "backbone": backbone, "corpus": corpus})
 
 
@@ -114,9 +117,14 @@ class TrainingRun:
         Gradient accumulation: batches per step and process.
     shard_mib : float, default=inf
         Largest file of the state in MiB. With a limit the state is also written slim
-        (``TrainState.to_tensors``): 54 MiB instead of 109 for the compact network.
+        (``TrainState.to_tensors``): 41 MiB instead of 109 for the compact network.
     size : str, optional
         Required network size, a key of ``SIZES``.
+    corpus : mapping of str to object, optional
+        Fields of ``CorpusConfig`` to change in what a resumed or started run has. A change begins
+        at the next pool, and ``progress.earlier`` keeps what was before.
+    autocast : bool, default=False
+        As for ``TrainState``.
 
     Raises
     ------
@@ -141,8 +149,11 @@ class TrainingRun:
         accumulate: int = 1,
         shard_mib: float = float("inf"),
         size: str | None = None,
+        corpus: Mapping[str, Any] | None = None,
+        autocast: bool = False,
     ) -> None:
         self.shard_mib, self.lr_scale = shard_mib, 1.0
+        self.waited = 0.0  # seconds of wall clock for pools that were not ready
         self.device = own_device(device)
         self.world, self.accumulate = World(self.device), accumulate
         self.directory = Path(directory)
@@ -169,6 +180,7 @@ class TrainingRun:
                 f"{b.decoder_layers} x {b.dim} decoder layers, which is not size {size}: omit the "
                 "size, or choose another directory"
             )
+        self._enter(replace(self.config.corpus, **(corpus or {})))
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(self.config.seed)
             backbone = Backbone(self.config.backbone).to(self.device)
@@ -180,12 +192,24 @@ class TrainingRun:
             weight_decay=self.config.weight_decay,
             clip=self.config.clip,
             bf16=self.device.type == "cuda" or is_bf16_fast(),
+            autocast=autocast,
         )
         if saved:
             self.state.load_tensors(saved[2])
         in_shards(self.state.to_tensors(), shard_mib)  # raises now, not after the first minutes
         self._cpu = time.process_time()
         self._pending = [0.0] * (1 + len(fields(Counts)))  # not yet summed over the processes
+
+    def _enter(self, corpus: CorpusConfig) -> None:
+        """Train on ``corpus`` with the shipped filter; where they are new, from the next pool."""
+        p, version = self.progress, Filter.shipped().version
+        if p.step and (corpus, version) != (self.config.corpus, p.filter):
+            p.earlier.append({
+                "examples": p.examples, "filter": p.filter, "counts": asdict(p.counts),
+                "corpus": asdict(self.config.corpus),
+            })  # fmt: skip
+            p.pool, p.batch = p.pool + self.accumulate * self.world.size, 0
+        self.config, p.filter = replace(self.config, corpus=corpus), version
 
     @property
     def backbone(self) -> Backbone:
@@ -233,29 +257,30 @@ class TrainingRun:
                 "or resume from the last saved state, which was kept if there is one"
             )
 
-    def batches(self, workers: int) -> Generator[list[Batch], None, None]:
-        """Batches of each step for this process, from the current position in the corpus."""
-        p, world = self.progress, self.world
-        order = Order(p.pool, self.accumulate, world.rank, world.size)
-        feed = Feed(self.config.corpus, order, workers)
+    def feed(self, workers: int) -> Feed:
+        """Start the corpus workers of this process at the current position in the corpus."""
+        order = Order(self.progress.pool, self.accumulate, self.world.rank, self.world.size)
+        return Feed(self.config.corpus, order, workers)
+
+    def batches(self, feed: Feed) -> Iterator[list[Batch]]:
+        """Batches of each step for this process."""
+        p = self.progress
         busy: dict[int, float] = {}
-        try:
-            pools = iter(feed)
-            while True:
-                group = list(islice(pools, self.accumulate))
-                for pool in group:
-                    self._pending[0] += pool.cpu_seconds - busy.get(pool.worker, 0.0)
-                    busy[pool.worker] = pool.cpu_seconds
-                drawn = [pool.batches(self.config.corpus, self.device) for pool in group]
-                for batches in list(zip(*drawn, strict=True))[p.batch :]:
-                    p.batch += 1
-                    yield list(batches)
-                p.pool, p.batch = p.pool + self.accumulate * world.size, 0
-                for pool in group:
-                    for i, n in enumerate(astuple(pool.counts), start=1):
-                        self._pending[i] += n
-        finally:
-            feed.close()
+        pools = iter(feed)
+        while True:
+            begin = time.monotonic()
+            group = list(islice(pools, self.accumulate))
+            self.waited += time.monotonic() - begin
+            for pool in group:
+                self._pending[0] += pool.cpu_seconds - busy.get(pool.worker, 0.0)
+                busy[pool.worker] = pool.cpu_seconds
+            for batches in list(zip(*(pool.batches for pool in group), strict=True))[p.batch :]:
+                p.batch += 1
+                yield list(batches)
+            p.pool, p.batch = p.pool + self.accumulate * self.world.size, 0
+            for pool in group:
+                for i, n in enumerate(astuple(pool.counts), start=1):
+                    self._pending[i] += n
 
     def update(self, batches: list[Batch], lr_scale: float) -> Tensor:
         """One optimiser step.
@@ -283,9 +308,7 @@ class TrainingRun:
         self._cpu, self._pending = now, [0.0] * len(self._pending)
         total = torch.zeros((), device=self.device)
         for batch in batches:
-            points = torch.as_tensor(batch.points).to(self.device, torch.float32)
-            tokens = torch.from_numpy(batch.tokens.astype(np.int64)).to(self.device)
-            loss = self.state.loss(points, tokens)
+            loss = self.state.loss(*upload(batch, self.device))
             torch.autograd.backward(loss / all_tokens)
             total += loss.detach()
         self.state.step(lr_scale * min(1.0, (p.step + 1 - p.began) / c.warm_up), self.world)
@@ -322,26 +345,6 @@ def default_directory() -> Path:
 
 
 @contextmanager
-def _locked(run: TrainingRun) -> Iterator[None]:
-    """Exclusive lock on the run's directory; the system releases it when the process ends."""
-    if sys.platform == "win32" or run.world.rank > 0:
-        yield
-        return
-    folder = os.open(run.directory, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StateError(
-                f"another process is training in {run.directory}: wait for it, or choose another "
-                "directory"
-            ) from None
-        yield
-    finally:
-        os.close(folder)
-
-
-@contextmanager
 def _graceful_stop(deadline: Deadline) -> Iterator[None]:
     """SIGTERM and Ctrl-C end the deadline instead of the process (in the main thread only)."""
     if threading.current_thread() is not threading.main_thread():
@@ -374,6 +377,9 @@ def pretrain(
     max_steps: int | None = None,
     export: Path | None = None,
     size: str | None = None,
+    corpus: Mapping[str, Any] | None = None,
+    autocast: bool = False,
+    tune: Callable[[TrainState], None] | None = None,
     every: tuple[float, float, float] = (10.0, 180.0, 600.0),
     report: Callable[[str], None] = print,
 ) -> TrainingRun:
@@ -385,7 +391,7 @@ def pretrain(
         Wall-clock time of this call.
     directory : Path, optional
         Run directory; ``default_directory()`` by default.
-    config, resume, device, start, accumulate, shard_mib, size
+    config, resume, device, start, accumulate, shard_mib, size, corpus, autocast
         As for ``TrainingRun``.
     workers : int, default=1
         Corpus worker processes per training process; a GPU needs about 12.
@@ -397,6 +403,8 @@ def pretrain(
         Step of the run at which to stop.
     export : Path, optional
         Checkpoint file; ``compact.safetensors`` in the run's directory by default.
+    tune : callable, optional
+        Called with the weights before the first step, while the workers draw their first pools.
     every : (float, float, float), default=(10, 180, 600)
         Seconds between log lines, states, and exports.
     report : callable, default=print
@@ -411,17 +419,29 @@ def pretrain(
         accumulate=accumulate,
         shard_mib=shard_mib,
         size=size,
+        corpus=corpus,
+        autocast=autocast,
     )
-    deadline, due = Deadline(60.0 * minutes), list(every)
-    first, batches = run.progress.step, run.batches(workers)
+    deadline, periods = Deadline(60.0 * minutes), (every[0], *every)
+    due = list(periods)
+    first = run.progress.step
     is_writer = run.world.rank == 0
     jobs: list[Callable[[], None]] = []
-    with _locked(run), _graceful_stop(deadline):
+    with (
+        locked(run.directory) if is_writer else nullcontext(),
+        _graceful_stop(deadline),
+        closing(run.feed(workers)) as feed,
+    ):
         run.record_device()
+        batches = run.batches(feed)
+        if tune is not None:
+            tune(run.state)
         if is_writer:
             log = Log(run.directory / LOG, run.progress, report)
             target = export or run.directory / EXPORT
+            examination = Examination(run.state)
             jobs = [
+                lambda: log.held_out.update(examination.take(deadline.elapsed())),
                 lambda: run.check(log.write(run.lr)),
                 run.save,
                 lambda: write_export(run, target),
@@ -436,7 +456,7 @@ def pretrain(
                 for i, job in enumerate(jobs):
                     if deadline.elapsed() >= due[i]:
                         job()
-                        due[i] = deadline.elapsed() + every[i]
+                        due[i] = deadline.elapsed() + periods[i]
                 left = deadline.left() / (60.0 * minutes)
                 if max_steps is not None:
                     left = min(left, (max_steps - run.progress.step) / max(1, max_steps - first))
@@ -446,7 +466,6 @@ def pretrain(
         finally:  # steps taken before an error are not lost
             for job in jobs:
                 job()
-    batches.close()
     run.world.close()
     return run
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -102,3 +103,20 @@ def test__main__rows_missing_or_of_others__one_line(run: Path, tmp_path: Path, c
         assert said in capsys.readouterr().err
         append_row(rows, row())
     assert not (tmp_path / "compact.md").exists()
+
+
+def test__render__changed_filter_and_held_out__counts_of_each_part() -> None:
+    """What was dropped is told for each filter; held-out losses are a table of at most 8 rows."""
+    subject = card.Subject.read(checkpoint.SHIPPED["compact"], [])
+    p = subject.progress
+    before = asdict(p.counts) | {"kept": p.counts.kept - 100, "contaminated": 7}
+    p.counts.contaminated = 9
+    p.earlier = [{"examples": 1000, "filter": "old", "counts": before, "corpus": {}}]
+    log = {"examples": [float(n) for n in range(20)]}
+    log |= {f"held_out_{kind}": [float("nan"), *[1.25] * 19] for kind in card.KINDS}
+    text = card.render(subject, n_forbidden=182, log=log)
+    assert "Examples 0 to 1,000, filter `old`" in text
+    assert "**7 were dropped for this**" in text
+    assert "**2 were dropped for this**" in text
+    assert text.count("| 1.250 | 1.250 | 1.250 | 1.250 |") == 8
+    assert "Loss on held-out examples" not in card.render(subject, n_forbidden=182)

@@ -102,19 +102,23 @@ def test__run__state_without_averages__begin_from_the_weights(tmp_path: Path) ->
 
 @pytest.mark.usefixtures("float32")
 def test__run__state_in_shards__half_the_size_and_nearly_the_same(tmp_path: Path) -> None:
-    """What is carried between machines has short moments and no averages."""
+    """What is carried between machines has no averages, and second moments only, in short."""
     run = go(tmp_path, 5)
     whole = sum(t.numel() * t.element_size() for t in load_state(tmp_path)[1].values())
     run.shard_mib = 1.0
     run.save()
     tensors = load_state(tmp_path)[1]
-    assert sum(t.numel() * t.element_size() for t in tensors.values()) < 0.55 * whole
+    assert sum(t.numel() * t.element_size() for t in tensors.values()) < 0.4 * whole
     again = TrainingRun(tmp_path, device="cpu").state
     for name, p in run.state.names.items():
         a = run.state.optimiser.state[p]["exp_avg_sq"]
         b = again.optimiser.state[again.names[name]]["exp_avg_sq"]
         assert b.dtype == torch.float32
         torch.testing.assert_close(a, b, rtol=0.01, atol=0.0)
+        slots = again.optimiser.state[again.names[name]]
+        assert not slots["exp_avg"].any()
+        assert float(slots["step"]) == 5.0
+    assert go(tmp_path, 7).progress.step == 7
 
 
 def test__config__of_a_run_from_before_points_were_dropped__keeps_them() -> None:
@@ -225,7 +229,7 @@ def test__pretrain__another_process_in_the_folder__is_refused(tmp_path: Path) ->
     """Two trainers would delete each other's shards."""
     run = TrainingRun(tmp_path, TINY, device="cpu")
     with (
-        train._locked(run),
+        train.locked(run.directory),
         pytest.raises(train.StateError, match="another process is training"),
     ):
         go(tmp_path, 1)
@@ -323,11 +327,64 @@ def test__feed__two_workers__same_pools_as_inline() -> None:
         for theirs, ours in zip(feed, [next(inline) for _ in range(3)], strict=False):
             assert theirs.index == ours.index
             assert theirs.counts == ours.counts
-            np.testing.assert_array_equal(theirs.made[0].tokens, ours.made[0].tokens)
+            np.testing.assert_array_equal(theirs.batches[0].tokens, ours.batches[0].tokens)
             if theirs.index == 4:
                 break
     finally:
         feed.close()
+
+
+@pytest.mark.usefixtures("float32")
+def test__run__corpus_changed__goes_on_at_the_next_pool_and_keeps_what_was(tmp_path: Path) -> None:
+    """The record says how many examples came from which corpus and filter."""
+    first = go(tmp_path, 4)
+    assert (first.progress.pool, first.progress.batch) == (1, 1)
+    same = TrainingRun(tmp_path, device="cpu", corpus={"tables": 1})
+    assert (same.progress.pool, same.progress.batch, same.progress.earlier) == (1, 1, [])
+    run = pretrain(
+        5.0, tmp_path, device="cpu", workers=0, decay=0.0, max_steps=5, report=quiet,
+        corpus={"tables": 2, "batch_points": 192},
+    )  # fmt: skip
+    assert run.config.corpus == replace(TINY.corpus, tables=2, batch_points=192)
+    assert (run.progress.pool, run.progress.batch) == (2, 1)
+    (before,) = run.progress.earlier
+    assert before["examples"] == first.progress.examples
+    assert before["counts"] == asdict(first.progress.counts)
+    assert CorpusConfig(**before["corpus"]) == TINY.corpus
+    again = TrainingRun(tmp_path, device="cpu")
+    assert (again.config, again.progress.earlier) == (run.config, [before])
+
+
+@pytest.mark.usefixtures("float32")
+def test__run__other_filter__is_noted(tmp_path: Path) -> None:
+    """Runs from before the record began with the first filter."""
+    first = go(tmp_path, 2)
+    header, tensors = load_state(tmp_path)
+    header["progress"]["filter"] = "another"
+    save_state(tmp_path, tensors, header, step=2)
+    run = TrainingRun(tmp_path, device="cpu")
+    assert [e["filter"] for e in run.progress.earlier] == ["another"]
+    assert run.progress.filter == first.progress.filter
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # in torch's own compiler
+def test__trainee__autocast_or_compiled__loss_near_float32(tmp_path: Path) -> None:
+    """Other ways to compute a step compute the same step; a compiled network can be averaged."""
+    run = TrainingRun(tmp_path, TINY, device="cpu")
+    rng = np.random.default_rng(0)
+    points = torch.from_numpy(rng.normal(size=(4, 12, 88)).astype(np.float32))
+    tokens = torch.tensor([[0, 4, 25, 26, 0], [0, 25, 0, 1, 1]] * 2)
+    found = []
+    for autocast in (False, True):
+        state = optimise.TrainState(
+            run.backbone, lr=1e-3, weight_decay=0.0, clip=1.0, bf16=autocast, autocast=autocast
+        )
+        assert state.work is run.backbone
+        found.append(state.loss(points, tokens).item())
+    assert found[1] == pytest.approx(found[0], rel=0.02)
+    assert found[1] != found[0]
+    state.compile()
+    assert isinstance(state.averaged(), Backbone)
 
 
 def test__trainee__bf16_copy__loss_near_float32(tmp_path: Path) -> None:

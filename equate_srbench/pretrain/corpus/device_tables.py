@@ -1,10 +1,10 @@
-"""Several tables per formula of the corpus, generated on the training device.
+"""Several tables per formula of the corpus, generated for many formulas at once.
 
-Workers draw decontaminated formulas, their view and the distribution of their table as in the
-plain corpus (``examples``), and check them on one table. The work per table is done here for
-thousands of formulas at once: rows, values by one program per batch, rejection, labels, features.
-The formulas of a pool are exactly those of the plain corpus; each is used ``CorpusConfig.tables``
-times, with new rows, noise, scale and offset.
+Decontaminated formulas, their view and the distribution of their table are drawn as in the
+plain corpus (``examples``), and checked on one table. The work per table is done here for
+thousands of formulas at once, in torch, on a processor or a GPU: rows, values by one program per
+batch, rejection, labels, features. The formulas of a pool are exactly those of the plain corpus;
+each is used ``CorpusConfig.tables`` times, with new rows, noise, scale and offset.
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ from torch import Tensor
 
 from equate_srbench.expr.operators import VARIABLE
 from equate_srbench.expr.tokens.vocabulary import CompactVocabulary
-from equate_srbench.pretrain.corpus.column_laws import MOST_CLUSTERS, Family
+from equate_srbench.pretrain.corpus.column_laws import MOST_CLUSTERS, Family, Law
 from equate_srbench.pretrain.corpus.decontaminate import Filter
 from equate_srbench.pretrain.corpus.examples import (
+    LEAST_SPAN,
     MAX_COLUMNS,
+    MOST_LOST,
     NOISE,
     Batch,
     CorpusConfig,
@@ -81,22 +83,25 @@ def pack(examples: Sequence[Example], size: int) -> Templates:
     """Convert examples to arrays, without their rows and labels."""
     vocabulary = CompactVocabulary(MAX_COLUMNS)
     n = len(examples)
-    wide = ("center", "scale", "units", "present", "a", "b", "c")
+    wide = ("center", "scale", "units", "present", "a", "b", "c", "law", "sign")
     numbers: dict[str, Floats] = {name: np.zeros((n, MAX_COLUMNS)) for name in wide}
     numbers["scale"] += 1.0
     numbers |= {k: np.zeros((n, MOST_CLUSTERS, MAX_COLUMNS)) for k in ("centres", "widths")}
-    numbers |= {"path": np.zeros((n, 3)), "above": np.zeros(n)}
+    numbers |= {"path": np.zeros((n, 3)), "above": np.zeros(n), "digits": np.zeros(n)}
     for i, e in enumerate(examples):
         width, spec = e.X.shape[1], e.spec
         ones = np.ones(width)
-        values = (e.view.center, e.view.scale, e.units, ones, spec.a, spec.b, spec.c)
+        values = (
+            e.view.center, e.view.scale, e.units, ones, spec.a, spec.b, spec.c, spec.law, spec.sign,
+        )  # fmt: skip
         for name, value in zip(wide, values, strict=True):
-            numbers[name][i, :width] = value
+            numbers[name][i, : len(value)] = value
         k = len(spec.centres)
         if k:
             numbers["centres"][i, :k, :width] = spec.centres
             numbers["widths"][i, :k, :width] = spec.widths
         numbers["path"][i], numbers["above"][i] = spec.path, spec.above
+        numbers["digits"][i] = spec.digits
     return Templates(
         Programs([e.tree for e in examples]),
         [vocabulary.encode(e.tree) for e in examples],
@@ -120,7 +125,8 @@ def draw_batches(
     Returns
     -------
     list of Batch
-        Tensors on ``device``, in random order, of similar length within a batch.
+        Points on ``device`` (an ndarray on the CPU), batches in random order, targets of similar
+        length within a batch.
     """
     key = hashlib.sha256(f"{config.seed}/{index}/tables".encode()).digest()
     rng = np.random.default_rng(list(key))
@@ -138,7 +144,8 @@ def draw_batches(
         for i in range(0, len(kept), made.size):
             targets = [made.tokens[j] for j in kept[i : i + made.size]]
             tokens = pad_targets(targets, vocabulary.eos, vocabulary.pad)
-            batches.append(Batch(points[i : i + made.size], tokens))
+            rows = points[i : i + made.size]
+            batches.append(Batch(rows.numpy() if device.type == "cpu" else rows, tokens))
     rng.shuffle(batches)
     return batches
 
@@ -158,6 +165,7 @@ class Tables:
         self.made, self.device, self.generator = made, device, generator
         self.numbers = {k: torch.from_numpy(v).to(device) for k, v in made.numbers.items()}
         self.standard = torch.from_numpy(made.standard).to(device)
+        self.may_span = made.family == Family.OWN
 
     def draw(self, chosen: NDArray[np.int64]) -> tuple[Tensor, NDArray[np.int64]]:
         """Generate a table for each of the chosen templates.
@@ -175,7 +183,7 @@ class Tables:
         for _ in range(_TRIES):
             columns, fits = self._columns(chosen[open_])
             values = self._values(chosen[open_], columns)
-            good = (fits & usable(values)).cpu().numpy()
+            good = (fits & usable(values, self.may_span[chosen[open_]])).cpu().numpy()
             done = torch.from_numpy(open_[good]).to(self.device)
             Z[done], F[done] = columns[good], values[good]
             open_ = open_[~good]
@@ -187,8 +195,12 @@ class Tables:
             kept, at = chosen[source], torch.from_numpy(source).to(self.device)
             Z, F = Z[at], F[at]
         rows = torch.from_numpy(kept).to(self.device)
+        y = self._label(F)
+        coarse = _rounded(y, self.numbers["digits"][rows, None])
+        lost = (coarse - y).std(1, keepdim=True, correction=0)
+        y = torch.where(lost < MOST_LOST * y.std(1, keepdim=True, correction=0), coarse, y)
         points = point_features(
-            Z, self._label(F), self.numbers["center"][rows], self.numbers["scale"][rows],
+            Z, y, self.numbers["center"][rows], self.numbers["scale"][rows],
             self.standard[rows], self.numbers["present"][rows] > 0,
         )  # fmt: skip
         return points.half(), kept
@@ -206,7 +218,7 @@ class Tables:
         spread = deviation.square().mean(1, keepdim=True).sqrt()
         scaled = torch.where(
             standard[:, None, None],
-            deviation / torch.where(spread > 0, spread, 1.0),
+            deviation / torch.where(spread > 1e-13 * X.abs().amax(1, keepdim=True), spread, 1.0),
             X / n["scale"][:, None],
         )
         scaled = torch.where(present[:, None], scaled, 0.0)
@@ -237,12 +249,24 @@ class Tables:
                 member = member.expand(*size)
                 X = n["centres"][at].gather(1, member)
                 X = X + n["widths"][at].gather(1, member) * self._normal(size)
+            elif family == Family.OWN:
+                X = self._own(a + b * self._uniform(size), c, n["law"][at], n["sign"][at])
             else:
                 length, decay, amplitude = torch.split(n["path"][at][:, None], 1, dim=-1)
                 t = self._uniform((*size[:2], 1)) * length
                 X = (a * t + b).sin() * (-decay * t).exp() * amplitude + c
             out[at] = X
         return out
+
+    def _own(self, x: Tensor, rounding: Tensor, law: Tensor, sign: Tensor) -> Tensor:
+        """``column_laws._own_rows`` for many tables: x (n, n_points, n_columns)."""
+        is_power = (law == Law.DECADES)[:, None]
+        x = torch.where(is_power, 10.0 ** torch.where(is_power, x, 0.0), x)
+        steps = torch.where(rounding > 0.0, rounding, 1.0)
+        stepped = torch.where(rounding > 0.0, (x / steps).round() * steps, x)
+        x = torch.where(is_power, _rounded(x, rounding), stepped)
+        signs = torch.where(self._uniform(tuple(x.shape)) < 0.5, -1.0, 1.0)
+        return x * torch.where(sign[:, None] == 0.0, signs, sign[:, None])
 
     def _values(self, chosen: NDArray[np.int64], columns: Tensor) -> Tensor:
         """Values of the chosen formulas, each on its own columns."""
@@ -279,16 +303,35 @@ class Tables:
         return torch.randn(size, generator=self.generator, dtype=torch.float64, device=self.device)
 
 
-def usable(F: Tensor) -> Tensor:
+def usable(F: Tensor, may_span: NDArray[np.bool_] | None = None) -> Tensor:
     """``examples.usable`` for values of shape (n, n_points) in torch."""
     largest = F.abs().amax(-1)
     sane = (largest > 1e-9) & (largest < 1e9)  # false where a value is NaN
-    F = torch.where(sane[:, None], F, 0.0) / torch.where(sane, largest, 1.0)[:, None]
+    scaled = torch.where(sane[:, None], F, 0.0) / torch.where(sane, largest, 1.0)[:, None]
+    good = sane & _varies(scaled, 1e-4)
+    if may_span is not None and may_span.any():
+        size = F.abs()
+        one_sign = F.sign().sum(-1).abs() == F.shape[-1]
+        sane = (size.amin(-1) > 1e-30) & (size.amax(-1) < 1e30) & one_sign
+        logs = torch.where(sane[:, None], size, 1.0).log10()
+        spans = sane & _varies(logs, LEAST_SPAN)
+        good |= spans & torch.from_numpy(may_span).to(F.device)
+    return good
+
+
+def _varies(F: Tensor, least: float) -> Tensor:
+    """Whether the rows of F vary by more than ``least`` and not by one outlier only."""
     spread = F.std(-1, correction=0)
     deviation = (F - F.mean(-1, keepdim=True)).abs().amax(-1)
     root: float = F.shape[-1] ** 0.5
-    largest_deviation = 0.85 * root * spread
-    return sane & (spread > 1e-4) & (deviation < largest_deviation)
+    return (spread > least) & (deviation < 0.85 * root * spread)
+
+
+def _rounded(x: Tensor, digits: Tensor) -> Tensor:
+    """``column_laws.rounded`` in torch."""
+    size = x.abs()
+    steps = 10.0 ** (torch.where(size > 0.0, size, 1.0).log10().floor() - digits + 1.0)
+    return torch.where((digits > 0.0) & (size > 0.0), (x / steps).round() * steps, x)
 
 
 def _nearest(n: int, missing: NDArray[np.int64]) -> NDArray[np.int64]:

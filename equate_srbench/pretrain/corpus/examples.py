@@ -22,8 +22,8 @@ from equate_srbench.expr.algebra import normal
 from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.expr.tokens.vocabulary import CompactVocabulary
 from equate_srbench.expr.tree import Tree
-from equate_srbench.pretrain.corpus import generators
-from equate_srbench.pretrain.corpus.column_laws import Spec, table
+from equate_srbench.pretrain.corpus import generators, natural
+from equate_srbench.pretrain.corpus.column_laws import Family, Law, Spec, own_table, rounded, table
 from equate_srbench.pretrain.corpus.decontaminate import Filter
 
 MAX_COLUMNS = 10
@@ -33,6 +33,10 @@ N_POINTS = ((24, 32, 48, 64, 96, 192), (0.25, 0.35, 0.2, 0.13, 0.04, 0.03))
 NOISE = ((0.0, 0.01, 0.1), (0.75, 0.13, 0.12))
 #: Fraction of examples in the standard view, and of those with formulas in raw units.
 STANDARD, RAW_IN_STANDARD = 0.3, 0.35
+#: Least standard deviation of the common logarithm of a target that spans decades.
+LEAST_SPAN = 0.5
+#: Targets are rounded where that changes them by less than this part of their deviation.
+MOST_LOST = 0.1
 _CHUNK = 64  # formulas per batch of tables
 
 
@@ -50,11 +54,18 @@ class CorpusConfig:
     max_tokens : int, default=40
         Longer targets are rejected.
     tables : int, default=1
-        Tables per formula. If more than one, they are generated on the training device
-        (``device_tables``).
+        Tables per formula. If more than one, they are generated for many formulas at once
+        (``device_tables``), two to three times as fast.
     dropped : float, default=0.5
         Largest fraction of points that a batch drops (``thinned``): more examples for the same
         work are worth more than the points (docs/results/choices.md).
+    natural_formulas : float, default=0.4
+        Fraction of the formulas from ``natural``.
+    natural_tables : float, default=0.4
+        Fraction of the tables whose columns have laws of their own (``column_laws.own_table``).
+        Their targets may span decades.
+    noise : float, optional
+        Label noise of every example, instead of one of ``NOISE``. Only with ``tables=1``.
     """
 
     seed: int = 0
@@ -63,6 +74,17 @@ class CorpusConfig:
     max_tokens: int = 40
     tables: int = 1
     dropped: float = 0.5
+    natural_formulas: float = 0.4
+    natural_tables: float = 0.4
+    noise: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.noise is not None and self.tables > 1:
+            raise ValueError(f"noise={self.noise} needs tables=1, got tables={self.tables}")
+
+
+#: What configurations mean that were written before an option existed.
+BEFORE = {"dropped": 0.0, "natural_formulas": 0.0, "natural_tables": 0.0}
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,9 +246,11 @@ class _Draft:
     positive: bool = False  # second attempt with positive columns, for roots and logarithms
 
 
-def _draft(r: Random, banned: Filter, counts: Counts) -> _Draft:
+def _draft(config: CorpusConfig, r: Random, banned: Filter, counts: Counts) -> _Draft:
     while True:
-        expression, n_columns = generators.draw(r)
+        # older configurations draw no number here
+        is_natural = config.natural_formulas > 0.0 and r.random() < config.natural_formulas
+        expression, n_columns = (natural if is_natural else generators).draw(r)
         if not banned.matches(expression):
             break
         counts.contaminated += 1
@@ -247,15 +271,19 @@ def examples_of(
     """Draw ``n`` examples of ``n_points`` rows each, using only ``r`` and ``rng``."""
     again: list[_Draft] = []
     while True:
-        drafts = again + [_draft(r, banned, counts) for _ in range(_CHUNK - len(again))]
+        drafts = again + [_draft(config, r, banned, counts) for _ in range(_CHUNK - len(again))]
         again = []
         tried = list(_tables(config, r, rng, n_points, drafts, banned, counts))
-        for (draft, example), good in zip(
-            tried, usable(np.array([e.y for _, e in tried]).reshape(-1, n_points)), strict=True
-        ):
+        may_span = np.array([e.spec.family == Family.OWN for _, e in tried], dtype=bool)
+        targets = np.array([e.y for _, e in tried]).reshape(-1, n_points)
+        for (draft, example), good in zip(tried, usable(targets, may_span), strict=True):
             if good:
                 counts.kept += 1
-                yield replace(example, y=_label(r, rng, example.y))
+                y = _label(r, rng, example.y, config.noise)
+                if example.spec.digits:
+                    coarse = rounded(y, example.spec.digits)
+                    y = coarse if (coarse - y).std() < MOST_LOST * y.std() else y
+                yield replace(example, y=y)
                 if counts.kept == n:
                     return
             elif draft.positive:
@@ -280,15 +308,17 @@ def _tables(
         units = np.ones((len(group), MAX_COLUMNS))
         specs: list[Spec] = []
         for i, d in enumerate(group):
-            X[i, :, : d.n_columns], spec = table(r, rng, n_points, d.n_columns, d.positive)
+            X[i, :, : d.n_columns], spec = _columns(config, r, rng, n_points, d)
             specs.append(spec)
-            units[i, : d.n_columns] = _units(r, d.n_columns)
+            units[i, : d.n_columns] = _units(r, d.n_columns, spec)
         X *= units[:, None]
         views = View.fit(X, kind)
         Z = views.transform(X)
         for i, d in enumerate(group):
             view = View(kind, views.center[i, : d.n_columns], views.scale[i, : d.n_columns])
             tree = _target(d.expression, view, units[i, : d.n_columns], d.in_view)
+            if tree is not None and config.natural_formulas > 0.0:
+                tree = natural.spelled(tree)
             if tree is None or not 1 < tree.size <= config.max_tokens:
                 counts.too_long += 1
                 continue
@@ -299,6 +329,17 @@ def _tables(
             columns = Z[i, :, : d.n_columns]
             y = evaluate(tree, columns)
             yield d, Example(tree, columns, y, view, units[i, : d.n_columns], specs[i])
+
+
+def _columns(
+    config: CorpusConfig, r: Random, rng: np.random.Generator, n_points: int, d: _Draft
+) -> tuple[NDArray[np.float64], Spec]:
+    """Columns in the units of the formula, (n_points, d.n_columns), and their distribution."""
+    if config.natural_tables > 0.0 and r.random() < config.natural_tables:
+        columns = set(normal.to_tree(d.expression).columns)
+        used = [j in columns for j in range(d.n_columns)]
+        return own_table(r, rng, n_points, used, d.positive)
+    return table(r, rng, n_points, d.n_columns, d.positive)
 
 
 def _target(
@@ -325,12 +366,14 @@ def _target(
     return tree
 
 
-def usable(F: NDArray[np.float64]) -> NDArray[np.bool_]:
+def usable(F: NDArray[np.float64], may_span: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
     """Whether values vary, are finite and moderate, and are not dominated by one outlier.
 
     Parameters
     ----------
     F : ndarray of shape (n, n_points)
+    may_span : bool ndarray of shape (n,), optional
+        Targets that may also span decades: values of one sign whose logarithms vary.
 
     Returns
     -------
@@ -338,28 +381,50 @@ def usable(F: NDArray[np.float64]) -> NDArray[np.bool_]:
     """
     largest = np.abs(F).max(-1)  # NaN where a value is
     sane = (largest > 1e-9) & (largest < 1e9)
-    F = np.where(sane[:, None], F, 0.0) / np.where(sane, largest, 1.0)[:, None]
-    spread = F.std(-1)
-    deviation = np.abs(F - F.mean(-1, keepdims=True)).max(-1)
+    scaled = np.where(sane[:, None], F, 0.0) / np.where(sane, largest, 1.0)[:, None]
+    spread = scaled.std(-1)
+    deviation = np.abs(scaled - scaled.mean(-1, keepdims=True)).max(-1)
     largest_deviation = 0.85 * math.sqrt(F.shape[-1]) * spread
     good: NDArray[np.bool_] = sane & (spread > 1e-4) & (deviation < largest_deviation)
+    if may_span is not None and may_span.any():
+        good[may_span] |= _spans(F[may_span])
     return good
 
 
-def _units(r: Random, n_columns: int) -> NDArray[np.float64]:
+def _spans(F: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether values of shape (n, n_points) have one sign and span decades, 1e-30 to 1e30."""
+    size = np.abs(F)
+    low, high = size.min(-1), size.max(-1)
+    sane = (low > 1e-30) & (high < 1e30) & (np.abs(np.sign(F).sum(-1)) == F.shape[-1])
+    logs = np.log10(np.where(sane[:, None], size, 1.0))
+    centred = logs - logs.mean(-1, keepdims=True)
+    spread = logs.std(-1)
+    most = 0.85 * math.sqrt(F.shape[-1]) * spread
+    out: NDArray[np.bool_] = sane & (spread > LEAST_SPAN) & (np.abs(centred).max(-1) < most)
+    return out
+
+
+def _units(r: Random, n_columns: int, spec: Spec) -> NDArray[np.float64]:
     """Units of the raw columns: powers of ten, mostly 1."""
-    if r.random() < 0.85:
+    is_own = spec.family == Family.OWN
+    if r.random() < (0.6 if is_own else 0.85):
         return np.ones(n_columns)
-    return np.array([10.0 ** r.randint(-6, 6) for _ in range(n_columns)])
+    largest = r.choice((6, 12, 30)) if is_own else 6
+    units = np.array([10.0 ** r.randint(-largest, largest) for _ in range(n_columns)])
+    # rounding errors of a constant column's mean would be large in large units
+    return np.where(spec.law == Law.CONSTANT, 1.0, units) if is_own else units
 
 
-def _label(r: Random, rng: np.random.Generator, f: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Apply an outer scale, sometimes an offset, and noise."""
+def _label(
+    r: Random, rng: np.random.Generator, f: NDArray[np.float64], noise: float | None = None
+) -> NDArray[np.float64]:
+    """Apply an outer scale, sometimes an offset, and noise: one of ``NOISE`` by default."""
     scale = 1.0 if r.random() < 0.5 else 10.0 ** r.uniform(-3.0, 3.0)
     y = f * (scale if r.random() < 0.8 else -scale)
     if r.random() < 0.35:
         y = y + r.uniform(-3.0, 3.0) * y.std() * r.choice((0.3, 1.0, 3.0))
-    noise = r.choices(*NOISE)[0]
+    if noise is None:
+        noise = r.choices(*NOISE)[0]
     if noise:
         y = y + noise * math.sqrt(float((y * y).mean())) * rng.standard_normal(len(y))
     return y

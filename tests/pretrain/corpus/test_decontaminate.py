@@ -53,7 +53,38 @@ def test__main__table_of_formulas__fingerprints_without_text(tmp_path: Path) -> 
     assert Filter(frozenset(record["keys"])).matches(read("w*sin(u*v)/(w + u)*3"))
 
 
-@pytest.mark.parametrize("table", ["feynman.csv", "strogatz.csv", "firstprinciples.csv"])
+def test__missed__earlier_filter__expected_examples_of_what_it_lacked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A common formula is found by its name, a rare one gets an upper limit, an old one neither."""
+    table, rare, before = (tmp_path / name for name in ("t.csv", "rare.csv", "before.json"))
+    table.write_text("name,formula\ncommon,p*q/(r*s**2)\nknown,p*q*(r + s)\n")
+    rare.write_text("name,formula\nrare,sin(p*cos(q*tan(r*s + 3)))/(s - log(p))\n")
+    known, common = (Filter.of([e]) for e in reversed(decontaminate.read_table(table)))
+    before.write_text(json.dumps({"keys": list(known.keys)}))
+    decontaminate.main(["--from", str(table), str(rare), "--missed", str(before),
+                        "--formulas", "6000", "--examples", "12000"])  # fmt: skip
+    head, line = capsys.readouterr().out.splitlines()
+    assert head.startswith("2 new fingerprints, 1 of them among 6,000 formulas")
+    assert head.endswith("at most 6 (95 %).")
+    assert line.endswith("common")
+    found = decontaminate.estimate_missed(common.keys, 6000, 12000)
+    assert float(line.split()[0]) == sum(found.values()) > 0
+    half = decontaminate.estimate_missed(common.keys, 6000, 6000)
+    assert {key: 2.0 * n for key, n in half.items()} == found
+
+
+def test__version__fingerprints__order_does_not_matter() -> None:
+    """A run's record names its filter by content."""
+    assert Filter(frozenset({"a", "b"})).version == Filter(frozenset({"b", "a"})).version
+    assert Filter(frozenset({"a"})).version != Filter(frozenset({"b"})).version
+
+
+@pytest.mark.parametrize(
+    "table",
+    ["feynman.csv", "strogatz.csv", "firstprinciples.csv", "suites/srsd.csv", "suites/fastsrb.csv",
+     "suites/classic.csv"],
+)  # fmt: skip
 def test__shipped__benchmark_formulas__all_caught(table: str) -> None:
     """The shipped fingerprints cover every larger formula of the benchmark tables."""
     if not (DATA / table).exists():
