@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from equate_srbench.backbone.network import Backbone
 from equate_srbench.equate.alignment import Aligned, Alignment, align
 from equate_srbench.equate.finetune import reinitialised
 from equate_srbench.equate.proposals import LatentSearch, backbone_rows
-from equate_srbench.equate.quadruples import collect, draw_subsets, encode_bags
+from equate_srbench.equate.quadruples import Bags, Quadruple, collect, draw_subsets, encode_bags
 from equate_srbench.equate.settings import EquateSettings
 from equate_srbench.equate.trajectory import Diagnostics, TrajectoryRow, diagnose
 from equate_srbench.problem.archive import Archive
@@ -117,19 +118,12 @@ def propose(
     if not quadruples or enough or "ascent" not in settings.sources:
         return result
 
-    begin = generator.get_state()
-    until = _until(deadline, total, sum(settings.shares[:2]))
-
-    def alignment(rows: slice, where: torch.device) -> Aligned:
-        generator.set_state(begin)
-        return align(
-            placed(backbone, where), bags.to(where), quadruples, settings,
-            initial=initial if settings.uses_pretrained else None, generator=generator,
-            deadline=until, tick=lambda: tick("align"), oom=oom,
-        )  # fmt: skip
-
-    # training splits its batches; if weights and moments alone do not fit, all of it moves
-    result.aligned = oom.run("the alignment", alignment, 1, bags.memory.device)[0]
+    result.aligned = _align(
+        backbone, bags, quadruples, settings,
+        initial=initial if settings.uses_pretrained else None, generator=generator,
+        deadline=_until(deadline, total, sum(settings.shares[:2])), tick=lambda: tick("align"),
+        oom=oom,
+    )  # fmt: skip
     result.seconds["alignment"] = deadline.elapsed() - result.seconds["quadruples"]
 
     LatentSearch(
@@ -138,6 +132,29 @@ def propose(
     ).run(quadruples)  # fmt: skip
     result.seconds["search"] = deadline.elapsed() - sum(result.seconds.values())
     return result
+
+
+def _align(
+    backbone: Backbone,
+    bags: Bags,
+    quadruples: Sequence[Quadruple],
+    settings: EquateSettings,
+    *,
+    generator: torch.Generator,
+    oom: OomSafe,
+    **options: Any,
+) -> Aligned:
+    """``align``, on the CPU if weights and moments alone do not fit the device."""
+    begin = generator.get_state()
+
+    def attempt(rows: slice, where: torch.device) -> Aligned:
+        generator.set_state(begin)
+        return align(
+            placed(backbone, where), bags.to(where), quadruples, settings,
+            generator=generator, oom=oom, **options,
+        )  # fmt: skip
+
+    return oom.run("the alignment", attempt, 1, bags.memory.device)[0]
 
 
 def _until(deadline: Deadline, total: float, share: float) -> Deadline:

@@ -173,7 +173,7 @@ def _arguments(rows: FamilyRows) -> Iterator[Argument]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Problem:
+class _WaveProblem:
     """Weighted target of a view with the amplitudes of all waves.
 
     ``design``: ndarray of shape (n_rows, n_amplitudes), without weights; ``roots``: of the weights;
@@ -196,7 +196,9 @@ def _in_view(
 ) -> tuple[list[Proposal], float]:
     """Proposals with one wave, then with more of them, as long as each explains much."""
     roots = np.sqrt(np.maximum(seen.weights / seen.weights.max(), 1e-8))
-    problem = _Problem(amplitudes.design, roots, seen.target / np.abs(seen.target).max() * roots)
+    problem = _WaveProblem(
+        amplitudes.design, roots, seen.target / np.abs(seen.target).max() * roots
+    )
     waves: list[Wave] = []
     out: list[Proposal] = []
     previous = 1.0
@@ -222,7 +224,7 @@ def _in_view(
 
 
 def _best_wave(
-    problem: _Problem, waves: list[Wave], arguments: list[Argument], peaks: int
+    problem: _WaveProblem, waves: list[Wave], arguments: list[Argument], peaks: int
 ) -> tuple[list[Wave], float] | None:
     """The waves with the one more that leaves least, and the share of the target that it leaves."""
     fixed = problem.columns(waves)
@@ -263,7 +265,7 @@ def _best_wave(
     return best
 
 
-def _ranked(problem: _Problem, q: Array, rest: Array, starts: list[Wave]) -> list[int]:
+def _ranked(problem: _WaveProblem, q: Array, rest: Array, starts: list[Wave]) -> list[int]:
     """Starts by what they leave as they are, with amplitudes of degree 1 at most."""
     narrow = problem.design[:, : 1 + min(problem.design.shape[1] - 1, 2)]
     scored: list[tuple[float, int]] = []
@@ -309,7 +311,7 @@ def _peaks(values: Array, amplitudes: Array, arguments: list[Argument]) -> list[
     return [out[i][1] for i in ranked[:10]]
 
 
-def _projected(problem: _Problem, waves: list[Wave], steps: int) -> tuple[list[Wave], float]:
+def _projected(problem: _WaveProblem, waves: list[Wave], steps: int) -> tuple[list[Wave], float]:
     """Rates and frequencies by variable projection, and the share that is left."""
     total = float(problem.target @ problem.target)
     return projected(waves, lambda at: _linearised(problem, at), _moved, total, steps=steps)
@@ -322,7 +324,7 @@ def _moved(waves: list[Wave], step: Array) -> list[Wave]:
     return [wave if new is None else new for new, wave in zip(found, waves, strict=True)]
 
 
-def _linearised(problem: _Problem, waves: list[Wave]) -> tuple[Array, Array] | None:
+def _linearised(problem: _WaveProblem, waves: list[Wave]) -> tuple[Array, Array] | None:
     """Jacobian by the parameters of the waves, amplitudes projected out, and the residual."""
     B = problem.columns(waves)
     norms = np.linalg.norm(B, axis=0)

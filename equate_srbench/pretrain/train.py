@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict, astuple, dataclass, field, fields, replace
 from itertools import islice
@@ -173,13 +173,7 @@ class TrainingRun:
             self.progress = TrainingProgress.from_dict(card["training"])
             self.progress.began, self.progress.batch = self.progress.step, 0
             self.progress.pool += 1  # the rest of the current pool is skipped
-        if size is not None and self.config.backbone != SIZES[size]:
-            b = self.config.backbone
-            raise SizeError(
-                f"the network has {b.encoder_layers} x {b.encoder_dim} encoder and "
-                f"{b.decoder_layers} x {b.dim} decoder layers, which is not size {size}: omit the "
-                "size, or choose another directory"
-            )
+        _check_size(self.config.backbone, size)
         self._enter(replace(self.config.corpus, **(corpus or {})))
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(self.config.seed)
@@ -411,17 +405,9 @@ def pretrain(
         Receives each log line.
     """
     run = TrainingRun(
-        directory or default_directory(),
-        config,
-        resume=resume,
-        device=device,
-        start=start,
-        accumulate=accumulate,
-        shard_mib=shard_mib,
-        size=size,
-        corpus=corpus,
-        autocast=autocast,
-    )
+        directory or default_directory(), config, resume=resume, device=device, start=start,
+        accumulate=accumulate, shard_mib=shard_mib, size=size, corpus=corpus, autocast=autocast,
+    )  # fmt: skip
     deadline, periods = Deadline(60.0 * minutes), (every[0], *every)
     due = list(periods)
     first = run.progress.step
@@ -438,25 +424,14 @@ def pretrain(
             tune(run.state)
         if is_writer:
             log = Log(run.directory / LOG, run.progress, report)
-            target = export or run.directory / EXPORT
-            examination = Examination(run.state)
-            jobs = [
-                lambda: log.held_out.update(examination.take(deadline.elapsed())),
-                lambda: run.check(log.write(run.lr)),
-                run.save,
-                lambda: write_export(run, target),
-            ]
+            jobs = _writer_jobs(run, log, deadline, export or run.directory / EXPORT)
         left = 1.0  # fraction of the call's time or steps, by the clock of rank 0
         try:
             while left > 0.0:
-                lr_scale = min(1.0, left / decay) if decay > 0.0 else 1.0
-                loss = run.update(next(batches), lr_scale)
+                loss = run.update(next(batches), min(1.0, left / decay) if decay > 0.0 else 1.0)
                 if is_writer:
                     log.add(loss)
-                for i, job in enumerate(jobs):
-                    if deadline.elapsed() >= due[i]:
-                        job()
-                        due[i] = deadline.elapsed() + periods[i]
+                _run_due(jobs, due, periods, deadline)
                 left = deadline.left() / (60.0 * minutes)
                 if max_steps is not None:
                     left = min(left, (max_steps - run.progress.step) / max(1, max_steps - first))
@@ -468,6 +443,41 @@ def pretrain(
                 job()
     run.world.close()
     return run
+
+
+def _run_due(
+    jobs: Sequence[Callable[[], None]],
+    due: list[float],
+    periods: Sequence[float],
+    deadline: Deadline,
+) -> None:
+    """Do the jobs whose time has come, and set their next one."""
+    for i, job in enumerate(jobs):
+        if deadline.elapsed() >= due[i]:
+            job()
+            due[i] = deadline.elapsed() + periods[i]
+
+
+def _check_size(b: BackboneConfig, size: str | None) -> None:
+    if size is not None and b != SIZES[size]:
+        raise SizeError(
+            f"the network has {b.encoder_layers} x {b.encoder_dim} encoder and "
+            f"{b.decoder_layers} x {b.dim} decoder layers, which is not size {size}: omit the "
+            "size, or choose another directory"
+        )
+
+
+def _writer_jobs(
+    run: TrainingRun, log: Log, deadline: Deadline, target: Path
+) -> list[Callable[[], None]]:
+    """What the first process does periodically: examine, log, save, export."""
+    examination = Examination(run.state)
+    return [
+        lambda: log.held_out.update(examination.take(deadline.elapsed())),
+        lambda: run.check(log.write(run.lr)),
+        run.save,
+        lambda: write_export(run, target),
+    ]
 
 
 def write_export(run: TrainingRun, path: Path) -> None:

@@ -27,8 +27,8 @@ class Family(IntEnum):
     OWN = 5
 
 
-class Law(IntEnum):
-    """Law of one column of a table whose columns have laws of their own."""
+class ColumnLaw(IntEnum):
+    """ColumnLaw of one column of a table whose columns have laws of their own."""
 
     DECADES = 0
     NARROW = 1
@@ -41,11 +41,11 @@ class Law(IntEnum):
 #: Probabilities of the laws of columns in a formula; a column that is in none is constant with
 #: probability ``IDLE_CONSTANT``.
 LAWS = {
-    Law.DECADES: 0.4,
-    Law.NARROW: 0.15,
-    Law.INTERVAL: 0.2,
-    Law.INTEGERS: 0.1,
-    Law.ONE_SIGN: 0.15,
+    ColumnLaw.DECADES: 0.4,
+    ColumnLaw.NARROW: 0.15,
+    ColumnLaw.INTERVAL: 0.2,
+    ColumnLaw.INTEGERS: 0.1,
+    ColumnLaw.ONE_SIGN: 0.15,
 }
 IDLE_CONSTANT = 0.3
 #: Widths of log-uniform columns in decades, and their probabilities.
@@ -74,7 +74,7 @@ class Spec:
     above : float
         Minimum of every column after a shift; 0 means no shift.
     law, sign : ndarray of shape (n_columns,)
-        OWN only: a ``Law`` for each column; 1, -1, or 0 for both signs.
+        OWN only: a ``ColumnLaw`` for each column; 1, -1, or 0 for both signs.
     digits : float
         Significant digits to which the target is rounded; 0 leaves it.
     """
@@ -182,7 +182,7 @@ def own_table(
     """
     common = _law(r) if r.random() < 0.5 else None
     laws = [
-        Law.CONSTANT if not is_used and r.random() < IDLE_CONSTANT
+        ColumnLaw.CONSTANT if not is_used and r.random() < IDLE_CONSTANT
         else common if common is not None else _law(r)
         for is_used in used
     ]  # fmt: skip
@@ -195,29 +195,29 @@ def own_table(
     return _own_rows(rng, n_points, spec), spec
 
 
-def _law(r: Random) -> Law:
+def _law(r: Random) -> ColumnLaw:
     return r.choices(tuple(LAWS), tuple(LAWS.values()))[0]
 
 
-def _numbers(r: Random, law: Law, positive: bool) -> tuple[float, float, float, float]:
+def _numbers(r: Random, law: ColumnLaw, positive: bool) -> tuple[float, float, float, float]:
     """Minimum, width, rounding and sign of a column."""
     is_rounded, sign = r.random() < ROUNDED, 1.0
-    if law == Law.DECADES:
+    if law == ColumnLaw.DECADES:
         width = float(r.choices(*DECADES)[0])
         sign = 1.0 if positive else float(r.choices(*SIGNS)[0])
         low = r.choice((0.5, 1.0)) - width if r.random() < 0.6 else -0.5 * width
         return low, width, float(r.choice((2, 3))) if is_rounded else 0.0, sign
-    if law == Law.INTEGERS:
+    if law == ColumnLaw.INTEGERS:
         return float(r.randint(0, 5)), float(r.choice((3, 5, 10, 20, 50, 100))), 1.0, sign
-    if law == Law.INTERVAL:
+    if law == ColumnLaw.INTERVAL:
         limit = r.choice((1.0, 1.0, 2.0, 3.0, 5.0, 10.0, 50.0))
         low = 0.0 if positive or r.random() < 0.4 else -limit
         width = limit - low
     else:
         low = 10.0 ** r.uniform(-1.0, 1.0)
-        if law == Law.NARROW:
+        if law == ColumnLaw.NARROW:
             width = low * 10.0 ** r.uniform(-2.5, 0.0)
-        elif law == Law.CONSTANT:
+        elif law == ColumnLaw.CONSTANT:
             return low, 0.0, 0.0, sign
         else:
             width = low * r.choice((1.0, 4.0, 9.0))
@@ -227,7 +227,7 @@ def _numbers(r: Random, law: Law, positive: bool) -> tuple[float, float, float, 
 
 def _own_rows(rng: np.random.Generator, n_points: int, spec: Spec) -> NDArray[np.float64]:
     x = spec.a + spec.b * rng.random((n_points, len(spec.a)))
-    is_power = spec.law == Law.DECADES
+    is_power = spec.law == ColumnLaw.DECADES
     x = np.where(is_power, 10.0 ** np.where(is_power, x, 0.0), x)
     x = np.where(is_power, rounded(x, spec.c), stepped(x, np.where(is_power, 0.0, spec.c)))
     signs = np.where(rng.random(x.shape) < 0.5, -1.0, 1.0)

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from equate_srbench.expr.operators import VARIABLE
 from equate_srbench.expr.tokens.vocabulary import CompactVocabulary
-from equate_srbench.pretrain.corpus.column_laws import MOST_CLUSTERS, Family, Law
+from equate_srbench.pretrain.corpus.column_laws import MOST_CLUSTERS, ColumnLaw, Family
 from equate_srbench.pretrain.corpus.decontaminate import Filter
 from equate_srbench.pretrain.corpus.examples import (
     LEAST_SPAN,
@@ -260,7 +260,7 @@ class Tables:
 
     def _own(self, x: Tensor, rounding: Tensor, law: Tensor, sign: Tensor) -> Tensor:
         """``column_laws._own_rows`` for many tables: x (n, n_points, n_columns)."""
-        is_power = (law == Law.DECADES)[:, None]
+        is_power = (law == ColumnLaw.DECADES)[:, None]
         x = torch.where(is_power, 10.0 ** torch.where(is_power, x, 0.0), x)
         steps = torch.where(rounding > 0.0, rounding, 1.0)
         stepped = torch.where(rounding > 0.0, (x / steps).round() * steps, x)

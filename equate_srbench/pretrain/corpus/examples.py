@@ -23,7 +23,14 @@ from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.expr.tokens.vocabulary import CompactVocabulary
 from equate_srbench.expr.tree import Tree
 from equate_srbench.pretrain.corpus import generators, natural
-from equate_srbench.pretrain.corpus.column_laws import Family, Law, Spec, own_table, rounded, table
+from equate_srbench.pretrain.corpus.column_laws import (
+    ColumnLaw,
+    Family,
+    Spec,
+    own_table,
+    rounded,
+    table,
+)
 from equate_srbench.pretrain.corpus.decontaminate import Filter
 
 MAX_COLUMNS = 10
@@ -412,7 +419,7 @@ def _units(r: Random, n_columns: int, spec: Spec) -> NDArray[np.float64]:
     largest = r.choice((6, 12, 30)) if is_own else 6
     units = np.array([10.0 ** r.randint(-largest, largest) for _ in range(n_columns)])
     # rounding errors of a constant column's mean would be large in large units
-    return np.where(spec.law == Law.CONSTANT, 1.0, units) if is_own else units
+    return np.where(spec.law == ColumnLaw.CONSTANT, 1.0, units) if is_own else units
 
 
 def _label(

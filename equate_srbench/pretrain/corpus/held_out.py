@@ -12,7 +12,7 @@ from random import Random
 import numpy as np
 
 from equate_srbench.expr.tokens.vocabulary import CompactVocabulary
-from equate_srbench.pretrain.corpus.column_laws import Law
+from equate_srbench.pretrain.corpus.column_laws import ColumnLaw
 from equate_srbench.pretrain.corpus.decontaminate import Filter
 from equate_srbench.pretrain.corpus.examples import (
     MAX_COLUMNS,
@@ -26,8 +26,8 @@ from equate_srbench.pretrain.corpus.examples import (
 )
 
 #: Kinds, and the law of the columns in their formulas (None: any): noise of 10 % in one of them.
-KINDS: dict[str, Law | None] = {
-    "clean": None, "noisy": None, "narrow": Law.NARROW, "log": Law.DECADES,
+KINDS: dict[str, ColumnLaw | None] = {
+    "clean": None, "noisy": None, "narrow": ColumnLaw.NARROW, "log": ColumnLaw.DECADES,
 }  # fmt: skip
 NOISE = 0.1
 N_EXAMPLES, N_POINTS = 128, 48

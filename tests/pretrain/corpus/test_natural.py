@@ -19,7 +19,7 @@ from equate_srbench.expr.tokens.vocabulary import CompactVocabulary
 from equate_srbench.expr.tree import Tree
 from equate_srbench.pretrain.corpus import column_laws, device_tables, natural
 from equate_srbench.pretrain.corpus import examples as corpus
-from equate_srbench.pretrain.corpus.column_laws import LAWS, Family, Law, own_table
+from equate_srbench.pretrain.corpus.column_laws import LAWS, ColumnLaw, Family, own_table
 from equate_srbench.pretrain.corpus.decontaminate import Filter
 from equate_srbench.pretrain.corpus.examples import BEFORE, CorpusConfig, Counts, Example
 from equate_srbench.pretrain.train import TrainConfig
@@ -143,8 +143,8 @@ def test__own_table__laws__at_their_shares(tables: list[column_laws.Spec]) -> No
     for law, share in LAWS.items():
         assert about(laws[law], len(tables), share), law.name
     idle = Counter(int(spec.law[3]) for spec in tables)
-    assert about(idle[Law.CONSTANT], len(tables), column_laws.IDLE_CONSTANT)
-    assert not any((spec.law[:3] == Law.CONSTANT).any() for spec in tables)
+    assert about(idle[ColumnLaw.CONSTANT], len(tables), column_laws.IDLE_CONSTANT)
+    assert not any((spec.law[:3] == ColumnLaw.CONSTANT).any() for spec in tables)
     same = sum(len(set(spec.law[:3])) == 1 for spec in tables)
     chance = sum(share**3 for share in LAWS.values())
     assert about(same, len(tables), 0.5 + 0.5 * chance)
@@ -154,7 +154,7 @@ def test__own_table__decades_signs_and_rounding__at_their_shares(
     tables: list[column_laws.Spec],
 ) -> None:
     """One column a table, so that draws are independent."""
-    wide = [(s.b[0], s.sign[0], s.c[0]) for s in tables if s.law[0] == Law.DECADES]
+    wide = [(s.b[0], s.sign[0], s.c[0]) for s in tables if s.law[0] == ColumnLaw.DECADES]
     for place, law in ((0, column_laws.DECADES), (1, column_laws.SIGNS)):
         found = Counter(row[place] for row in wide)
         for value, share in zip(*law, strict=True):
@@ -171,16 +171,16 @@ def test__own_table__values__obey_their_laws() -> None:
     for _ in range(200):
         X, spec = own_table(r, rng, 400, [True, False])
         for x, law, a, b, c in zip(X.T, spec.law, spec.a, spec.b, spec.c, strict=True):
-            seen.add(Law(int(law)))
-            if law == Law.INTEGERS:
+            seen.add(ColumnLaw(int(law)))
+            if law == ColumnLaw.INTEGERS:
                 assert (x == np.round(x)).all()
-            if law == Law.CONSTANT:
+            if law == ColumnLaw.CONSTANT:
                 assert len(set(x)) == 1
-            if law == Law.NARROW:
+            if law == ColumnLaw.NARROW:
                 assert np.ptp(x) <= 1.1 * np.abs(x).min()
-            if law == Law.ONE_SIGN:
+            if law == ColumnLaw.ONE_SIGN:
                 assert (np.sign(x) == np.sign(x[0])).all()
-            if law == Law.DECADES:
+            if law == ColumnLaw.DECADES:
                 logs = np.log10(np.abs(x))
                 assert 0.9 * b < np.ptp(logs) < 1.0 * b + 0.1
                 assert logs.min() > a - 0.1
@@ -188,7 +188,7 @@ def test__own_table__values__obey_their_laws() -> None:
                     assert all(float(f"{v:.{int(c) - 1}e}") == pytest.approx(v) for v in x[:20])
         positive, _ = own_table(r, rng, 40, [True] * 3, positive=True)
         assert (positive >= 0).all()
-    assert seen == set(Law)
+    assert seen == set(ColumnLaw)
 
 
 def test__examples__natural__reach_spans_and_explain_their_tables(examples: list[Example]) -> None:
