@@ -67,6 +67,7 @@ def test__check__dry_run__three_parts_within_its_time(tmp_path):
     }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", ["gpu_train.py", "gpu_check.py", "training.py"])
 def test__commands__options__are_known_to_their_scripts(tmp_path, script):
     """A command that ends with a usage message would waste the machine."""

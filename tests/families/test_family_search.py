@@ -58,6 +58,7 @@ def test__family__alone__recovers_its_laws(kind):
     assert sum(recovered(kind, range(100, 112), families=(kind,))) >= 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "least"), [("polynomial", 4), ("power", 6), ("wave", 8), ("ridge", 8)]
 )
@@ -79,6 +80,7 @@ def test__families__noise__answers_stay_short():
     assert complexity(answer(archive).tree) <= 3
 
 
+@pytest.mark.slow
 def test__families__five_percent_outliers__law_is_in_the_archive():
     """A second look without the outliers finds the terms."""
     found = 0
