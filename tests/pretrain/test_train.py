@@ -13,7 +13,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 import torch
 
@@ -22,7 +21,6 @@ from equate_srbench.backbone.config import BackboneConfig
 from equate_srbench.backbone.network import Backbone
 from equate_srbench.pretrain import optimise, train
 from equate_srbench.pretrain.corpus.examples import CorpusConfig
-from equate_srbench.pretrain.corpus.feed import Feed, Order
 from equate_srbench.pretrain.log import LOG
 from equate_srbench.pretrain.state import INDEX, load_state, save_state
 from equate_srbench.pretrain.train import TrainConfig, TrainingRun, pretrain
@@ -244,52 +242,6 @@ def test__run__log_without_a_line__goes_on(tmp_path: Path) -> None:
     assert len((tmp_path / LOG).read_text().splitlines()) == 2
 
 
-def test__feed__trainer_killed__worker_ends() -> None:
-    """Also while it holds a pool that nobody will ever read."""
-    code = (
-        "import os, time\n"
-        "from equate_srbench.pretrain.corpus.examples import CorpusConfig\n"
-        "from equate_srbench.pretrain.corpus.feed import Feed, Order\n"
-        "if __name__ == '__main__':\n"
-        "    feed = Feed(CorpusConfig(batches=2), Order(0), 1)\n"
-        "    next(iter(feed))\n"
-        "    time.sleep(4.0)\n"  # the next pools fill queue and pipe
-        "    print(feed._processes[0].pid, flush=True)\n"
-        "    time.sleep(600.0)\n"
-    )
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as trainer:
-        worker = psutil.Process(int(trainer.stdout.readline()))
-        trainer.kill()
-    worker.wait(timeout=120.0)
-
-
-def test__feed__all_processes_told_to_end__pools_still_come() -> None:
-    """Ctrl-C in a terminal reaches the worker too; the trainer ends when it has its step."""
-    feed = Feed(TINY.corpus, Order(0), 1)
-    pools = iter(feed)
-    assert next(pools).index == 0
-    (worker,) = feed._processes
-    for told in (signal.SIGTERM, signal.SIGINT):
-        os.kill(worker.pid, told)
-    assert [next(pools).index for _ in range(3)] == [1, 2, 3]
-    feed.close()
-    assert not worker.is_alive()
-
-
-def test__feed__worker_killed__is_said() -> None:
-    """Also in the middle of a pool; the trainer does not wait for what will never come."""
-    feed = Feed(CorpusConfig(seed=1, batches=2), Order(0), 1)
-    try:
-        next(iter(feed))
-        time.sleep(4.0)  # the next pool is in the pipe, in part
-        feed._processes[0].kill()
-        with pytest.raises(ChildProcessError, match="a corpus worker ended"):
-            for _ in feed:
-                pass
-    finally:
-        feed.close()
-
-
 def test__pretrain__decay__learning_rate_falls_to_zero(tmp_path: Path) -> None:
     """With everything decay, the rate falls in a line over the steps of the call."""
     config = replace(TINY, warm_up=1)
@@ -307,31 +259,6 @@ def test__run__resume_refused__error_names_the_state(tmp_path: Path) -> None:
     go(tmp_path, 1)
     with pytest.raises(FileExistsError, match=re.escape(str(tmp_path))):
         TrainingRun(tmp_path, TINY, resume=False)
-
-
-def test__order__processes_with_one_pool__see_what_one_with_two_sees() -> None:
-    """Groups of pools, whoever takes them."""
-    alone = Order(5, count=2)
-    pair = [Order(5, rank=rank, size=2) for rank in range(2)]
-    for group in range(3):
-        assert [alone(2 * group), alone(2 * group + 1)] == [order(group) for order in pair]
-    crowd = [Order(0, count=3, rank=r, size=2)(i) for i in range(6) for r in range(2)]
-    assert sorted(crowd) == list(range(12))
-
-
-def test__feed__two_workers__same_pools_as_inline() -> None:
-    """Who makes a pool does not change it."""
-    inline = iter(Feed(TINY.corpus, Order(2), 0))
-    feed = Feed(TINY.corpus, Order(2), 2)
-    try:
-        for theirs, ours in zip(feed, [next(inline) for _ in range(3)], strict=False):
-            assert theirs.index == ours.index
-            assert theirs.counts == ours.counts
-            np.testing.assert_array_equal(theirs.batches[0].tokens, ours.batches[0].tokens)
-            if theirs.index == 4:
-                break
-    finally:
-        feed.close()
 
 
 @pytest.mark.usefixtures("float32")
