@@ -225,8 +225,9 @@ class _Fit:
         lam = self._est.lam
         parsimony = PARSIMONY if isinstance(lam, str) else lam
         archive = Archive(
-            problem.X, problem.y, problem.weights, deadline=self._deadline, parsimony=parsimony
-        )
+            problem.X, problem.y, problem.weights,
+            deadline=self._deadline, parsimony=parsimony, floor=problem.floor,
+        )  # fmt: skip
         search = self._make_search(archive, self._rng, problem.rows)
         named = hasattr(self._est, "feature_names_in_")
         equations = RawEquations(problem.without_rows(), self._est._names(), named)
@@ -241,7 +242,10 @@ class _Fit:
         result = FitResult.of(stage.search, stage.equations, self._est.select)
         return {
             "equation_": result.chosen,
-            "diagnostics_": stage.search.diagnostics(),
+            "diagnostics_": {
+                **stage.search.diagnostics(),
+                "floor": stage.equations.problem.roundings(self._est._names()),
+            },
             "lam_": stage.search.archive.parsimony,
             "_domain": stage.domain,
             "_result": result,

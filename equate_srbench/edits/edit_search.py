@@ -19,7 +19,7 @@ from equate_srbench.edits.island import Individual, Island
 from equate_srbench.edits.library import Library
 from equate_srbench.expr.mutations import Mutator
 from equate_srbench.expr.tree import Tree
-from equate_srbench.problem.archive import EXACT, Archive, Candidate
+from equate_srbench.problem.archive import Archive, Candidate
 from equate_srbench.problem.target_views import (
     IDENTITY,
     TRANSFORMS,
@@ -97,8 +97,8 @@ class EditSearch:
 
     @property
     def exact(self) -> bool:
-        """Whether the archive holds a formula that is exact on the fit rows."""
-        return self.archive.error < EXACT
+        """Whether the archive holds a short formula that is exact on the fit rows."""
+        return self.archive.law is not None
 
     def run(
         self,
@@ -125,7 +125,10 @@ class EditSearch:
         """
         if not self.columns:
             return
-        self._populate(deadline, starts or [], tick)
+        if self.islands:  # a second run goes on
+            self._promote(self.islands[0], self.islands[0].absorb(starts or [], deadline=deadline))
+        else:
+            self._populate(deadline, starts or [], tick)
         judge = length or (lambda candidate: candidate.loss)
         best, since = min(map(judge, self.archive.candidates)), self._tried()
         half = 0.5 * deadline.left()

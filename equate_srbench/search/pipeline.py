@@ -21,18 +21,31 @@ from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.expr.sympy.simplify import simplify, warm_up
 from equate_srbench.expr.tree import Tree
 from equate_srbench.families.family_search import FamilySearch
-from equate_srbench.problem.archive import EXACT, Archive, Candidate
+from equate_srbench.problem.archive import Archive, Candidate
+from equate_srbench.problem.randomness import looks_random
 from equate_srbench.problem.selection import price_of_node
 from equate_srbench.refine.snap import snap
 from equate_srbench.runtime.clock import Deadline
 from equate_srbench.runtime.memory import OomSafe
 from equate_srbench.search.base import Search
 from equate_srbench.search.shorten import shorten
+from equate_srbench.search.starts import simple_formulas
 
 #: Tables with fewer rows skip the neural part: there is too little to adapt to.
 MIN_ROWS = 5
-#: Most of the time that the families may take; their work is counted, so that they rarely do.
-FAMILIES_SHARE = 0.3
+#: Shares of the time left that the phases before the edits may take on a busy machine. Their work
+#: is counted, so that they rarely do.
+FAMILIES_SHARE, FIRST_EDITS_SHARE, NEURAL_SHARE = 0.15, 0.15, 0.4
+#: Share of the time left that the neural part may take in processor time.
+NEURAL_WORK = 0.25
+#: Formulas of the first round of edits, which comes before the neural part.
+FIRST_EDITS = 3000
+#: Formulas after a long exact one: within so many there may be a shorter one.
+AFTER_EXACT = 20_000
+#: Longest answer, in nodes, that is plausible for what it is: waiting for a better one may end.
+PLAUSIBLE = 12
+#: Residuals of noise stay as they are in longer formulas: the best of all has at least this share.
+NOISE_SHARE = 0.5
 #: Formulas of at most this many nodes are not simplified further.
 SHORT = 8
 #: Tables with fewer rows get less neural work: their subsets overlap.
@@ -64,7 +77,7 @@ class PipelineOptions:
 
 
 class FitPipeline(Search):
-    """The phases of a fit: families, propose, align, ascend, edit, shorten.
+    """The phases of a fit: families, edit, propose, align, ascend, edit, shorten.
 
     Parameters
     ----------
@@ -87,29 +100,33 @@ class FitPipeline(Search):
         self.options = options
 
     def run(self, tick: Callable[[str], None]) -> None:
-        """All phases; ``tick(phase)`` is called often."""
+        """All phases; ``tick(phase)`` is called often. A short exact formula ends the search."""
         if self.is_trivial:
             return
-        deadline = self.archive.deadline
-        total = deadline.left()
-        sources = self.options.settings.sources
-        solved = "families" in sources and self._solve(tick)
-        starts = self._adapt(tick) if "backbone" in sources and not solved else []
-        if "edits" in sources and not solved:
-            editing = deadline.within(max(deadline.left() - min(0.12 * total, 3.0), 0.0))
-            self._edit(editing, starts, tick)
+        archive, sources = self.archive, self.options.settings.sources
+        if not self.options.is_paper:
+            archive.refine(simple_formulas(archive.X, archive.y), "family", deadline=Deadline())
+        total = archive.deadline.left()
+        if "families" in sources and archive.law is None:
+            self._solve(tick)
+        edits = self._edit_search() if "edits" in sources else None
+        if edits and "backbone" in sources and archive.law is None:
+            soon = archive.deadline.within(FIRST_EDITS_SHARE * archive.deadline.left())
+            self._edit(edits, soon, [], tick, most=FIRST_EDITS)
+        starts = self._adapt(tick) if "backbone" in sources and archive.law is None else []
+        if edits and archive.law is None:
+            left = archive.deadline.left() - min(0.12 * total, 3.0)
+            self._edit(edits, archive.deadline.within(max(left, 0.0)), starts, tick)
         self._shorten(tick)
 
-    def _solve(self, tick: Callable[[str], None]) -> bool:
-        """Families that linear algebra solves; whether a short formula is exact."""
+    def _solve(self, tick: Callable[[str], None]) -> None:
+        """Families that linear algebra solves."""
         archive = self.archive
         tick("families")
-        families = FamilySearch(archive, list(range(archive.X.shape[1])), rng=self.rng)
-        families.run(
+        FamilySearch(archive, list(range(archive.X.shape[1])), rng=self.rng).run(
             archive.deadline.within(FAMILIES_SHARE * archive.deadline.left()),
             tick=lambda: tick("families"),
         )
-        return families.is_solved
 
     def _adapt(self, tick: Callable[[str], None]) -> list[Tree]:
         """Phases 1 to 4 of the method; returns inner formulas to start edits from."""
@@ -118,11 +135,12 @@ class FitPipeline(Search):
         if few or not np.ptp(archive.X, axis=0).any():
             return []
         tick("propose")
-        settings = options.settings
+        settings, deadline = options.settings, archive.deadline
         if not options.is_paper:  # leave most of the time to the edits
             settings = for_rows(settings, len(archive.y))
-            share = 0.25 * archive.deadline.left()
-            settings = replace(settings, seconds=min(settings.seconds, share))
+            left = archive.deadline.left()
+            settings = replace(settings, seconds=min(settings.seconds, NEURAL_WORK * left))
+            deadline = deadline.within(NEURAL_SHARE * left)
         oom = OomSafe()
         (backbone,) = oom.run(
             "loading", lambda _, where: checkpoint.load(options.backbone, where), 1, options.device
@@ -131,7 +149,7 @@ class FitPipeline(Search):
             backbone,
             archive,
             settings,
-            deadline=archive.deadline,
+            deadline=deadline,
             initial=pretrained.load(options.backbone) if settings.uses_pretrained else None,
             rng=self.rng,
             result=NeuralResult(rows=self.rows, seconds=self.seconds),
@@ -139,8 +157,8 @@ class FitPipeline(Search):
             before_scoring=self._calibrate_parsimony,
             oom=oom,
         )
-        ranked = sorted(archive.candidates, key=lambda c: c.loss)
-        return [c.inner for c in ranked[:60] if c.source != "constant"]
+        new = [c for c in archive.candidates if c.source in ("backbone", "ascent")]
+        return [c.inner for c in sorted(new, key=lambda c: c.loss)[:60]]
 
     def _calibrate_parsimony(self) -> None:
         """Set the weight of simplicity to the trade-off that the choice of the answer makes here.
@@ -153,22 +171,69 @@ class FitPipeline(Search):
                 best, price_of_node(best.tree, best.loss, archive.variance, archive.n_rows)
             )
 
-    def _edit(self, deadline: Deadline, starts: list[Tree], tick: Callable[[str], None]) -> None:
+    def _edit_search(self) -> EditSearch:
         n, p = self.archive.X.shape
         settings = EditSettings(library=int(min(8000, 40 * n + 500 * (n >= 40))))
-        edits = EditSearch(self.archive, list(range(p)), rng=self.rng, settings=settings)
-        edits.run(
-            deadline,
-            starts=starts,
-            tick=lambda: tick("edit"),
-            patience=patience(n),
-            length=self.length,
-        )
+        return EditSearch(self.archive, list(range(p)), rng=self.rng, settings=settings)
+
+    def _edit(
+        self,
+        edits: EditSearch,
+        deadline: Deadline,
+        starts: list[Tree],
+        tick: Callable[[str], None],
+        *,
+        most: float = math.inf,
+    ) -> None:
+        """Edit until a short formula is exact, ``most`` are tried, or more would be in vain.
+
+        A long exact formula is shortened at once, and ``AFTER_EXACT`` formulas later it is enough.
+        Waiting for a better formula ends only where the answer is plausible; see ``_may_be_all``.
+        """
+        archive = self.archive
+        end = archive.tried["edit"] + most
+        exact = False
+
+        def watch() -> None:
+            nonlocal end, exact
+            tick("edit")
+            if not exact and archive.is_exact(archive.best):
+                exact = True
+                shorten(archive, archive.best, rewrite=rewrite, deadline=deadline)
+                end = min(end, archive.tried["edit"] + AFTER_EXACT)
+            if archive.law is not None or archive.tried["edit"] >= end:
+                deadline.stop()
+
+        while not deadline.over and archive.law is None:
+            begun = archive.tried["edit"]
+            edits.run(
+                deadline,
+                starts=starts,
+                tick=watch,
+                patience=patience(len(archive.y)),
+                length=self.length,
+            )
+            starts = []
+            if archive.tried["edit"] == begun or self._may_be_all():
+                return
+
+    def _may_be_all(self) -> bool:
+        """Whether the answer so far may be the law: it is exact, or short, or noise is left.
+
+        Noise is what longer formulas do not explain either, and what has no structure among the
+        rows' neighbours and in a quadratic surface (see ``problem.randomness``).
+        """
+        archive, answer = self.archive, self.choose("best")
+        if archive.is_exact(answer) or complexity(answer.tree) <= PLAUSIBLE:
+            return True
+        if archive.best.loss < NOISE_SHARE * answer.loss:
+            return False
+        return looks_random(archive.X, archive.y - evaluate(answer.tree, archive.X))
 
     def _shorten(self, tick: Callable[[str], None], top: int = 4) -> None:
         """Shorten the candidates of least description length, then snap the best's constants."""
         archive, deadline = self.archive, self.archive.deadline
-        algebra = archive.error < EXACT and self._may_be_law(archive.best)
+        algebra = archive.is_exact(archive.best) and self._may_be_law(archive.best)
         if algebra:
             warm_up()
         ranked = sorted(self.archive.candidates, key=self.length)
