@@ -78,7 +78,7 @@ class Floor:
         return any(grid.is_rounded for grid in self.columns)
 
     def _target_steps(self, y: Array) -> Array:
-        return self.target.steps(y * self.units[-1]) / self.units[-1]
+        return np.asarray(self.target.steps(y * self.units[-1]) / self.units[-1])
 
     def _column_steps(self, X: Array) -> Array:
         steps = np.zeros(X.shape)
@@ -191,4 +191,4 @@ def _is_uniform(steps: Array) -> bool:
     place = np.sort(steps) + 0.5
     grid = np.arange(n + 1) / n
     distance = max(float((grid[1:] - place).max()), float((place - grid[:-1]).max()))
-    return distance * np.sqrt(n) <= UNIFORM
+    return bool(distance * np.sqrt(n) <= UNIFORM)

@@ -59,4 +59,4 @@ def _has_surface(Z: Array, r: Array) -> bool:
     q, _ = np.linalg.qr(np.column_stack(columns))
     k = len(columns) - 1
     explained = float(np.sum((q.T @ r) ** 2))  # chi-square of k degrees of freedom for noise
-    return explained > k + DEVIATIONS * np.sqrt(2.0 * k)
+    return bool(explained > k + DEVIATIONS * np.sqrt(2.0 * k))

@@ -50,6 +50,8 @@ class Search:
         Proposals of the neural part, in order.
     seconds : dict of str to float
         Processor time per neural phase.
+    n_started : int
+        Number of formulas that ``start`` tried.
     notes : dict
         What else belongs into ``diagnostics``.
     """
@@ -60,6 +62,7 @@ class Search:
         self.archive, self.rng = archive, rng
         self.rows: list[TrajectoryRow] = []
         self.seconds: dict[str, float] = {}
+        self.n_started = 0
         self.notes: dict[str, Any] = {}
         self._all_rows = all_rows
         self._lengths: dict[int, float] = {}  # of the formulas, without their residuals
@@ -69,6 +72,9 @@ class Search:
         low, high = archive.y.min(), archive.y.max()
         margin = POLE_RANGE_FACTOR * (high - low)
         self._tame = low - margin, high + margin
+
+    def start(self) -> None:
+        """Try a few formulas in some milliseconds, before anything else and whatever the time."""
 
     def run(self, tick: Callable[[str], None]) -> None:
         """Search until the archive's deadline; ``tick(phase)`` is called often.
@@ -82,6 +88,11 @@ class Search:
         """Whether a constant is the answer: the target has no variance, or there is one row."""
         archive = self.archive
         return len(archive.y) < 2 or bool(archive.variance <= np.finfo(float).tiny)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether more was tried than ``start`` does, or nothing has to be."""
+        return self.is_trivial or sum(self.archive.tried.values()) > self.n_started
 
     # -- choosing ---------------------------------------------------------------------------
 
@@ -178,6 +189,7 @@ class Search:
         return {
             "lam": self.archive.parsimony,
             "tried": dict(self.archive.tried),
+            "began": self.has_begun or self.archive.law is not None,
             "seconds": dict(self.seconds),
             "flip_rate": found.flip_rate,
             "validity_rate": found.validity_rate,

@@ -41,11 +41,12 @@ NEURAL_WORK = 0.25
 #: Formulas of the first round of edits, which comes before the neural part.
 FIRST_EDITS = 3000
 #: Formulas after a long exact one: within so many there may be a shorter one.
-AFTER_EXACT = 20_000
+AFTER_EXACT = 10_000
 #: Longest answer, in nodes, that is plausible for what it is: waiting for a better one may end.
 PLAUSIBLE = 12
-#: Residuals of noise stay as they are in longer formulas: the best of all has at least this share.
-NOISE_SHARE = 0.5
+#: Noise is the same at all sizes: half as long formulas have at most this many times the loss, and
+#: the longest no less than its inverse.
+FLAT = 2.0
 #: Formulas of at most this many nodes are not simplified further.
 SHORT = 8
 #: Tables with fewer rows get less neural work: their subsets overlap.
@@ -98,26 +99,44 @@ class FitPipeline(Search):
     ) -> None:
         super().__init__(archive, rng, all_rows)
         self.options = options
+        self._shortened: Candidate | None = None
+        self._total = archive.deadline.left()
+
+    def start(self) -> None:
+        """A few simple formulas, whatever the time; not in the published method."""
+        archive = self.archive
+        if not (self.is_trivial or self.options.is_paper):
+            archive.refine(simple_formulas(archive.X, archive.y), "family", deadline=Deadline())
+            self.n_started = sum(archive.tried.values())
 
     def run(self, tick: Callable[[str], None]) -> None:
         """All phases; ``tick(phase)`` is called often. A short exact formula ends the search."""
         if self.is_trivial:
             return
-        archive, sources = self.archive, self.options.settings.sources
-        if not self.options.is_paper:
-            archive.refine(simple_formulas(archive.X, archive.y), "family", deadline=Deadline())
-        total = archive.deadline.left()
-        if "families" in sources and archive.law is None:
-            self._solve(tick)
+        sources = self.options.settings.sources
         edits = self._edit_search() if "edits" in sources else None
-        if edits and "backbone" in sources and archive.law is None:
-            soon = archive.deadline.within(FIRST_EDITS_SHARE * archive.deadline.left())
-            self._edit(edits, soon, [], tick, most=FIRST_EDITS)
-        starts = self._adapt(tick) if "backbone" in sources and archive.law is None else []
-        if edits and archive.law is None:
-            left = archive.deadline.left() - min(0.12 * total, 3.0)
-            self._edit(edits, archive.deadline.within(max(left, 0.0)), starts, tick)
+        phases: list[Callable[[], None]] = []
+        if "families" in sources:
+            phases.append(lambda: self._solve(tick))
+        if edits and "backbone" in sources:
+            phases.append(lambda: self._edit_first(edits, tick))
+        if "backbone" in sources:
+            phases.append(lambda: self._adapt(tick))
+        if edits:
+            phases.append(lambda: self._edit_last(edits, tick))
+        for phase in phases:
+            if self.archive.law is not None or self.archive.deadline.over:
+                break
+            phase()
+            self._shorten_exact(tick)
         self._shorten(tick)
+
+    def _shorten_exact(self, tick: Callable[[str], None]) -> None:
+        """Shorten a long exact formula as soon as there is one: the short one ends the search."""
+        archive = self.archive
+        if self._shortened is None and archive.law is None and archive.is_exact(archive.best):
+            self._shortened = archive.best
+            self._shorten(tick)
 
     def _solve(self, tick: Callable[[str], None]) -> None:
         """Families that linear algebra solves."""
@@ -128,12 +147,12 @@ class FitPipeline(Search):
             tick=lambda: tick("families"),
         )
 
-    def _adapt(self, tick: Callable[[str], None]) -> list[Tree]:
-        """Phases 1 to 4 of the method; returns inner formulas to start edits from."""
+    def _adapt(self, tick: Callable[[str], None]) -> None:
+        """Phases 1 to 4 of the method."""
         archive, options = self.archive, self.options
         few = len(archive.y) < MIN_ROWS and not options.is_paper
         if few or not np.ptp(archive.X, axis=0).any():
-            return []
+            return
         tick("propose")
         settings, deadline = options.settings, archive.deadline
         if not options.is_paper:  # leave most of the time to the edits
@@ -157,8 +176,11 @@ class FitPipeline(Search):
             before_scoring=self._calibrate_parsimony,
             oom=oom,
         )
-        new = [c for c in archive.candidates if c.source in ("backbone", "ascent")]
-        return [c.inner for c in sorted(new, key=lambda c: c.loss)[:60]]
+
+    def _best_of(self, *sources: str, most: int = 60) -> list[Tree]:
+        """The most accurate inner formulas of some sources."""
+        found = [c for c in self.archive.candidates if c.source in sources]
+        return [c.inner for c in sorted(found, key=lambda c: c.loss)[:most]]
 
     def _calibrate_parsimony(self) -> None:
         """Set the weight of simplicity to the trade-off that the choice of the answer makes here.
@@ -176,6 +198,18 @@ class FitPipeline(Search):
         settings = EditSettings(library=int(min(8000, 40 * n + 500 * (n >= 40))))
         return EditSearch(self.archive, list(range(p)), rng=self.rng, settings=settings)
 
+    def _edit_first(self, edits: EditSearch, tick: Callable[[str], None]) -> None:
+        """A short round of edits: many laws need no network."""
+        deadline = self.archive.deadline
+        soon = deadline.within(FIRST_EDITS_SHARE * deadline.left())
+        self._edit(edits, soon, self._best_of("family"), tick, most=FIRST_EDITS)
+
+    def _edit_last(self, edits: EditSearch, tick: Callable[[str], None]) -> None:
+        """Edits until what is left of the time is needed to shorten."""
+        deadline = self.archive.deadline
+        rest = deadline.within(max(deadline.left() - min(0.12 * self._total, 3.0), 0.0))
+        self._edit(edits, rest, self._best_of("backbone", "ascent", "family"), tick)
+
     def _edit(
         self,
         edits: EditSearch,
@@ -192,18 +226,19 @@ class FitPipeline(Search):
         """
         archive = self.archive
         end = archive.tried["edit"] + most
-        exact = False
 
         def watch() -> None:
-            nonlocal end, exact
+            nonlocal end
             tick("edit")
-            if not exact and archive.is_exact(archive.best):
-                exact = True
-                shorten(archive, archive.best, rewrite=rewrite, deadline=deadline)
+            before = self._shortened
+            self._shorten_exact(tick)
+            if self._shortened is not before:
                 end = min(end, archive.tried["edit"] + AFTER_EXACT)
             if archive.law is not None or archive.tried["edit"] >= end:
                 deadline.stop()
 
+        if self._shortened is not None:
+            end = min(end, archive.tried["edit"] + AFTER_EXACT)
         while not deadline.over and archive.law is None:
             begun = archive.tried["edit"]
             edits.run(
@@ -220,13 +255,15 @@ class FitPipeline(Search):
     def _may_be_all(self) -> bool:
         """Whether the answer so far may be the law: it is exact, or short, or noise is left.
 
-        Noise is what longer formulas do not explain either, and what has no structure among the
-        rows' neighbours and in a quadratic surface (see ``problem.randomness``).
+        Noise is what half as long formulas leave as well, what longer ones do not explain either,
+        and what has no structure among the rows' neighbours and in a quadratic surface (see
+        ``problem.randomness``).
         """
         archive, answer = self.archive, self.choose("best")
         if archive.is_exact(answer) or complexity(answer.tree) <= PLAUSIBLE:
             return True
-        if archive.best.loss < NOISE_SHARE * answer.loss:
+        half = min(c.loss for c in archive.candidates if c.size <= 0.5 * answer.size)
+        if half > FLAT * answer.loss or archive.best.loss * FLAT < answer.loss:
             return False
         return looks_random(archive.X, archive.y - evaluate(answer.tree, archive.X))
 

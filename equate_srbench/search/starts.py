@@ -7,8 +7,9 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.expr.tree import Tree
-from equate_srbench.problem.target_views import power_tree
+from equate_srbench.problem.target_views import monomial_factor, power_tree
 
 Array = NDArray[np.float64]
 
@@ -22,6 +23,8 @@ SMALLEST_EXPONENT, NEAR = 1e-3, 1e-3
 
 def simple_formulas(X: Array, y: Array) -> list[Tree]:
     """Least squares, a power law, and functions of one and two columns.
+
+    The same times a monomial of columns, where one appears to be a factor of the target.
 
     Parameters
     ----------
@@ -39,13 +42,24 @@ def simple_formulas(X: Array, y: Array) -> list[Tree]:
     if not columns:
         return []
     with np.errstate(all="ignore"):
-        ranked = sorted(columns, key=lambda j: -_correlation(X[:, j], y))
-        trees = [linear(X, y, columns), power_law(X, y, columns)]
-        for j in ranked[:ONE]:
-            trees += _functions(j, X[:, j])
-        for i, j in combinations(sorted(ranked[:TWO]), 2):
-            trees += _pairs(i, j)
-    return list(dict.fromkeys(tree for tree in trees if tree is not None))
+        trees = _simple(X, y, columns)
+        factor = monomial_factor(X, y)
+        others = [j for j in columns if factor is None or j not in factor.columns]
+        if factor is not None and others:
+            quotient = y / evaluate(factor, X)
+            trees += [Tree.apply("mul", factor, t) for t in _simple(X, quotient, others)]
+    return list(dict.fromkeys(trees))
+
+
+def _simple(X: Array, y: Array, columns: list[int]) -> list[Tree]:
+    ranked = [columns[j] for j in most_correlated(X[:, columns], y, ONE)]
+    product = power_law(X, y, columns)
+    trees = [linear(X, y, columns), *([] if product is None else [product])]
+    for j in ranked:
+        trees += _functions(j, X[:, j])
+    for i, j in combinations(sorted(ranked[:TWO]), 2):
+        trees += _pairs(i, j)
+    return trees
 
 
 def linear(X: Array, y: Array, columns: list[int]) -> Tree:
@@ -103,11 +117,21 @@ def _pairs(i: int, j: int) -> list[Tree]:
     ]
 
 
-def _correlation(column: Array, y: Array) -> float:
-    """Size of the correlation; 0 where there is none."""
-    a, b = column - column.mean(), y - y.mean()
-    size = float(np.sqrt((a @ a) * (b @ b)))
-    return abs(float(a @ b)) / size if size > 0.0 and np.isfinite(size) else 0.0
+def most_correlated(X: Array, y: Array, most: int) -> list[int]:
+    """Columns of largest correlation with the target, the largest first.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_rows, n_columns)
+    y : ndarray of shape (n_rows,)
+    most : int
+    """
+    some = np.linspace(0, len(y) - 1, min(len(y), MAX_ROWS)).astype(np.int64)
+    with np.errstate(all="ignore"):
+        Z, target = X[some] - X[some].mean(axis=0), y[some] - y[some].mean()
+        found = np.abs(target @ Z) / np.sqrt(np.sum(Z**2, axis=0))
+    found = np.where(np.isfinite(found), found, -1.0)  # a constant column has none
+    return np.argsort(-found, kind="stable")[:most].tolist()
 
 
 def _joined(name: str, trees: list[Tree]) -> Tree:
