@@ -161,7 +161,10 @@ def prepare(X: Array, y: Array, weights: Array | None) -> Problem:
         minlength=len(rows),
     ).astype(np.float64)
     shown = rows[np.linspace(0, len(rows) - 1, min(len(rows), SHOWN_ROWS)).astype(np.int64)]
-    columns = tuple(_column_resolution(column) for column in shown[:, :-1].T)
+    columns = tuple(
+        _column_resolution(few, every)
+        for few, every in zip(shown[:, :-1].T, rows[:, :-1].T, strict=True)
+    )
     target = resolution_of(shown[:, -1])
     x_scale = np.array([_scale_of(column) for column in rows[:, :-1].T])
     y_scale = (
@@ -185,13 +188,18 @@ def prepare(X: Array, y: Array, weights: Array | None) -> Problem:
     )
 
 
-def _column_resolution(column: Array) -> Resolution:
-    """Grid of a column; whole numbers are counts, and even spacings are chosen, not rounded."""
-    found = resolution_of(column)
+def _column_resolution(shown: Array, column: Array) -> Resolution:
+    """Grid of a column; whole numbers are counts, and what was planned was not rounded.
+
+    Planned values are evenly spaced, each in as many rows.
+    """
+    found = resolution_of(shown)
     if not found.is_rounded or (column == np.rint(column)).all():
         return DOUBLE
-    gaps = np.diff(np.unique(column))
-    return DOUBLE if np.ptp(gaps) <= 1e-6 * gaps.max() else found
+    values, counts = np.unique(column, return_counts=True)
+    gaps = np.diff(values)
+    planned = np.ptp(gaps) <= 1e-6 * gaps.max() and np.ptp(counts) == 0
+    return DOUBLE if planned else found
 
 
 def _scale_of(column: Array) -> float:

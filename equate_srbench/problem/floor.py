@@ -26,7 +26,7 @@ DEVIATIONS = 5.0
 #: Share of the roundings' mean square below which residuals say that nothing was rounded.
 BELOW = 0.5
 #: Steps that show whether residuals are uniform, in deviations of what the fit adds to them.
-SHOWN = 5.0
+SHOWN = 12.0
 #: Kolmogorov's statistic times the root of the rows above which residuals are not uniform (.0007).
 UNIFORM = 2.0
 #: Factor by which arithmetic may be less accurate than a rounding per operator says, and the most

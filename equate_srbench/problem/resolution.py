@@ -3,7 +3,7 @@
 A table that was typed, printed or stored in single precision carries the rounding of its numbers:
 no formula is better than that. A column is taken to be rounded only if all of many different values
 lie on the grid, to the last digits of a double; numbers that were not rounded do so with a
-probability of less than ``SLACK`` each.
+probability of less than twice ``SLACK`` each.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FEWEST = 10
 #: what fits tell from none.
 DECIMALS, DIGITS = range(-6, 11), range(2, 11)
 #: Largest distance from the grid in steps, and in units of the last place.
-SLACK, ULPS = 1e-3, 4.0
+SLACK, ULPS = 1e-2, 4.0
 #: Largest share of the rounding in the variance: beyond it, the values are classes, not numbers.
 COARSE = 0.02
 
@@ -54,7 +54,8 @@ class Resolution:
             return _digit_steps(values, self.number)
         if self.kind == "single":
             return np.spacing(np.abs(values).astype(np.float32)).astype(np.float64)
-        return np.spacing(np.abs(values))
+        with np.errstate(over="ignore"):
+            return np.spacing(np.abs(values))
 
     def describe(self, name: str) -> str:
         """The grid in words, such as ``y has 3 decimals``; empty in double precision."""
