@@ -131,7 +131,7 @@ def most_correlated(X: Array, y: Array, most: int) -> list[int]:
         Z, target = X[some] - X[some].mean(axis=0), y[some] - y[some].mean()
         found = np.abs(target @ Z) / np.sqrt(np.sum(Z**2, axis=0))
     found = np.where(np.isfinite(found), found, -1.0)  # a constant column has none
-    return np.argsort(-found, kind="stable")[:most].tolist()
+    return [int(j) for j in np.argsort(-found, kind="stable")[:most]]
 
 
 def _joined(name: str, trees: list[Tree]) -> Tree:
