@@ -178,7 +178,7 @@ def _is_arithmetic(residual: Array, variance: Array, weights: Array | None, X: A
     """Whether residuals are no more than arithmetic leaves, and look random."""
     if not _mean_square(residual, variance, weights) <= 1.0:
         return False
-    return looks_random(X, _in_deviations(residual, variance))
+    return _look_random(residual, weights, X)
 
 
 def _is_rounding(
@@ -198,18 +198,19 @@ def _is_rounding(
     spread = 0.8 if np.count_nonzero(steps.any(axis=0)) == 1 else 2.0
     if not BELOW <= found <= 1.0 + DEVIATIONS * float(np.sqrt(spread / len(residual))):
         return False
-    return looks_random(X, _in_deviations(residual, variance))
+    return _look_random(residual, weights, X)
 
 
-def _in_deviations(residual: Array, variance: Array) -> Array:
-    """Residuals in standard deviations; 0 where there is neither."""
-    with np.errstate(all="ignore"):
-        return np.where(residual == 0.0, 0.0, residual / np.sqrt(variance))
+def _look_random(residual: Array, weights: Array | None, X: Array) -> bool:
+    """Whether residuals look random in the units in which their sum of squares is least."""
+    return looks_random(X, residual if weights is None else np.sqrt(weights) * residual)
 
 
 def _mean_square(residual: Array, variance: Array, weights: Array | None) -> float:
     """Mean of squares in units of their variances; a residual without variance has to be 0."""
-    return float(np.average(_in_deviations(residual, variance) ** 2, weights=weights))
+    with np.errstate(all="ignore"):
+        share = np.where(residual == 0.0, 0.0, residual**2 / variance)
+    return float(np.average(share, weights=weights))
 
 
 def _is_uniform(steps: Array) -> bool:

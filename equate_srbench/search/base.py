@@ -14,7 +14,8 @@ from equate_srbench.equate.trajectory import TrajectoryRow, diagnose
 from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.expr.operators import CONSTANT
 from equate_srbench.expr.tree import Tree
-from equate_srbench.problem.archive import EXACT, Archive, Candidate
+from equate_srbench.problem.archive import Archive, Candidate
+from equate_srbench.problem.floor import EXACT
 from equate_srbench.problem.poles import has_pole, region
 from equate_srbench.problem.selection import WORSE, formula_length, residual_length, worse
 
