@@ -1,0 +1,107 @@
+"""Least-squares fits ``target ~ a u + b`` of many entries to many targets by matrix products."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Array32 = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """The best entries for each target.
+
+    Attributes
+    ----------
+    index : ndarray of shape (n_targets, k), int
+        Entries, best first.
+    error : ndarray of shape (n_targets, k)
+        Weighted squared residual as a fraction of the target's variance.
+    slope, intercept : ndarray of shape (n_targets, k)
+        ``target ~ slope * u + intercept``.
+    """
+
+    index: Ints
+    error: Array
+    slope: Array
+    intercept: Array
+
+
+@dataclass(frozen=True, slots=True)
+class UnitTargets:
+    """Targets of weighted mean 0 and variance 1.
+
+    Attributes
+    ----------
+    values, weights : ndarray of shape (n_targets, n_rows)
+        Weights of sum 1.
+    mean, spread : ndarray of shape (n_targets, 1)
+    """
+
+    values: Array
+    weights: Array
+    mean: Array
+    spread: Array
+
+    @classmethod
+    def of(cls, targets: Array, weights: Array) -> UnitTargets:
+        """Standardise targets; rows of weight 0 may hold anything."""
+        w = weights / weights.sum(axis=1, keepdims=True)
+        d = np.where(w > 0, targets, 0.0)
+        mean = (w * d).sum(axis=1, keepdims=True)
+        spread = np.sqrt((w * (d - mean) ** 2).sum(axis=1, keepdims=True))
+        spread[spread == 0] = 1.0
+        return cls(np.where(w > 0, (d - mean) / spread, 0.0), w, mean, spread)
+
+
+def nearest(
+    entries: Array32, squares: Array32, targets: Array, weights: Array, k: int
+) -> tuple[Ints, Array32]:
+    """The ``k`` entries that fit each target best up to scale and offset.
+
+    Parameters
+    ----------
+    entries, squares : ndarray of shape (n_entries, n_rows)
+        Values of about unit size, and their squares.
+    targets, weights : ndarray of shape (n_targets, n_rows)
+    k : int
+
+    Returns
+    -------
+    index : ndarray of shape (n_targets, k)
+        Best first.
+    error : ndarray of shape (n_targets, k)
+        Share of the target's variance that is left.
+    """
+    from equate_srbench.enumeration import enumeration_loops as loops
+
+    unit = UnitTargets.of(targets, weights)
+    w = unit.weights.astype(np.float32)
+    d = (unit.weights * unit.values).astype(np.float32)
+    k = min(k, len(entries))
+    index = np.zeros((len(targets), k), dtype=np.int64)
+    gain = np.zeros((len(targets), k), dtype=np.float32)
+    loops.best_entries(w @ entries.T, w @ squares.T, d @ entries.T, index, gain)
+    return index, np.maximum(np.float32(1.0) - gain, np.float32(0.0))
+
+
+def standardised(values: Array) -> tuple[Array32, Array, Array]:
+    """Columns of shape (n_rows, n) as unit rows (n, n_rows), with their means and deviations.
+
+    Rows of NaN stand for those that are constant, undefined, or have a pole: one row of the table
+    would decide every match.
+    """
+    with np.errstate(all="ignore"):
+        centre = values.mean(axis=0)
+        unit = values - centre
+        norm = np.sqrt(np.einsum("ij,ij->j", unit, unit) / len(values))
+        unit /= norm
+        good = np.isfinite(norm) & (norm > 1e-9 * np.abs(values).max(axis=0, initial=1e-300))
+        good &= np.abs(unit).max(axis=0, initial=0.0) < 12.0
+        unit[:, ~good] = np.nan
+    return np.ascontiguousarray(unit.T, dtype=np.float32), centre, norm
