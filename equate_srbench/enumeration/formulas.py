@@ -16,7 +16,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from equate_srbench.expr.operators import BY_CODE, BY_NAME, OPERATORS, VARIABLE, Operator
+from equate_srbench.expr.operators import BY_CODE, BY_NAME, CONSTANT, OPERATORS, VARIABLE, Operator
 from equate_srbench.expr.tree import Tree
 
 Array = NDArray[np.float64]
@@ -121,6 +121,7 @@ class Formulas(Sequence[Tree]):
         self.size_begins.append(self._count)
         # formulas of a generation have arguments in earlier ones only
         self._generations = [0, self._count]
+        self._planned: tuple[tuple[int, int], list[tuple[int, Ints, Ints, Ints]]] = ((0, 0), [])
 
     # -- enumeration ------------------------------------------------------------------------
 
@@ -222,18 +223,27 @@ class Formulas(Sequence[Tree]):
         """
         out = np.empty((len(X), count))
         out[:, : len(self.numbers)] = self.numbers if numbers is None else numbers
-        symbols, first, second = self._triples
         with np.errstate(all="ignore"):
-            for begin, end in itertools.pairwise(self._generations):
-                for symbol in np.unique(symbols[begin : min(end, count)]):
-                    at = begin + np.flatnonzero(symbols[begin : min(end, count)] == symbol)
-                    if symbol >= VARIABLE:
-                        out[:, at] = X[:, [symbol - VARIABLE]]
-                    elif symbol >= 0:
-                        op = BY_CODE[int(symbol)]
-                        places = (first[at], second[at])[: op.arity]
-                        out[:, at] = op.array(np, *(out[:, place] for place in places))
+            for symbol, at, first, second in self._plan(count):
+                if symbol >= VARIABLE:
+                    out[:, at] = X[:, [symbol - VARIABLE]]
+                else:
+                    op = BY_CODE[symbol]
+                    out[:, at] = op.array(np, *(out[:, p] for p in (first, second)[: op.arity]))
         return out
+
+    def _plan(self, count: int) -> list[tuple[int, Ints, Ints, Ints]]:
+        """Operator or column, formulas, and their arguments, in an order of evaluation."""
+        if self._planned[0] != (count, self._count):
+            symbols, first, second = self._triples
+            plan = []
+            for begin, end in itertools.pairwise(self._generations):
+                here = symbols[begin : min(end, count)]
+                for symbol in np.unique(here[here >= 0]).tolist():
+                    at = begin + np.flatnonzero(here == symbol)
+                    plan.append((symbol, at, first[at], second[at]))
+            self._planned = (count, self._count), plan
+        return self._planned[1]
 
     def rarity(self, common: Sequence[str]) -> Ints:
         """Number of nodes of each formula, operators that are not ``common`` counted as three."""
@@ -259,17 +269,17 @@ class Formulas(Sequence[Tree]):
 
     def tree(self, i: int) -> Tree:
         """The formula at position ``i``; built when it is asked for."""
-        symbol, first, second = self._triples[:, i].tolist()
-        if symbol < 0:
-            return Tree.constant(float(self.numbers[i]))
-        if symbol >= VARIABLE:
-            return Tree((symbol,))
-        return joined(symbol, *(self.tree(j) for j in (first, second) if j >= 0))
-
-
-def joined(symbol: int, *args: Tree) -> Tree:
-    """An operator, by its code, on trees."""
-    return Tree.apply(BY_CODE[symbol].name, *args)
+        symbols: list[int] = []
+        constants: list[float] = []
+        todo = [i]
+        while todo:
+            at = todo.pop()
+            symbol, first, second = self._triples[:, at].tolist()
+            if symbol < 0:
+                constants.append(float(self.numbers[at]))
+            symbols.append(max(symbol, CONSTANT))
+            todo += [argument for argument in (second, first) if argument >= 0]
+        return Tree(symbols, constants)
 
 
 def jobs(

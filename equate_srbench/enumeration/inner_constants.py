@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equate_srbench.enumeration.formulas import BLOCK, Formulas, Ints, Job, jobs
-from equate_srbench.enumeration.matching import nearest, standardised
+from equate_srbench.enumeration.matching import UnitTargets, standardised
 from equate_srbench.expr.operators import BY_NAME, Operator
 from equate_srbench.expr.tree import Tree
 
@@ -149,43 +149,36 @@ class Skeletons:
                 grid = np.concatenate([grid, steps])
         return np.concatenate([grid, -grid])
 
-    def starts(self, targets: Array, weights: Array, k: int, *, is_fine: bool = False) -> list[Start]:
+    def starts(self, targets: Array, weights: Array, most: Sequence[int], *, is_fine: bool = False) -> list[Start]:
         """The best skeletons for each target, with the values of the constant.
 
         Parameters
         ----------
         targets, weights : ndarray of shape (n_targets, n_rows)
-        k : int
-            Number of starts per target, with different skeletons.
+        most : sequence of int, length n_targets
+            Number of starts for each target, with different skeletons.
         is_fine : bool, default=False
             Whether the grid resolves oscillations.
         """
-        formulas, found = self.formulas, []
+        formulas, shape = self.formulas, (len(targets), len(self))
         if not len(self):
             return []
+        error, value = np.full(shape, np.inf, dtype=np.float32), np.zeros(shape)
+        unit = UnitTargets.of(targets, weights)
         for c in self.grid(is_fine=is_fine):
             numbers = [c, *formulas.numbers[1:]]
             values = formulas.values_on(self.X, len(formulas), numbers)[:, self.positions]
-            unit, _, _ = standardised(values)
-            known = np.flatnonzero(np.isfinite(unit[:, 0]))
-            if not len(known):
-                continue
-            entries = unit[known]
-            index, error = nearest(entries, entries**2, targets, weights, k)
-            for t in range(len(targets)):
-                found += [
-                    (t, float(e), int(known[i]), float(c))
-                    for i, e in zip(index[t], error[t], strict=True)
-                ]
-        found.sort(key=lambda entry: (entry[0], entry[1]))
-        out: dict[tuple[int, int], Start] = {}
-        count = [0] * len(targets)
-        for t, error_, i, c in found:
-            if count[t] < k and (t, i) not in out:
-                count[t] += 1
-                tree = formulas.tree(int(self.positions[i]))
-                constants = [
-                    c if value == formulas.numbers[0] else value for value in tree.constants
-                ]
-                out[t, i] = Start(t, tree.with_constants(constants), error_)
-        return list(out.values())
+            new = unit.errors(standardised(values)[0])
+            better = new < error  # not for NaN
+            error[better], value[better] = new[better], c
+        out = []
+        for t, k in enumerate(most):
+            for i in np.argsort(error[t], kind="stable")[:k]:
+                if np.isfinite(error[t, i]):
+                    out.append(Start(t, self._tree(int(i), value[t, i]), float(error[t, i])))
+        return out
+
+    def _tree(self, i: int, c: float) -> Tree:
+        """Skeleton ``i`` with a value of its constant."""
+        tree, inner = self.formulas.tree(int(self.positions[i])), self.formulas.numbers[0]
+        return tree.with_constants([c if v == inner else v for v in tree.constants])

@@ -221,15 +221,18 @@ class LibrarySearch:
     def _inner_constants(self, deadline: Deadline) -> None:
         """Formulas with one inner constant in all views."""
         some = slice(self.settings.rows // 2)  # enough to choose starts
+        main = set(self._main_views().tolist())
         common = [op for op in OPERATORS if op.name in _COMMON or op.name in ("cube", "pow")]
         fits = []
-        for operators, largest in ((OPERATORS, 4), (common, 6)):
+        for operators, largest, n_starts in ((OPERATORS, 4, 160), (common, 6, 40)):
             skeletons = Skeletons(
                 self.X[some], np.arange(PROBES), self.columns, operators=operators,
                 most=self.settings.skeletons, largest=largest,
             )  # fmt: skip
             starts = skeletons.starts(
-                self.targets[:, some], self.weights[:, some], 24, is_fine=largest == 4
+                self.targets[:, some], self.weights[:, some],
+                [n_starts if v in main else n_starts // 6 for v in range(len(self.views))],
+                is_fine=largest == 4,
             )
             for v in range(len(self.views)):
                 trees = [start.tree for start in starts if start.target == v]

@@ -11,6 +11,9 @@ Array = NDArray[np.float64]
 Array32 = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
+#: Least weighted variance of an entry of unit size: below is rounding.
+SMALL = 1e-7
+
 
 @dataclass(frozen=True, slots=True)
 class Matches:
@@ -58,6 +61,21 @@ class UnitTargets:
         spread[spread == 0] = 1.0
         return cls(np.where(w > 0, (d - mean) / spread, 0.0), w, mean, spread)
 
+    def moments(self, entries: Array32, squares: Array32) -> tuple[Array32, Array32, Array32]:
+        """Weighted means of entries, of their squares and of their products with the targets.
+
+        Each of shape (n_targets, n_entries); ``entries`` and ``squares`` (n_entries, n_rows).
+        """
+        w = self.weights.astype(np.float32)
+        d = (self.weights * self.values).astype(np.float32)
+        return w @ entries.T, w @ squares.T, d @ entries.T
+
+    def errors(self, entries: Array32) -> Array32:
+        """Share of each target's variance that each entry leaves, (n_targets, n_entries)."""
+        mean, square, product = self.moments(entries, entries**2)
+        spread = np.maximum(square - mean**2, np.float32(SMALL))
+        return np.maximum(np.float32(1.0) - product**2 / spread, np.float32(0.0))
+
 
 def nearest(
     entries: Array32, squares: Array32, targets: Array, weights: Array, k: int
@@ -80,13 +98,11 @@ def nearest(
     """
     from equate_srbench.enumeration import enumeration_loops as loops
 
-    unit = UnitTargets.of(targets, weights)
-    w = unit.weights.astype(np.float32)
-    d = (unit.weights * unit.values).astype(np.float32)
     k = min(k, len(entries))
     index = np.zeros((len(targets), k), dtype=np.int64)
     gain = np.zeros((len(targets), k), dtype=np.float32)
-    loops.best_entries(w @ entries.T, w @ squares.T, d @ entries.T, index, gain)
+    moments = UnitTargets.of(targets, weights).moments(entries, squares)
+    loops.best_entries(*moments, index, gain)
     return index, np.maximum(np.float32(1.0) - gain, np.float32(0.0))
 
 
