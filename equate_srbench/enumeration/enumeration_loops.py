@@ -109,18 +109,18 @@ def sieve(values: Array, n: int, cells: NDArray[np.int64], kept: Ints, targets: 
 _MATRIX32 = types.float32[:, ::1]
 
 
-@_compiled(_MATRIX32, _MATRIX32, _MATRIX32, types.int64[:, ::1], _MATRIX32)
+@_compiled(_MATRIX32, _MATRIX32, _MATRIX32, types.int64, types.int64[:, ::1], _MATRIX32)
 def best_entries(
-    mean: Array32, square: Array32, product: Array32, index: NDArray[np.int64], gain: Array32
-) -> None:
+    mean: Array32, square: Array32, product: Array32, begin: int, index: NDArray[np.int64],
+    gain: Array32,
+) -> None:  # fmt: skip
     """The entries of largest gain ``product**2 / (square - mean**2)`` for each target (row).
 
-    ``index`` and ``gain``, of shape (n_targets, k), are filled with the best, in order.
+    Columns are the entries from number ``begin`` on. ``index`` and ``gain``, of shape (n_targets,
+    k), hold the best so far, in order.
     """
     last = index.shape[1] - 1
     for t in range(mean.shape[0]):
-        for place in range(last + 1):
-            index[t, place], gain[t, place] = 0, np.float32(-1.0)
         worst = gain[t, last]
         for i in range(mean.shape[1]):
             spread = square[t, i] - mean[t, i] * mean[t, i]
@@ -132,7 +132,7 @@ def best_entries(
                     while place > 0 and gain[t, place - 1] < new:
                         gain[t, place], index[t, place] = gain[t, place - 1], index[t, place - 1]
                         place -= 1
-                    gain[t, place], index[t, place] = new, i
+                    gain[t, place], index[t, place] = new, begin + i
                     worst = gain[t, last]
 
 

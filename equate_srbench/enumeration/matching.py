@@ -11,6 +11,8 @@ Array = NDArray[np.float64]
 Array32 = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
+#: Entries whose products with the targets are made at once: they stay in the processor's cache.
+TILE = 4096
 #: Least weighted variance of an entry of unit size: below is rounding.
 SMALL = 1e-7
 
@@ -54,7 +56,8 @@ class UnitTargets:
     @classmethod
     def of(cls, targets: Array, weights: Array) -> UnitTargets:
         """Standardise targets; rows of weight 0 may hold anything."""
-        w = weights / weights.sum(axis=1, keepdims=True)
+        total = weights.sum(axis=1, keepdims=True)
+        w = weights / np.where(total > 0.0, total, 1.0)
         d = np.where(w > 0, targets, 0.0)
         mean = (w * d).sum(axis=1, keepdims=True)
         spread = np.sqrt((w * (d - mean) ** 2).sum(axis=1, keepdims=True))
@@ -98,11 +101,12 @@ def nearest(
     """
     from equate_srbench.enumeration import enumeration_loops as loops
 
-    k = min(k, len(entries))
+    k, unit = min(k, len(entries)), UnitTargets.of(targets, weights)
     index = np.zeros((len(targets), k), dtype=np.int64)
-    gain = np.zeros((len(targets), k), dtype=np.float32)
-    moments = UnitTargets.of(targets, weights).moments(entries, squares)
-    loops.best_entries(*moments, index, gain)
+    gain = np.full((len(targets), k), -1.0, dtype=np.float32)
+    for begin in range(0, len(entries), TILE):
+        tile = slice(begin, begin + TILE)
+        loops.best_entries(*unit.moments(entries[tile], squares[tile]), begin, index, gain)
     return index, np.maximum(np.float32(1.0) - gain, np.float32(0.0))
 
 
