@@ -22,6 +22,8 @@ from equate_srbench.expr.tree import Tree
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+#: Operators of most laws.
+COMMON = ("add", "sub", "mul", "div", "square", "sqrt", "inv", "exp", "log", "sin", "cos")
 #: Formulas evaluated at once.
 BLOCK = 8192
 #: Number of rows on which formulas are told apart.
@@ -204,6 +206,10 @@ class Formulas(Sequence[Tree]):
         self._triples[:, new] = symbols, first, second
         self._count = new.stop
 
+    def forget_values(self) -> None:
+        """Free the values on the probe rows; no formula can be added any more."""
+        self._values, self._table = self._values[:, :0].copy(), self._table[:0].copy()
+
     # -- reading ----------------------------------------------------------------------------
 
     def values_on(self, X: Array, count: int, numbers: Sequence[float] | None = None) -> Array:
@@ -230,6 +236,20 @@ class Formulas(Sequence[Tree]):
                 else:
                     op = BY_CODE[symbol]
                     out[:, at] = op.array(np, *(out[:, p] for p in (first, second)[: op.arity]))
+        return out
+
+    def values_at(self, X: Array, positions: Ints) -> Array:
+        """Values of some formulas on other rows, shape (n_rows, n); see ``values_on``."""
+        last = self._generations[-2]
+        early = positions < last
+        base, out = self.values_on(X, last), np.empty((len(X), len(positions)))
+        out[:, early] = base[:, positions[early]]
+        symbols, first, second = self._triples[:, positions]
+        with np.errstate(all="ignore"):
+            for symbol in np.unique(symbols[~early]).tolist():
+                op, at = BY_CODE[symbol], np.flatnonzero(~early & (symbols == symbol))
+                places = (first[at], second[at])[: op.arity]
+                out[:, at] = op.array(np, *(base[:, place] for place in places))
         return out
 
     def _plan(self, count: int) -> list[tuple[int, Ints, Ints, Ints]]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from equate_srbench.enumeration.formulas import BLOCK, PROBES, Formulas, Ints, spread_rows
+from equate_srbench.enumeration.formulas import BLOCK, COMMON, PROBES, Formulas, Ints, spread_rows
 from equate_srbench.enumeration.inner_constants import Skeletons
 from equate_srbench.enumeration.matching import nearest, standardised
 from equate_srbench.enumeration.pairs import Planes, factors, planes, products_and_ratios, sums
@@ -68,9 +68,6 @@ class LibrarySettings:
 
 #: Views in which factors and sums are looked for.
 _MAIN_VIEWS = ("identity", "log", "square", "inverse", "log of minus", "inverse square")
-#: With more than two columns only these operators are enumerated; any other counts as two nodes
-#: more when formulas are chosen for pairs.
-_COMMON = ("add", "sub", "mul", "div", "square", "sqrt", "inv", "exp", "log", "sin", "cos")
 #: Squared residuals that count as none, as a share of the variance on the probe rows.
 _EXACT_THERE = 1e-13
 #: Most exact formulas of a stage that are refined on all rows.
@@ -183,7 +180,7 @@ class LibrarySearch:
         self.X = np.ascontiguousarray(X[self.rows])
         operators = OPERATORS
         if len(self.columns) > 2:
-            operators = tuple(op for op in OPERATORS if op.name in _COMMON)
+            operators = tuple(op for op in OPERATORS if op.name in COMMON)
         self.formulas = Formulas(
             X[probes], self.columns, operators=operators, capacity=settings.stored
         )
@@ -222,7 +219,7 @@ class LibrarySearch:
         """Formulas with one inner constant in all views."""
         some = slice(self.settings.rows // 2)  # enough to choose starts
         main = set(self._main_views().tolist())
-        common = [op for op in OPERATORS if op.name in _COMMON or op.name in ("cube", "pow")]
+        common = [op for op in OPERATORS if op.name in COMMON or op.name in ("cube", "pow")]
         fits = []
         for operators, largest, n_starts in ((OPERATORS, 4, 160), (common, 6, 40)):
             skeletons = Skeletons(
@@ -353,7 +350,7 @@ class LibrarySearch:
         from equate_srbench.enumeration import enumeration_loops as loops
 
         formulas = self.formulas
-        rank = formulas.rarity(_COMMON)[: formulas.up_to(largest)]
+        rank = formulas.rarity(COMMON)[: formulas.up_to(largest)]
         rank[: len(formulas.numbers)] = 99
         order = np.argsort(rank, kind="stable")[: 2 * most]
         order = order[rank[order] < 99]

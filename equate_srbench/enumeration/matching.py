@@ -79,6 +79,26 @@ class UnitTargets:
         spread = np.maximum(square - mean**2, np.float32(SMALL))
         return np.maximum(np.float32(1.0) - product**2 / spread, np.float32(0.0))
 
+    def fits(self, entries: Array32, k: int) -> Matches:
+        """The ``k`` best of the entries of each target, shape (n_targets, n, n_rows).
+
+        ``index`` of the matches counts within each target's entries.
+        """
+        u = entries.astype(np.float64)
+        mean = np.einsum("tr,tnr->tn", self.weights, u)
+        square = np.einsum("tr,tnr,tnr->tn", self.weights, u, u)
+        product = np.einsum("tr,tnr->tn", self.weights * self.values, u)
+        spread = np.maximum(square - mean**2, SMALL)
+        gain = product**2 / spread
+        index = np.argsort(-gain, axis=1, kind="stable")[:, :k]
+
+        def best(array: Array) -> Array:
+            return np.take_along_axis(array, index, axis=1)
+
+        slope = best(product / spread) * self.spread
+        error = np.maximum(1.0 - best(gain), 0.0)
+        return Matches(index, error, slope, self.mean - slope * best(mean))
+
 
 def nearest(
     entries: Array32, squares: Array32, targets: Array, weights: Array, k: int
