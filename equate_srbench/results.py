@@ -201,8 +201,8 @@ class FitResult:
         rows = list(self._rows)
         best = max((row.score for row in rows if row.score == row.score), default=-np.inf)
         for c in self._candidates:
-            if c.source in ("family", "edit", "shorten"):
-                source = "family" if c.source == "family" else "edit"
+            if c.source in ("family", "library", "edit", "shorten"):
+                source = c.source if c.source in ("family", "library") else "edit"
                 accepted = c.score > best
                 rows.append(
                     edit_row(c.tree, c.r2, c.score, c.seconds, accepted=accepted, source=source)

@@ -42,7 +42,7 @@ class Candidate:
         Weighted mean squared residual.
     r2 : float
     source : str
-        ``family``, ``backbone``, ``ascent``, ``edit``, ``shorten`` or ``constant``.
+        ``family``, ``library``, ``backbone``, ``ascent``, ``edit``, ``shorten`` or ``constant``.
     seconds : float
         When it was found, counted from the start of the fit.
     """

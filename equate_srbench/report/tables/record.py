@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 
 #: Where formulas come from, in the order of the legends. ``constant`` is the mean of the target,
 #: from which every fit starts.
-SOURCES = ("family", "backbone", "ascent", "edit", "shorten", "constant")
+SOURCES = ("family", "library", "backbone", "ascent", "edit", "shorten", "constant")
 
 
 @dataclass(frozen=True, slots=True)
