@@ -15,7 +15,7 @@ from equate_srbench.regressor import EquateRegressor
 
 callbacks = pytest.importorskip("sklearn.callback", reason="callbacks came with scikit-learn 1.9")
 
-PHASES = {"families", "propose", "align", "ascend", "edit", "shorten"}
+PHASES = {"families", "library", "propose", "align", "ascend", "edit", "shorten"}
 
 
 class Recorder:
@@ -75,7 +75,7 @@ def test__callback__whole_fit__task_tree_of_phases_and_steps(table):
     assert recorder.open == 0
     assert recorder.ended[-1] == "fit"
     assert set(recorder.ended) <= PHASES | {"fit", "step"}
-    assert {"families", "propose", "edit", "shorten"} <= set(recorder.ended)
+    assert {"families", "library", "propose", "edit", "shorten"} <= set(recorder.ended)
     assert recorder.scores[-1] == est.score(*table)
     assert not hasattr(est, "_callback_fit_ctx")
 

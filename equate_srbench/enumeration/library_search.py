@@ -17,10 +17,9 @@ from equate_srbench.enumeration.inner_constants import Skeletons
 from equate_srbench.enumeration.matching import nearest, standardised
 from equate_srbench.enumeration.pairs import Planes, factors, planes, products_and_ratios, sums
 from equate_srbench.enumeration.sieve import MAX_TARGETS, Passed, Sieve
-from equate_srbench.expr.algebra.complexity import complexity
 from equate_srbench.expr.operators import BY_CODE, BY_NAME, OPERATORS
 from equate_srbench.expr.tree import Tree
-from equate_srbench.problem.archive import EXACT, Archive
+from equate_srbench.problem.archive import Archive
 from equate_srbench.problem.target_views import (
     COMPOSITIONS,
     IDENTITY,
@@ -72,8 +71,6 @@ _MAIN_VIEWS = ("identity", "log", "square", "inverse", "log of minus", "inverse 
 _EXACT_THERE = 1e-13
 #: Most exact formulas of a stage that are refined on all rows.
 _MOST = 24
-#: Longest formula that ends the search when it is exact.
-_SHORT = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +120,7 @@ class LibrarySearch:
     @property
     def is_solved(self) -> bool:
         """Whether a short formula is exact, and not for want of rows."""
-        archive = self.archive
-        longest = min(_SHORT, archive.n_rows / 3.0)
-        return any(
-            c.loss <= EXACT * archive.variance and complexity(c.tree) <= longest
-            for c in archive.candidates
-        )
+        return self.archive.law is not None
 
     def run(self, deadline: Deadline, tick: Callable[[], None] | None = None) -> None:
         """Stage after stage until a short formula is exact; ``tick`` is called after each.
@@ -227,7 +219,8 @@ class LibrarySearch:
                 most=self.settings.skeletons, largest=largest,
             )  # fmt: skip
             starts = skeletons.starts(
-                self.targets[:, some], self.weights[:, some],
+                self.targets[:, some],
+                self.weights[:, some],
                 [n_starts if v in main else n_starts // 6 for v in range(len(self.views))],
                 is_fine=largest == 4,
             )
@@ -269,7 +262,10 @@ class LibrarySearch:
     def _factor(self, deadline: Deadline) -> None:
         """Products and ratios where one factor has an offset: ``u * (a v + b)``."""
         formulas = self.formulas
-        u, v = self._chosen(self.settings.factored, 1), self._chosen(self.settings.matched, 2, largest=5)
+        u, v = (
+            self._chosen(self.settings.factored, 1),
+            self._chosen(self.settings.matched, 2, largest=5),
+        )
         main = self._main_views()
         values = formulas.values
         found = factors(self.targets[main, :4].T, values[:4, u], values[:4, v])

@@ -80,6 +80,10 @@ class Floor:
             return 0.0
         return float(np.average(self._target_steps(self.y) ** 2, weights=self.weights)) / 12.0
 
+    def largest_rounding(self) -> float:
+        """Half a step of the target, the median one over the rows; 0 in double precision."""
+        return 0.5 * float(np.median(self._target_steps(self.y))) if self.target.is_rounded else 0.0
+
     @property
     def rounds_columns(self) -> bool:
         """Whether a column is rounded."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from equate_srbench.backbone import checkpoint
 from equate_srbench.edits.edit_search import EditSearch, EditSettings
+from equate_srbench.enumeration.library_search import LibrarySearch
 from equate_srbench.equate import pretrained
 from equate_srbench.equate.neural import NeuralResult, propose
 from equate_srbench.equate.settings import EquateSettings
@@ -36,7 +37,7 @@ from equate_srbench.search.starts import simple_formulas
 MIN_ROWS = 5
 #: Shares of the time left that the phases before the edits may take on a busy machine. Their work
 #: is counted, so that they rarely do.
-FAMILIES_SHARE, FIRST_EDITS_SHARE, NEURAL_SHARE = 0.15, 0.15, 0.4
+FAMILIES_SHARE, LIBRARY_SHARE, FIRST_EDITS_SHARE, NEURAL_SHARE = 0.15, 0.25, 0.15, 0.35
 #: Share of the time left for a search on relative errors, where the target spans many decades.
 RELATIVE_SHARE = 0.25
 #: Share of the time left that the neural part may take in processor time.
@@ -81,7 +82,7 @@ class PipelineOptions:
 
 
 class FitPipeline(Search):
-    """The phases of a fit: families, edit, propose, align, ascend, edit, shorten.
+    """The phases of a fit: families, library, edit, propose, align, ascend, edit, shorten.
 
     Parameters
     ----------
@@ -121,6 +122,8 @@ class FitPipeline(Search):
         phases: list[Callable[[], None]] = []
         if "families" in sources:
             phases.append(lambda: self._solve(tick))
+        if "library" in sources:
+            phases.append(lambda: self._match(tick))
         if edits and "backbone" in sources:
             phases.append(lambda: self._edit_first(edits, tick))
         if edits and self.archive.is_wide:
@@ -151,6 +154,21 @@ class FitPipeline(Search):
             archive.deadline.within(FAMILIES_SHARE * archive.deadline.left()),
             tick=lambda: tick("families"),
         )
+
+    def _match(self, tick: Callable[[str], None]) -> None:
+        """All small formulas, and pairs of them."""
+        archive = self.archive
+        tick("library")
+        library = LibrarySearch(
+            archive, list(range(archive.X.shape[1])), rng=self.rng,
+            resolution=archive.floor.largest_rounding(),
+        )  # fmt: skip
+        library.run(
+            archive.deadline.within(LIBRARY_SHARE * archive.deadline.left()),
+            tick=lambda: tick("library"),
+        )
+        if library.notes:
+            self.notes["library"] = library.notes
 
     def _adapt(self, tick: Callable[[str], None]) -> None:
         """Phases 1 to 4 of the method."""
@@ -208,7 +226,7 @@ class FitPipeline(Search):
         """A short round of edits: many laws need no network."""
         deadline = self.archive.deadline
         soon = deadline.within(FIRST_EDITS_SHARE * deadline.left())
-        self._edit(edits, soon, self._best_of("family"), tick, most=FIRST_EDITS)
+        self._edit(edits, soon, self._best_of("family", "library"), tick, most=FIRST_EDITS)
 
     def _search_relative(self, tick: Callable[[str], None]) -> None:
         """Families and edits on relative errors; what they find is judged by the user's loss."""
@@ -240,7 +258,7 @@ class FitPipeline(Search):
         """Edits until what is left of the time is needed to shorten."""
         deadline = self.archive.deadline
         rest = deadline.within(max(deadline.left() - min(0.12 * self._total, 3.0), 0.0))
-        self._edit(edits, rest, self._best_of("backbone", "ascent", "family"), tick)
+        self._edit(edits, rest, self._best_of("backbone", "ascent", "family", "library"), tick)
 
     def _edit(
         self,

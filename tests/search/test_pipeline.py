@@ -37,7 +37,7 @@ def test__phases__noise__edits_before_and_after_the_network():
     rng = np.random.default_rng(0)
     X = rng.uniform(0.5, 2.0, (60, 2))
     est, phases = phases_of(X, X[:, 0] + 0.3 * rng.normal(size=60), max_time=60.0)
-    assert phases[:3] == ["families", "edit", "propose"]
+    assert phases[:4] == ["families", "library", "edit", "propose"]
     assert phases[-1] == "shorten"
     assert est.diagnostics_["tried"]["edit"] > FIRST_EDITS
     assert est.fit_time_ < 50.0
@@ -49,7 +49,7 @@ def test__phases__paper__as_published():
     X = rng.uniform(0.5, 2.0, (60, 2))
     est, phases = phases_of(X, X[:, 0] + 0.3 * rng.normal(size=60), preset="paper", max_time=3.0)
     assert phases[0] == "propose"
-    assert not {"families", "edit"} & set(phases)
+    assert not {"families", "library", "edit"} & set(phases)
     assert set(est.diagnostics_["tried"]) <= {"backbone", "ascent", "shorten"}
 
 
