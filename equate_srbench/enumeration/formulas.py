@@ -170,7 +170,9 @@ class Formulas(Sequence[Tree]):
         """Number of formulas in ``next_jobs``."""
         size = self.largest + 1
         pairs = sum(
-            len(self.of_size(a)) * len(self.of_size(size - 1 - a)) // (2 if 2 * a == size - 1 else 1)
+            len(self.of_size(a))
+            * len(self.of_size(size - 1 - a))
+            // (2 if 2 * a == size - 1 else 1)
             for a in range(1, (size - 1) // 2 + 1)
         )
         ways = sum(1 if op.commutative else 2 for op in self.binary)

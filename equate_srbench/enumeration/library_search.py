@@ -219,7 +219,8 @@ class LibrarySearch:
                 most=self.settings.skeletons, largest=largest,
             )  # fmt: skip
             starts = skeletons.starts(
-                self.targets[:, some], self.weights[:, some],
+                self.targets[:, some],
+                self.weights[:, some],
                 [n_starts if v in main else n_starts // 6 for v in range(len(self.views))],
                 is_fine=largest == 4,
             )
@@ -261,7 +262,10 @@ class LibrarySearch:
     def _factor(self, deadline: Deadline) -> None:
         """Products and ratios where one factor has an offset: ``u * (a v + b)``."""
         formulas = self.formulas
-        u, v = self._chosen(self.settings.factored, 1), self._chosen(self.settings.matched, 2, largest=5)
+        u, v = (
+            self._chosen(self.settings.factored, 1),
+            self._chosen(self.settings.matched, 2, largest=5),
+        )
         main = self._main_views()
         values = formulas.values
         found = factors(self.targets[main, :4].T, values[:4, u], values[:4, v])

@@ -45,7 +45,9 @@ def products_and_ratios(values: Array, positions: Ints, sieve: Sieve) -> list[Pa
         one, others, there = values[:, i, None], values[:, i:], positions[i:]
         with np.errstate(all="ignore"):
             blocks = (one * others, one / others, others / one)
-        for block, op, is_swapped in zip(blocks, (mul, div, div), (False, False, True), strict=True):
+        for block, op, is_swapped in zip(
+            blocks, (mul, div, div), (False, False, True), strict=True
+        ):
             at, bits = sieve.passed(block)
             if len(at):
                 u, v = np.full(len(at), here), there[at]
