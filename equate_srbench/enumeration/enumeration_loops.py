@@ -11,7 +11,7 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from equate_srbench.refine.kernel import _compiled, _inner
+from equate_srbench.refine.kernel import _compiled
 
 Array = NDArray[np.float64]
 Array32 = NDArray[np.float32]
@@ -184,9 +184,12 @@ def coplanar(
         found = np.int64(0)
         for t in range(targets.shape[0]):
             x, y, z = targets[t, 0], targets[t, 1], targets[t, 2]
-            if abs(a * y - b * x) < near and abs(a * z - c * x) < near:
-                if abs(b * z - c * y) < near:
-                    found |= np.int64(1) << t
+            if (
+                abs(a * y - b * x) < near
+                and abs(a * z - c * x) < near
+                and abs(b * z - c * y) < near
+            ):
+                found |= np.int64(1) << t
         if found != 0:
             count += 1
             kept[count], bits[count] = j, found

@@ -72,16 +72,14 @@ class Skeletons:
         most: int,
         largest: int,
     ) -> None:
-        self.X, self.columns = X, list(columns)
-        self.scales = np.median(np.abs(X[:, list(columns)]), axis=0)
+        self.X, self.columns = X, np.array(columns, dtype=np.int64)
+        self.scales = np.median(np.abs(X[:, self.columns]), axis=0)
         self.scales[~(self.scales > 0.0)] = 1.0
         # scaled, so that no exponential of a constant times a column overflows there
         told = np.zeros((len(probes), X.shape[1]))
-        told[:, list(columns)] = X[np.ix_(probes, list(columns))] / self.scales
+        told[:, self.columns] = X[np.ix_(probes, self.columns)] / self.scales
         inner = 1.372 * float(np.abs(told).max(initial=1.0))  # log(c - x) is defined
-        self.formulas = Formulas(
-            told, columns, inner=inner, operators=operators, capacity=8 * most
-        )
+        self.formulas = Formulas(told, columns, inner=inner, operators=operators, capacity=8 * most)
         self._ranges = {1: range(1)}
         while self.formulas.largest < largest - 2 and self.formulas.count_next() <= most:
             self.formulas.grow()
@@ -149,7 +147,9 @@ class Skeletons:
                 grid = np.concatenate([grid, steps])
         return np.concatenate([grid, -grid])
 
-    def starts(self, targets: Array, weights: Array, most: Sequence[int], *, is_fine: bool = False) -> list[Start]:
+    def starts(
+        self, targets: Array, weights: Array, most: Sequence[int], *, is_fine: bool = False
+    ) -> list[Start]:
         """The best skeletons for each target, with the values of the constant.
 
         Parameters
