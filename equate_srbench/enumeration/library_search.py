@@ -54,7 +54,7 @@ class LibrarySettings:
     matched: int = 60_000
     paired: int = 3500
     summed: int = 2000
-    skeletons: int = 12_000
+    skeletons: int = 30_000
     columns: int = 12
 
 
@@ -62,6 +62,8 @@ class LibrarySettings:
 _MAIN_VIEWS = ("identity", "log", "square", "inverse", "log of minus", "inverse square")
 #: Most formulas of a stage that are refined on all rows.
 _MOST = 24
+#: Starts with inner constants in most views, in the main ones, and in the identity.
+_STARTS = (8, 40, 300)
 #: Longest formula that ends the search when it is exact.
 _SHORT = 20
 
@@ -155,7 +157,7 @@ class LibrarySearch:
         while self.formulas.largest < 5 and self.formulas.grow():
             pass
         yield self._small
-        yield self._small_constants
+        yield self._oscillations
         yield self._constants
         while self.formulas.grow():
             pass
@@ -164,6 +166,7 @@ class LibrarySearch:
         yield self._factors
         yield self._planes
         yield self._products_with_term
+        yield self._more_constants
         yield self._sums
 
     # -- formulas one by one ------------------------------------------------------------------
@@ -186,33 +189,38 @@ class LibrarySearch:
                     fits += rows.best(v, trees, 2, deadline)
         return fits
 
-    def _small_constants(self, deadline: Deadline) -> list[ViewFit]:
-        """Formulas of up to 4 nodes with an inner constant, oscillations resolved."""
-        return self._skeletons(deadline, OPERATORS, 4, 160, is_fine=True)
+    def _oscillations(self, deadline: Deadline) -> list[ViewFit]:
+        """Formulas of up to 4 nodes with an inner constant, on a fine grid."""
+        return self._skeletons(deadline, OPERATORS, 4, is_fine=True)
 
     def _constants(self, deadline: Deadline) -> list[ViewFit]:
+        """Formulas of up to 5 nodes with an inner constant."""
+        return self._skeletons(deadline, OPERATORS, 5)
+
+    def _more_constants(self, deadline: Deadline) -> list[ViewFit]:
         """Formulas of up to 6 nodes with an inner constant, over the operators of most laws."""
         names = (*COMMON, "cube", "pow")
         operators = tuple(op for op in OPERATORS if op.name in names)
-        return self._skeletons(deadline, operators, 6, 40, is_fine=False)
+        return self._skeletons(deadline, operators, 6)
 
     def _skeletons(
         self,
         deadline: Deadline,
         operators: tuple[Operator, ...],
         largest: int,
-        n_starts: int,
         *,
-        is_fine: bool,
+        is_fine: bool = False,
     ) -> list[ViewFit]:
         rows, some = self.rows, slice(self.settings.rows // 2)  # enough to choose starts
         skeletons = Skeletons(
             rows.X[some], np.arange(PROBES), self.columns, operators=operators,
             most=self.settings.skeletons, largest=largest,
         )  # fmt: skip
-        most = [n_starts if v in self.main else n_starts // 6 for v in range(rows.n_views)]
+        most = np.full(rows.n_views, _STARTS[0])
+        most[self.main] = _STARTS[1]
+        most[rows.named(("identity",))] = _STARTS[2]
         starts = skeletons.starts(
-            rows.targets[:, some], rows.weights[:, some], most, is_fine=is_fine
+            rows.targets[:, some], rows.weights[:, some], most.tolist(), is_fine=is_fine
         )
         fits = []
         for v in range(rows.n_views):
@@ -285,8 +293,8 @@ class LibrarySearch:
         rows, values, most = self.rows, self.formulas.values, self.settings.summed
         v_at = self._plainest(most, 4, UP_TO_AFFINE)
         u_at = self._plainest(most, 4, UP_TO_SCALE) if is_product else v_at
-        heads = (np.ascontiguousarray(values[:5, at]) for at in (u_at, v_at))
-        found = planes(*heads, rows.targets[self.main, :5], is_product=is_product)
+        u, v = (np.ascontiguousarray(values[:5, at]) for at in (u_at, v_at))
+        found = planes(u, v, rows.targets[self.main, :5], is_product=is_product)
         fits = []
         for i, j, bits in zip(u_at[found.u], v_at[found.v], found.targets, strict=True):
             for t, seen in enumerate(self.main.tolist()):
@@ -380,8 +388,8 @@ def _related(X: Array, y: Array, columns: list[int], most: int) -> list[int]:
         return usable
 
     def ranks(v: Array) -> Array:
-        out: Array = np.argsort(np.argsort(v, kind="stable"), kind="stable") - 0.5 * len(v)
-        return out
+        rank = np.argsort(np.argsort(v, kind="stable"), kind="stable")
+        return rank.astype(np.float64) - 0.5 * len(v)
 
     target = ranks(y)
     score = [abs(float(ranks(X[:, j]) @ target)) for j in usable]
