@@ -170,12 +170,10 @@ class Formulas(Sequence[Tree]):
     def count_next(self) -> int:
         """Number of formulas in ``next_jobs``."""
         size = self.largest + 1
-        pairs = sum(
-            len(self.of_size(a))
-            * len(self.of_size(size - 1 - a))
-            // (2 if 2 * a == size - 1 else 1)
-            for a in range(1, (size - 1) // 2 + 1)
-        )
+        pairs = 0
+        for a in range(1, (size - 1) // 2 + 1):
+            n, m = len(self.of_size(a)), len(self.of_size(size - 1 - a))
+            pairs += n * (n + 1) // 2 if 2 * a == size - 1 else n * m
         ways = sum(1 if op.commutative else 2 for op in self.binary)
         return len(self.unary) * len(self.of_size(size - 1)) + ways * pairs
 

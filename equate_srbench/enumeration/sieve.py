@@ -80,10 +80,11 @@ class Sieve:
     def of_jobs(self, formulas: Formulas, jobs: Iterable[Job]) -> list[Passed]:
         """What passes of blocks of formulas over enumerated ones."""
         head, out = np.ascontiguousarray(formulas.values[:4]), []
-        for job in jobs:
-            at, bits = self.passed(np.ascontiguousarray(job.values(head)))
-            if len(at):
-                out.append(Passed(job.op, *job.arguments(at), bits))
+        with np.errstate(all="ignore"):
+            for job in jobs:
+                at, bits = self.passed(np.ascontiguousarray(job.values(head)))
+                if len(at):
+                    out.append(Passed(job.op, *job.arguments(at), bits))
         return out
 
 
