@@ -121,17 +121,17 @@ class FitResult:
         self._tables: dict[str, Any] = {}
 
     @classmethod
-    def of(cls, search: Search, equations: RawEquations, select: str) -> Self:
+    def of(cls, search: Search, equations: RawEquations, chosen: Candidate) -> Self:
         """What a search would leave if it ended now.
 
         Parameters
         ----------
         search : Search
         equations : RawEquations
-        select : str
-            As ``Search.choose`` takes it.
+        chosen : Candidate
+            The answer, as ``Search.choose`` gives it.
         """
-        archive, chosen = search.archive, search.choose(select)
+        archive = search.archive
         kept = sorted(archive.candidates, key=lambda c: c.loss)[:MAX_CANDIDATES]
         if chosen not in kept:
             kept.append(chosen)

@@ -21,7 +21,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "sources": ("families", "library", "backbone", "ascent", "edits"),
 }
 #: Sources of the presets ``default`` and ``fast``.
-SOURCES = ("backbone", "ascent", "edits")
+SOURCES = ("families", "backbone", "ascent", "edits")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,8 @@ class EquateSettings:
     max_length : int
         Largest number of decoded tokens in the compact vocabulary; five times as many for E2E's.
     sources : tuple of {"families", "library", "backbone", "ascent", "edits"}
-        Sources of formulas; ``ascent`` needs ``backbone``. ``families`` runs first, and a short
-        exact formula of it ends the search.
+        Sources of formulas; ``ascent`` needs ``backbone``. A short exact formula of one ends the
+        search.
     finetune : {"frozen", "full", "lora", "random"}
         Weights trained besides the new modules; see ``finetune.prepare``.
     rank : int
