@@ -48,6 +48,7 @@ _POWERS = {"inv": -1.0, "sqrt": 0.5, "square": 2.0, "cube": 3.0}
 ODD = frozenset({"sin", "tan", "arcsin", "arctan", "tanh"})
 _UNDONE = {"sin": "arcsin", "cos": "arccos", "tan": "arctan"}
 _LARGEST_SHIFT = 50.0  # exp(u + c) gives its factor exp(c) away only in a harmless range
+_LARGEST_PRIMITIVE = 20.0
 _QUARTER = math.pi / 2.0
 _MANY_DIGITS, _FEW_DIGITS = 14, 9
 
@@ -263,6 +264,8 @@ def _primitive(node: Sum, e: float) -> tuple[float, Sum]:
 
     For whole powers most of its signs are plus.
     """
+    if abs(e) > _LARGEST_PRIMITIVE:
+        return 1.0, node  # the number to that power would have lost digits, if it were a double
     lead = _unit(node[2])
     if e.is_integer() and _is_mostly_minus(node):
         lead = -lead
