@@ -207,11 +207,13 @@ def _freed(node: Form, a: float) -> tuple[tuple[Node, float], ...]:
 def multiply(*nodes: Node) -> Node:
     """Product of ``nodes`` with equal bases and exponentials collected."""
     forms = [node for node in nodes if isinstance(node, tuple)]
-    if len(forms) == 1 and forms[0][0] == "+":  # its coefficients need no division
+    if len(forms) == 1:  # the coefficients of a sum need no division
         factor = 1.0
         for node in nodes:
             factor = scaled(factor, node) if isinstance(node, float) else factor
-        return product(factor, ((forms[0], 1.0),))
+        if factor == 1.0:
+            return forms[0]
+        return product(factor, factors_of(forms[0]) if forms[0][0] != "*" else ((forms[0], 1.0),))
     coefficient = 1.0
     powers: dict[Form, float] = {}
     exponent: list[tuple[Node, float]] = []

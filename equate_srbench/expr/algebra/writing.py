@@ -67,6 +67,7 @@ def price(node: Node) -> float:
     return cost(node) + LONG * _long_numbers(node)
 
 
+@lru_cache(maxsize=8192)
 def _long_numbers(node: Node) -> int:
     if isinstance(node, float):
         return int(_is_long(node))
@@ -418,7 +419,7 @@ def _rescaled(coefficient: float, factors: Weighted) -> tuple[float, Weighted]:
 def _scales(coefficient: float, constant: float, terms: Weighted, e: float) -> Iterator[float]:
     numbers = {abs(c) for _, c in terms} | ({abs(constant)} - {0.0})
     scales = {1.0 / c for c in numbers}
-    if coefficient != 1.0 and abs(e) in (0.5, 1.0, 2.0, 3.0):
+    if coefficient != 1.0 and 1e-100 < abs(coefficient) < 1e100 and abs(e) in (0.5, 1.0, 2.0, 3.0):
         inside = nodes.tidy(abs(coefficient) ** (1.0 / e))  # 2**0.5 was taken out of 2*x + 3
         scales.add(math.copysign(inside, coefficient if e % 2.0 == 1.0 else 1.0))
     for s in sorted(scales):
