@@ -24,9 +24,19 @@ from equate_srbench.expr.algebra.expansion import (
     expanded,
     over_one_denominator,
     unopened,
+    with_sums_collected,
 )
 from equate_srbench.expr.algebra.factoring import Factoring
-from equate_srbench.expr.algebra.nodes import Form, Node, UnsafeRewriteError
+from equate_srbench.expr.algebra.nodes import (
+    Form,
+    Node,
+    Sum,
+    UnsafeRewriteError,
+    Weighted,
+    as_form,
+    is_call,
+    tidy,
+)
 from equate_srbench.expr.algebra.trigonometry import identities, is_circular
 from equate_srbench.expr.algebra.writing import Writer, cost, price
 from equate_srbench.expr.tree import Tree
@@ -35,6 +45,7 @@ _MOST_PASSES = 12
 _ROUNDING = 1e-13
 _MOST_ROUNDS = 6
 _MOST_IDENTITIES = 4
+_LARGEST_LOGARITHM = 20.0
 
 
 def rewrite(tree: Tree) -> Tree:
@@ -162,7 +173,11 @@ class _Simplifier:
         if isinstance(node, float) or node[0] in ("v", "n"):
             return node
         if node[0] == "f":
-            return algebra.function(node[1], self.simplified(node[2]))
+            inner = self.simplified(node[2])
+            try:
+                return algebra.function(node[1], inner)
+            except UnsafeRewriteError:
+                return algebra.unfolded(node[1], inner)
         if node[0] == "^":
             base = node[1][1] if node[1][0] == "n" else self.simplified(node[1])
             return algebra.raised(base, self.simplified(node[2]))
@@ -221,7 +236,12 @@ class _Simplifier:
     def _steps(self, node: Form, polynomial: Polynomial) -> Iterator[Callable[[], Node]]:
         shortest = self._factoring.shortest
         yield partial(shortest, polynomial)
-        yield partial(shortest, unopened(node))
+        closed = unopened(node)
+        yield partial(shortest, closed)
+        for collected in with_sums_collected(closed):
+            yield partial(shortest, collected)
+        if node[0] == "+":
+            yield from _into_logarithm(node)
         if node[0] == "*" and (group := _of_one_power(node)) is not None:
             yield partial(self._joint_power, *group)
         if is_circular(polynomial):
@@ -280,6 +300,24 @@ class _Simplifier:
         return algebra.multiply(above, algebra.power(nodes.product(1.0, found[1]), -1.0))
 
 
+def _into_logarithm(node: Sum) -> Iterator[Callable[[], Node]]:
+    """``log(u) + k`` as ``log(exp(k) * u)``, ``2*log(u) + log(v)`` as ``log(u**2 * v)``."""
+    logarithms = [(term[2], c) for term, c in node[2] if is_call(term, "log")]
+    for u, c in logarithms:
+        rest = tuple(part for part in node[2] if part != (("f", "log", u), c))
+        if node[1] != 0.0 and abs(node[1] / c) < _LARGEST_LOGARITHM:
+            yield partial(_logarithm, rest, 0.0, c, (u, 1.0), (tidy(math.exp(node[1] / c)), 1.0))
+        for v, d in logarithms:
+            if v != u and abs(c) <= 4.0 * abs(d) and (4.0 * c / d).is_integer():
+                others = tuple(part for part in rest if part != (("f", "log", v), d))
+                yield partial(_logarithm, others, node[1], d, (v, 1.0), (u, c / d))
+
+
+def _logarithm(rest: Weighted, constant: float, c: float, *factors: tuple[Node, float]) -> Node:
+    inside = algebra.multiply(*(algebra.power(u, e) for u, e in factors))
+    return algebra.add(*rest, (constant, 1.0), (("f", "log", as_form(inside)), c))
+
+
 def _of_one_power(node: Form) -> tuple[Node, float, Node] | None:
     """Factors of one exponent or its negative, sums among them, to the power 1; rest of them."""
     factors = nodes.factors_of(node)
@@ -298,6 +336,10 @@ def _is_reducible(node: Form, polynomial: Polynomial) -> bool:
     products = [node] if node[0] == "*" else [term for term, _ in nodes.terms_of(node)[1]]
     if any(base[0] == "+" for part in products for base, _ in nodes.factors_of(part)):
         return True
+    if node[0] == "+":
+        calls = [term[1] for term, _ in node[2] if term[0] == "f"]
+        if "log" in calls or (len(node[2]) > 1 and "exp" in calls):
+            return True
     seen: set[Form] = set()
     for monomial in polynomial:
         for base, e in monomial:

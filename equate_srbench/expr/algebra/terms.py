@@ -318,6 +318,9 @@ def power(base: Node, e: float) -> Node:
             return power(base[2], e)
         if base[1] == "exp" and (2.0 * e).is_integer():  # smaller powers could meet an underflow
             return function("exp", multiply(e, base[2]))
+    if base[0] == "u" and base[1] == "inv" and e == -1.0:  # 1/(1/0) is 0
+        inner = base[2][0]
+        return inner[1] if inner[0] == "n" else inner
     if base[0] == "^" and e.is_integer():
         return raised(base[1] if base[1][0] != "n" else base[1][1], multiply(e, base[2]))
     if base[0] == "+":

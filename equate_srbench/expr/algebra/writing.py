@@ -400,7 +400,8 @@ def _rescaled(coefficient: float, factors: Weighted) -> tuple[float, Weighted]:
         if base[0] != "+" or nodes.is_centred(base):
             continue
         best: tuple[tuple[float, int], float, Form]
-        best = _price(coefficient, base[1], base[2]), coefficient, base
+        alone = len(factors) == 1
+        best = _price(coefficient, base[1], base[2], alone), coefficient, base
         for s in _scales(coefficient, base[1], base[2], e):
             try:
                 outside = nodes.scaled(coefficient, nodes.number_power(s, -e))
@@ -408,7 +409,7 @@ def _rescaled(coefficient: float, factors: Weighted) -> tuple[float, Weighted]:
                 terms = tuple((node, nodes.scaled(c, s)) for node, c in base[2])
             except UnsafeRewriteError:
                 continue
-            found = _price(outside, constant, terms)
+            found = _price(outside, constant, terms, alone)
             if found < best[0]:
                 best = found, outside, ("+", constant, terms)
         coefficient = best[1]
@@ -424,13 +425,13 @@ def _scales(coefficient: float, constant: float, terms: Weighted, e: float) -> I
         scales.add(math.copysign(inside, coefficient if e % 2.0 == 1.0 else 1.0))
     for s in sorted(scales):
         yield s
-        if e % 2.0 == 1.0:
+        if e.is_integer():
             yield -s
 
 
-def _price(coefficient: float, constant: float, terms: Weighted) -> tuple[float, int]:
+def _price(coefficient: float, constant: float, terms: Weighted, alone: bool) -> tuple[float, int]:
     """Nodes, long numbers among them counting more, and digits of ``c * (constant + terms)``."""
-    count: float = int(coefficient != 1.0)
+    count: float = int(coefficient != 1.0) * (1 + alone)  # and the product with it
     count += LONG * sum(map(_is_long, (coefficient, constant, *(c for _, c in terms))))
     digits = len(repr(coefficient)) if count else 0
     digits += 2 * (coefficient < 0.0) + len(repr(constant)) + all(c < 0.0 for _, c in terms)
