@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from functools import partial
 
 from equate_srbench.expr.algebra import nodes
 from equate_srbench.expr.algebra import terms as algebra
@@ -26,16 +25,12 @@ from equate_srbench.expr.algebra.expansion import (
     unopened,
     with_sums_collected,
 )
+from equate_srbench.expr.algebra.exponentials import quotients, with_logarithms_joined
 from equate_srbench.expr.algebra.factoring import Factoring
 from equate_srbench.expr.algebra.nodes import (
     Form,
     Node,
-    Sum,
     UnsafeRewriteError,
-    Weighted,
-    as_form,
-    is_call,
-    tidy,
 )
 from equate_srbench.expr.algebra.trigonometry import identities, is_circular
 from equate_srbench.expr.algebra.writing import Writer, cost, price
@@ -45,7 +40,6 @@ _MOST_PASSES = 12
 _ROUNDING = 1e-13
 _MOST_ROUNDS = 6
 _MOST_IDENTITIES = 4
-_LARGEST_LOGARITHM = 20.0
 
 
 def rewrite(tree: Tree) -> Tree:
@@ -187,7 +181,7 @@ class _Simplifier:
         if isinstance(new, float) or new[0] not in ("*", "+"):
             return new
         best = self._shortest(new)
-        if node[0] == "*" or self._measure(best) < self._measure(new):
+        if new[0] == "*" or self._measure(best) < self._measure(new):
             return best
         terms = [(self.simplified(term), c) for term, c in new[2]]
         if all(term is old for (term, _), (old, _) in zip(terms, new[2], strict=True)):
@@ -227,32 +221,35 @@ class _Simplifier:
             return
         if polynomial is None or not _is_reducible(node, polynomial):
             return
-        for form in self._steps(node, polynomial):
+        for source in (self._multiplied_out, self._closed, self._as_product, self._fraction):
             try:
-                yield form()
+                yield from source(node, polynomial)
             except UnsafeRewriteError:
                 continue
 
-    def _steps(self, node: Form, polynomial: Polynomial) -> Iterator[Callable[[], Node]]:
-        shortest = self._factoring.shortest
-        yield partial(shortest, polynomial)
-        closed = unopened(node)
-        yield partial(shortest, closed)
-        for collected in with_sums_collected(closed):
-            yield partial(shortest, collected)
-        if node[0] == "+":
-            yield from _into_logarithm(node)
-        if node[0] == "*" and (group := _of_one_power(node)) is not None:
-            yield partial(self._joint_power, *group)
+    def _multiplied_out(self, node: Form, polynomial: Polynomial) -> Iterator[Node]:
+        """Everything multiplied out, then factored."""
+        yield self._factoring.shortest(polynomial)
         if is_circular(polynomial):
             for other in self._turned(polynomial):
-                yield partial(shortest, other)
-        if any(e < 0.0 for monomial in polynomial for _, e in monomial):
-            yield partial(self._fraction, polynomial)
+                yield self._factoring.shortest(other)
 
-    def _joint_power(self, inner: Node, e: float, rest: Node) -> Node:
-        """``(x**2 - 1)**3/x**3`` as ``(x - 1/x)**3``."""
-        return algebra.multiply(rest, algebra.power(self.simplified(inner), e))
+    def _closed(self, node: Form, polynomial: Polynomial) -> Iterator[Node]:
+        """Factors that are sums as they are."""
+        closed = unopened(node)
+        for other in (closed, *with_sums_collected(closed)):
+            yield self._factoring.shortest(other)
+        if node[0] == "+":
+            yield from with_logarithms_joined(node)
+
+    def _as_product(self, node: Form, polynomial: Polynomial) -> Iterator[Node]:
+        """Quotients of exponentials; ``(x**2 - 1)**3/x**3`` as ``(x - 1/x)**3``."""
+        if node[0] == "*":
+            yield from quotients(node)
+            group = _of_one_power(node)
+            if group is not None:
+                inner, e, rest = group
+                yield algebra.multiply(rest, algebra.power(self.simplified(inner), e))
 
     def _turned(self, polynomial: Polynomial) -> Iterator[Polynomial]:
         """The best that identities of sine and cosine make of a polynomial, one after another."""
@@ -267,11 +264,11 @@ class _Simplifier:
             polynomial = best
             yield polynomial
 
-    def _fraction(self, polynomial: Polynomial) -> Node:
+    def _fraction(self, node: Form, polynomial: Polynomial) -> Iterator[Node]:
         """A sum over one denominator, common divisors cancelled."""
         found = over_one_denominator(polynomial)
         if found is None:
-            raise UnsafeRewriteError
+            return
         numerator, denominator = found
         below: list[Node] = []
         for base, e in denominator:
@@ -281,12 +278,15 @@ class _Simplifier:
                 if reduced is None:
                     break
                 numerator, rest = reduced
-                below.append(algebra.power(self._over(self._factoring.shortest(rest)), 1.0))
+                below.append(self._over(self._factoring.shortest(rest)))
                 e -= 1.0
             if e > 0.0:
                 below.append(algebra.power(self._over(base), e))
         above = self._factoring.shortest(numerator)
-        return algebra.multiply(above, *(algebra.power(part, -1.0) for part in below))
+        whole = algebra.multiply(above, *(algebra.power(part, -1.0) for part in below))
+        yield whole
+        if isinstance(whole, tuple) and whole[0] == "*":
+            yield from quotients(whole)
 
     def _over(self, node: Node) -> Node:
         """A denominator whose own fractions stand over one denominator."""
@@ -298,24 +298,6 @@ class _Simplifier:
             return node
         above = self._factoring.shortest(found[0])
         return algebra.multiply(above, algebra.power(nodes.product(1.0, found[1]), -1.0))
-
-
-def _into_logarithm(node: Sum) -> Iterator[Callable[[], Node]]:
-    """``log(u) + k`` as ``log(exp(k) * u)``, ``2*log(u) + log(v)`` as ``log(u**2 * v)``."""
-    logarithms = [(term[2], c) for term, c in node[2] if is_call(term, "log")]
-    for u, c in logarithms:
-        rest = tuple(part for part in node[2] if part != (("f", "log", u), c))
-        if node[1] != 0.0 and abs(node[1] / c) < _LARGEST_LOGARITHM:
-            yield partial(_logarithm, rest, 0.0, c, (u, 1.0), (tidy(math.exp(node[1] / c)), 1.0))
-        for v, d in logarithms:
-            if v != u and abs(c) <= 4.0 * abs(d) and (4.0 * c / d).is_integer():
-                others = tuple(part for part in rest if part != (("f", "log", v), d))
-                yield partial(_logarithm, others, node[1], d, (v, 1.0), (u, c / d))
-
-
-def _logarithm(rest: Weighted, constant: float, c: float, *factors: tuple[Node, float]) -> Node:
-    inside = algebra.multiply(*(algebra.power(u, e) for u, e in factors))
-    return algebra.add(*rest, (constant, 1.0), (("f", "log", as_form(inside)), c))
 
 
 def _of_one_power(node: Form) -> tuple[Node, float, Node] | None:
