@@ -27,12 +27,8 @@ from equate_srbench.expr.algebra.expansion import (
 )
 from equate_srbench.expr.algebra.exponentials import quotients, with_logarithms_joined
 from equate_srbench.expr.algebra.factoring import Factoring
-from equate_srbench.expr.algebra.nodes import (
-    Form,
-    Node,
-    UnsafeRewriteError,
-)
-from equate_srbench.expr.algebra.trigonometry import identities, is_circular
+from equate_srbench.expr.algebra.nodes import Form, Node, UnsafeRewriteError, is_call, is_sum
+from equate_srbench.expr.algebra.trigonometry import identities, is_circular, without_tangents
 from equate_srbench.expr.algebra.writing import Writer, cost, price
 from equate_srbench.expr.tree import Tree
 
@@ -230,9 +226,8 @@ class _Simplifier:
     def _multiplied_out(self, node: Form, polynomial: Polynomial) -> Iterator[Node]:
         """Everything multiplied out, then factored."""
         yield self._factoring.shortest(polynomial)
-        if is_circular(polynomial):
-            for other in self._turned(polynomial):
-                yield self._factoring.shortest(other)
+        for other in self._turned(polynomial):
+            yield self._factoring.shortest(other)
 
     def _closed(self, node: Form, polynomial: Polynomial) -> Iterator[Node]:
         """Factors that are sums as they are."""
@@ -243,9 +238,14 @@ class _Simplifier:
             yield from with_logarithms_joined(node)
 
     def _as_product(self, node: Form, polynomial: Polynomial) -> Iterator[Node]:
-        """Quotients of exponentials; ``(x**2 - 1)**3/x**3`` as ``(x - 1/x)**3``."""
+        """Quotients of exponentials; one sum distributed; ``(x**2 - 1)**3/x**3`` in its power."""
         if node[0] == "*":
             yield from quotients(node)
+            for i, (base, e) in enumerate(node[2]):
+                if is_sum(base) and e == 1.0 and len(node[2]) > 1:
+                    rest = nodes.product(node[1], (*node[2][:i], *node[2][i + 1 :]))
+                    terms = ((algebra.multiply(rest, term), c) for term, c in base[2])
+                    yield algebra.add((rest, base[1]), *terms)
             group = _of_one_power(node)
             if group is not None:
                 inner, e, rest = group
@@ -253,6 +253,8 @@ class _Simplifier:
 
     def _turned(self, polynomial: Polynomial) -> Iterator[Polynomial]:
         """The best that identities of sine and cosine make of a polynomial, one after another."""
+        if not is_circular(polynomial):
+            return
         least = self._measure(collapsed(polynomial))
         for _ in range(_MOST_IDENTITIES):
             best = None
@@ -266,7 +268,7 @@ class _Simplifier:
 
     def _fraction(self, node: Form, polynomial: Polynomial) -> Iterator[Node]:
         """A sum over one denominator, common divisors cancelled."""
-        found = over_one_denominator(polynomial)
+        found = over_one_denominator(without_tangents(polynomial))
         if found is None:
             return
         numerator, denominator = found
@@ -282,6 +284,7 @@ class _Simplifier:
                 e -= 1.0
             if e > 0.0:
                 below.append(algebra.power(self._over(base), e))
+        *_, numerator = numerator, *self._turned(numerator)
         above = self._factoring.shortest(numerator)
         whole = algebra.multiply(above, *(algebra.power(part, -1.0) for part in below))
         yield whole
@@ -325,7 +328,7 @@ def _is_reducible(node: Form, polynomial: Polynomial) -> bool:
     seen: set[Form] = set()
     for monomial in polynomial:
         for base, e in monomial:
-            if base in seen or e < 0.0 or (base[0] == "f" and base[1] in ("sin", "cos")):
+            if base in seen or e < 0.0 or is_call(base, "sin", "cos", "tan"):
                 return True
         seen.update(base for base, _ in monomial)
     return False

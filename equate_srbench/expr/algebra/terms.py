@@ -217,7 +217,7 @@ def multiply(*nodes: Node) -> Node:
     coefficient = 1.0
     powers: dict[Form, float] = {}
     exponent: list[tuple[Node, float]] = []
-    circular = False
+    circular = absolute = False
     queue = list(nodes)
     while queue:
         node = queue.pop()
@@ -232,6 +232,7 @@ def multiply(*nodes: Node) -> Node:
                     exponent.append((base[2], 1.0))
                     continue
                 circular |= base[1] in ("sin", "cos", "tan")
+                absolute |= base[1] == "abs"
             if base[0] == "+":
                 lead, base = _primitive(base, e)
                 if lead != 1.0:
@@ -252,6 +253,8 @@ def multiply(*nodes: Node) -> Node:
         powers[call] = powers.get(call, 0.0) + 1.0
     if circular and len(powers) > 1:
         _merge_circular(powers)
+    if absolute and len(powers) > 1:
+        _merge_absolute(powers)
     return product(coefficient, powers.items())
 
 
@@ -285,6 +288,15 @@ def _unit(terms: Weighted) -> float:
         most = max(counts)
         terms = tuple(term for term, n in zip(terms, counts, strict=True) if n == most)
     return abs(next((c for term, c in terms if term[0] == "v"), terms[0][1]))
+
+
+def _merge_absolute(powers: dict[Form, float]) -> None:
+    """``abs(x) * x**2`` as ``abs(x)**3``, in place."""
+    for base in [b for b in powers if is_call(b, "abs")]:
+        d = powers.get(as_call(base)[2], 0.0)
+        if d and d % 2.0 == 0.0:
+            del powers[as_call(base)[2]]
+            powers[base] = tidy(powers[base] + d)
 
 
 def _merge_circular(powers: dict[Form, float]) -> None:

@@ -25,8 +25,8 @@ _TOLERANCE = 1e-13
 
 
 def is_circular(polynomial: Polynomial) -> bool:
-    """Whether a sine or a cosine is among the factors of a polynomial."""
-    return any(b[0] == "f" and b[1] in ("sin", "cos") for m in polynomial for b, _ in m)
+    """Whether a sine, a cosine or a tangent is among the factors of a polynomial."""
+    return any(b[0] == "f" and b[1] in ("sin", "cos", "tan") for m in polynomial for b, _ in m)
 
 
 def identities(polynomial: Polynomial) -> Iterator[Polynomial]:
@@ -71,9 +71,9 @@ def _single(node: Node) -> tuple[float, Weighted]:
 
 def _eliminated(polynomial: Polynomial) -> Iterator[Polynomial]:
     """All even powers of sine by cosine, and the other way round; double angles halved before."""
-    plain = _without_tangents(polynomial)
+    plain = without_tangents(polynomial)
     halved = _halved(plain)
-    for start in (plain,) if halved is None else (plain, _without_tangents(halved)):
+    for start in (plain,) if halved is None else (plain, without_tangents(halved)):
         for name, other in (("sin", "cos"), ("cos", "sin")):
             squares = [e for m in start for _, e in _calls(m, name) if e >= 2.0 and e.is_integer()]
             found = _substituted(start, name, other) if squares and len(start) > 1 else None
@@ -81,7 +81,10 @@ def _eliminated(polynomial: Polynomial) -> Iterator[Polynomial]:
                 yield found
 
 
-def _without_tangents(polynomial: Polynomial) -> Polynomial:
+def without_tangents(polynomial: Polynomial) -> Polynomial:
+    """``tan(u)`` as ``sin(u)/cos(u)``."""
+    if not any(_calls(monomial, "tan") for monomial in polynomial):
+        return polynomial
     found: Polynomial = {}
     for monomial, c in polynomial.items():
         powers = dict(monomial)

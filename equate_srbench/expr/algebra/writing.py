@@ -55,7 +55,7 @@ def cost(node: Node) -> int:
     if node[0] == "u":
         return 1 + sum(cost(arg) for arg in node[2])
     if node[0] == "*":
-        return _product_cost(node[1], node[2])
+        return _product_cost(*_rescaled(node[1], node[2]))
     assert node[0] == "+"
     parts = [cost_of_term(term, c) for term, c in node[2]]
     return 1 + sum(parts) + (node[1] != 0.0)
@@ -76,8 +76,9 @@ def _long_numbers(node: Node) -> int:
     if node[0] == "^":
         return _long_numbers(node[1]) + _long_numbers(node[2])
     if node[0] in ("*", "+"):
-        parts = sum(_long_numbers(part) for part, _ in node[2])
-        return parts + _is_long(node[1]) + sum(_is_long(number) for _, number in node[2])
+        number, weighted = _rescaled(node[1], node[2]) if node[0] == "*" else node[1:]
+        parts = sum(_long_numbers(part) for part, _ in weighted)
+        return parts + _is_long(number) + sum(_is_long(e) for _, e in weighted)
     return int(node[0] == "n" and _is_long(node[1]))
 
 
@@ -92,7 +93,7 @@ def cost_of_term(node: Form, c: float) -> int:
     if c == 1.0 or (c == -1.0 and opposite(node) is not None):
         return cost(node)
     if node[0] == "*":
-        return _product_cost(nodes.tidy(c * node[1]), node[2])
+        return _product_cost(*_rescaled(nodes.tidy(c * node[1]), node[2]))
     return 2 + cost(node)
 
 
@@ -394,6 +395,7 @@ def _fraction(coefficient: float, above: list[Tree], below: list[Tree]) -> Tree:
 # -- numbers in their best places -----------------------------------------------------------------
 
 
+@lru_cache(maxsize=8192)
 def _rescaled(coefficient: float, factors: Weighted) -> tuple[float, Weighted]:
     """Numbers moved between the coefficient and the sums, for few nodes, then few digits."""
     for i, (base, e) in enumerate(factors):
