@@ -84,7 +84,27 @@ class Factoring:
         for root, quotient in _linear_factors(polynomial):
             yield multiply(collapsed(root), self.shortest(quotient, is_factor=True))
         if len(polynomial) > 2:
+            yield from self._split(polynomial)
             yield from self._grouped(polynomial)
+
+    def _split(self, polynomial: Polynomial) -> Iterator[Node]:
+        """``A x + B`` with ``B`` a multiple of ``A`` as ``A (x + B/A)``, where ``x`` is linear."""
+        bases = {base for monomial in polynomial for base, _ in monomial}
+        for base in sorted(bases):
+            inside = {m: c for m, c in polynomial.items() if any(b == base for b, _ in m)}
+            if not 2 <= len(inside) < len(polynomial):
+                continue
+            if any(b == base and e != 1.0 for m in inside for b, e in m):
+                continue
+            rest = {m: c for m, c in polynomial.items() if m not in inside}
+            factor = over(inside, ((base, 1.0),))
+            quotient = _multiple(rest, factor)
+            if quotient is not None:
+                outer = self.shortest(quotient)
+                yield multiply(
+                    self.shortest(factor, is_factor=True), add((base, 1.0), (outer, 1.0))
+                )
+                return
 
     def _grouped(self, polynomial: Polynomial) -> Iterator[Node]:
         """A factor of some terms taken out of them; the rest may contain what it leaves."""
