@@ -221,7 +221,7 @@ def test__groups__columns_that_are_in_no_group__none():
     assert grouped(sampled(X, y, None, range(3), np.random.default_rng(0))) == []
 
 
-@pytest.mark.parametrize("at", [1.7e9, -3e6, 2000.0])
+@pytest.mark.parametrize("at", [1.7e9, -3e6])
 def test__families__offset_of_a_column__constant_is_the_round_number(at):
     """The wave is a wave of the column less the number, at any distance from 0."""
     t = np.random.default_rng(0).uniform(0.0, 9.0, (300, 1))
