@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from equate_srbench.cli.table_options import Dates, Decimal, Separator, Sheet, read_options
 from equate_srbench.runtime.terminal import check_folder, errors_in_one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from equate_srbench.data.reading import LoadedTable
+    from equate_srbench.data.table import LoadedTable, ReadOptions
     from equate_srbench.report.tables.record import FitRecord
 
 PRESETS = ("fast", "default", "paper")
@@ -82,7 +83,8 @@ def fit(
     table: Annotated[
         str,
         typer.Argument(
-            help="CSV, TSV or Parquet file, optionally compressed, or the name of a bundled table."
+            help="A file of text, Excel, Parquet, Feather or NumPy, packed or not, - for standard "
+            "input, or the name of a bundled table."
         ),
     ] = "",
     target: Annotated[
@@ -113,6 +115,13 @@ def fit(
     out: Annotated[
         Path | None, typer.Option(help="Folder for the results. [default: equate-TABLE]")
     ] = None,
+    separator: Separator = "",
+    decimal: Decimal = "",
+    sheet: Sheet = "",
+    dates: Dates = "",
+    missing: Annotated[
+        str, typer.Option(help="Rows with an empty cell in a feature: refuse or drop.")
+    ] = "refuse",
     list_tables: Annotated[
         bool, typer.Option("--list-tables", help="List the bundled tables and exit.")
     ] = False,
@@ -121,10 +130,12 @@ def fit(
     if list_tables:
         _list_tables()
         return
-    folder = out or Path(f"equate-{Path(table).name.partition('.')[0]}")
+    name = "stdin" if table == "-" else Path(table).name
+    folder = out or Path(f"equate-{name.partition('.')[0]}")
     settings = FitOptions(preset, max_time, seed, device, test_size, teacher, lam)
     with _errors():
-        loaded = _read(table, target, features)
+        options = read_options(separator, decimal, sheet, dates, missing)
+        loaded = _read(table, target, features, options)
         settings.check()
         check_folder(folder)
     from rich.console import Console
@@ -132,7 +143,7 @@ def fit(
     from equate_srbench.report.fit.console import show_result
     from equate_srbench.report.fit.output_folder import write_results
 
-    record = _search(Path(table).name, loaded, settings, Console(stderr=True, highlight=False))
+    record = _search(name, loaded, settings, Console(stderr=True, highlight=False))
     show_result(Console(highlight=False), record)
     with _errors():
         write_results(folder, record)
@@ -143,7 +154,7 @@ def fit(
 
 
 def _errors() -> AbstractContextManager[None]:
-    from equate_srbench.data.reading import TableError
+    from equate_srbench.data.table import TableError
 
     return errors_in_one_line(OptionError, TableError, OSError)
 
@@ -155,14 +166,14 @@ def _list_tables() -> None:
         typer.echo(f"{table.name:<8s} --target {table.target:<9s} {table.about}")
 
 
-def _read(table: str, target: str, features: str) -> LoadedTable:
+def _read(table: str, target: str, features: str, options: ReadOptions) -> LoadedTable:
     """Read the columns as numbers; raises TableError if one of them cannot be used."""
-    from equate_srbench.data.reading import TableError, load_table
+    from equate_srbench.data.reading import load_table
 
     if not table:
-        raise TableError("no table is given: use a file or a name from `equate fit --list-tables`")
+        raise OptionError("no table is given: use a file or a name from `equate fit --list-tables`")
     chosen = [name.strip() for name in features.split(",")] if features else []
-    return load_table(table, target, chosen)
+    return load_table(table, target, chosen, options)
 
 
 def _search(name: str, table: LoadedTable, settings: FitOptions, console: Console) -> FitRecord:

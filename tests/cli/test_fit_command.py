@@ -120,7 +120,7 @@ def test__fit__empty_table__one_line_and_code_2(equate: Equate, here: Path) -> N
     """A table without rows is named."""
     (here / "t.csv").write_text("a,y\n")
     run = equate("fit", "t.csv", "--target", "y")
-    assert (run.exit_code, run.stderr) == (2, "equate: 't.csv' has no rows\n")
+    assert (run.exit_code, run.stderr) == (2, "equate: cannot read 't.csv': it has no rows\n")
 
 
 def test__fit__folder_cannot_be_written__result_shown_first(equate: Equate, here: Path) -> None:
