@@ -14,6 +14,7 @@ from equate_srbench.data.table import ELAPSED, Table, TableError
 
 _TIME = r"\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?: ?[AaPp][Mm])?"
 _ZONE = r"(?:Z| ?[+-]\d{2}:?\d{2}| UTC)?"
+_ZONED = r":\d{2}(?:[.,]\d+)?(?:Z| ?[+-]\d{2}:?\d{2}| UTC)$"
 _ISO = rf"\d{{4}}([-/.])\d{{1,2}}\1\d{{1,2}}(?:[T ]{_TIME}{_ZONE})?"
 _DAY_MONTH = r"(?P<first>\d{1,2})(?P<sign>[-/.])(?P<second>\d{1,2})(?P=sign)"
 _NUMBERED = rf"{_DAY_MONTH}\d{{2,4}}(?:,? {_TIME})?"
@@ -96,7 +97,8 @@ def _moments(column: pd.Series, kind: str) -> pd.Series:
             if kind == "time":
                 return pd.to_timedelta(_with_seconds(values))
             if kind == "iso":
-                return pd.to_datetime(values.str.replace(",", "."), format="ISO8601")
+                zoned = bool(values.dropna().str.contains(_ZONED).all())
+                return pd.to_datetime(values.str.replace(",", "."), format="ISO8601", utc=zoned)
             return pd.to_datetime(values, dayfirst=_is_day_first(values, kind), format="mixed")
     except (ValueError, OverflowError, TypeError) as error:
         raise TableError(

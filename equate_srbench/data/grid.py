@@ -97,8 +97,7 @@ def of_text(text: str, options: ReadOptions) -> Grid:
 
 def _titled(words: pd.DataFrame, names: list[str] | None) -> dict[str, pd.Series]:
     """Columns of text by name."""
-    titles = names or [f"c{j + 1}" for j in words]
-    return {title: words[j].str.strip() for title, j in zip(titles, words, strict=True)}
+    return {names[j] if names else f"c{j + 1}": words[j].str.strip() for j in words}
 
 
 def _has_comma(cells: pd.DataFrame) -> bool:
@@ -148,13 +147,37 @@ def of_sheet(rows: list[list[object]], options: ReadOptions) -> Grid:
     cells = pd.DataFrame({j: pd.Series([row[j] for _, row in kept], dtype=object)
                           for j in range(len(used))})  # fmt: skip
     places = np.array([i for i, _ in kept], dtype=np.int64)
-    decimal = options.decimal
-    if not decimal:
-        words = cells.where(cells.map(lambda cell: isinstance(cell, str))).astype("str")
-        decimal = decimal_sign(_titled(words, names), places.tolist(), "row")
-    if decimal == ",":
-        understood.append("decimal comma")
-    return Grid(names, cells, units, decimal, places, "row", understood)
+    return _typed(names, cells, units, places, understood, options)
+
+
+def of_frame(frame: pd.DataFrame, options: ReadOptions, understood: str) -> Grid:
+    """Cells of a frame, which has names and types of its own.
+
+    Raises
+    ------
+    TableError
+        If the decimal sign of numbers written as text cannot be told.
+    """
+    cells = frame.reset_index(drop=True)
+    cells.columns, names = pd.RangeIndex(cells.shape[1]), [str(name) for name in frame.columns]
+    places = np.arange(1, len(cells) + 1)
+    return _typed(names, cells, [], places, [understood], options)
+
+
+def _typed(
+    names: list[str] | None,
+    cells: pd.DataFrame,
+    units: list[str],
+    places: NDArray[np.int64],
+    understood: list[str],
+    options: ReadOptions,
+) -> Grid:
+    """Cells that have types, and perhaps numbers written as text."""
+    words = cells.select_dtypes(exclude=["number", "bool", "datetime", "timedelta"])
+    words = words.where(words.map(lambda cell: isinstance(cell, str))).astype("str")
+    sign = options.decimal or decimal_sign(_titled(words, names), places.tolist(), "row")
+    said = [*understood, "decimal comma"] if sign == "," else understood
+    return Grid(names, cells, units, sign, places, "row", said)
 
 
 def _text(cell: object) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,7 @@ def read_table(source: str, options: ReadOptions | None = None) -> Table:
             table = grid.table_of(cells)
         else:
             frame = _arrays(data) if kind in ("npz", "npy") else _columns(data, kind)
-            table = _of_frame(frame, _KINDS[kind])
+            table = _of_frame(frame, options, _KINDS[kind])
     except TableError as error:
         raise error if source in str(error) else _named(source, error) from None
     return dates.elapsed(table, options.dates) if options.dates else table
@@ -174,27 +175,21 @@ def _native(array: np.ndarray) -> np.ndarray:
     return array.astype(array.dtype.newbyteorder("="))
 
 
-def _of_frame(frame: pd.DataFrame, understood: str) -> Table:
+def _of_frame(frame: pd.DataFrame, options: ReadOptions, understood: str) -> Table:
     """A table from a frame with its own types."""
     if frame.empty:
         raise TableError("it has no rows")
     left_out = frame.attrs.get("left out", [])
     index = frame.index
     notes = [f"left out, of another length: {quoted(left_out)}"] if left_out else []
-    if not (isinstance(index, pd.RangeIndex) or (index == np.arange(len(frame))).all()):
+    if not isinstance(index, pd.RangeIndex):
         if index.dtype.kind not in "iu":
             raise TableError(
                 f"its index of {index.dtype} has no name: make it a column (reset_index) or drop it"
             )
         notes.append("left out: row numbers in an index without a name")
-    frame = frame.reset_index(drop=True)
-    names = [" ".join(str(name).split()) for name in frame.columns]
-    doubled = [name for name in names if names.count(name) > 1]
-    if doubled:
-        raise TableError(f"more than one column {doubled[0]!r}: rename one of them")
-    frame.columns = pd.Index(names)
-    frame.attrs.clear()
-    return Table(frame, understood=(understood,), notes=tuple(notes))
+    table = grid.table_of(grid.of_frame(frame, options, understood))
+    return replace(table, notes=(*notes, *table.notes))
 
 
 def _foreign(read: Any, *args: Any, **options: Any) -> Any:

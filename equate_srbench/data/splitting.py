@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from equate_srbench.data.dates import has_dates
-from equate_srbench.data.numerals import is_missing
+from equate_srbench.data.numerals import is_missing, is_numeral, number
 from equate_srbench.data.table import LoadedTable, Table, TableError, counted, quoted
 from equate_srbench.runtime.hints import did_you_mean
 
@@ -139,15 +139,15 @@ def _is_label(column: pd.Series) -> bool:
 
 
 def _coerced(column: pd.Series) -> Array:
-    """The column as float64, NaN where a value is not a number."""
-    try:
-        values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-    except (OverflowError, TypeError):
-        values = np.array([_value(value) for value in column], dtype=np.float64)
-    return np.asarray(values)
+    """The column as float64, NaN where a value is not a number; text is none, once it was read."""
+    if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
+        return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
+    return np.array([_value(value) for value in column], dtype=np.float64)
 
 
 def _value(value: object) -> float:
+    if isinstance(value, str):
+        return np.inf if is_numeral(value) and number(value) is None else np.nan
     try:
         return float(value)  # type: ignore[arg-type] # whatever the cell holds
     except (ValueError, TypeError):

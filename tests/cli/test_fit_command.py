@@ -87,7 +87,7 @@ def test__fit__lam_auto__report_names_the_value(equate: Equate, here: Path) -> N
         (["keplar", "--target", "y"], "did you mean 'kepler'?"),
         (["planets.csv"], "Give target, one of 'distance', 'period'"),
         (["kepler", "--target", "perid"], "did you mean 'period'?"),
-        (["kepler", "--target", "planet"], "'planet' holds 'Mercury' in row 1"),
+        (["kepler", "--target", "planet"], "'planet' holds 'Mercury' in line 2"),
         (["kepler", "--target", "period", "--features", "planet"], "'planet' holds 'Mercury'"),
         (["kepler", "--target", "period", "--preset", "quick"], "unknown preset 'quick'"),
         (["kepler", "--target", "period", "--device", "tpu"], "unknown device 'tpu'"),

@@ -45,7 +45,7 @@ class Dialect:
 
     @property
     def is_plain_text(self) -> bool:
-        """Whether each row is one line of ASCII below one header, and nothing else is in the file."""
+        """Whether rows are lines without quotation marks, and the header is the first of them."""
         sample = self.write(np.ones((2, 3)))
         return sample.startswith((b"flow", b"the flow", b" ")) and b'"' not in sample
 
@@ -155,7 +155,9 @@ DIALECTS: dict[str, Dialect] = {
         options=ReadOptions(decimal="comma"), said=("decimal comma",),
     ),
     "tab": Dialect(lambda v: text(v, "\t").encode(), ".tsv", ("tab-separated",)),
-    "tab, decimal comma": Dialect(lambda v: text(v, "\t", ",").encode(), ".txt", ("decimal comma",)),
+    "tab, decimal comma": Dialect(
+        lambda v: text(v, "\t", ",").encode(), ".txt", ("decimal comma",)
+    ),
     "bar": Dialect(lambda v: text(v, " | ").encode(), ".txt", ("bar-separated",)),
     "space": Dialect(lambda v: text(v, " ").encode(), ".dat", ("space-separated",)),
     "aligned": Dialect(lambda v: _fixed(v).encode(), ".txt", ("space-separated",)),

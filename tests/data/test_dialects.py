@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.data.dialects import DIALECTS, EXCEL, Dialect, numbers
 
 from equate_srbench.data.reading import load_table
+from tests.data.dialects import DIALECTS, EXCEL, Dialect, numbers
 
 
 def check(dialect: Dialect, folder: Path, seed: int) -> None:
