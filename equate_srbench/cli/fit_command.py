@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from equate_srbench.cli.table_options import Dates, Decimal, Separator, Sheet, read_options
+from equate_srbench.cli.table_options import (
+    Dates,
+    Decimal,
+    Missing,
+    Separator,
+    Sheet,
+    Source,
+    read_options,
+)
 from equate_srbench.runtime.terminal import check_folder, errors_in_one_line
 
 if TYPE_CHECKING:
@@ -24,6 +32,19 @@ if TYPE_CHECKING:
 
 PRESETS = ("fast", "default", "paper")
 TEACHERS = ("none", "auto")
+
+_MaxTime = Annotated[
+    float | None,
+    typer.Option(help="Time limit of the search in seconds. [default: 60; preset fast: 2]"),
+]
+_Teacher = Annotated[
+    str,
+    typer.Option(help="none, or auto: smooth a noisy table of 40 to 1000 rows if that helps."),
+]
+_Lam = Annotated[
+    str,
+    typer.Option(help="Weight of simplicity in the search, or auto: chosen for this table."),
+]
 
 
 class OptionError(ValueError):
@@ -80,13 +101,7 @@ class FitOptions:
 
 
 def fit(
-    table: Annotated[
-        str,
-        typer.Argument(
-            help="A file of text, Excel, Parquet, Feather or NumPy, packed or not, - for standard "
-            "input, or the name of a bundled table."
-        ),
-    ] = "",
+    table: Source = "",
     target: Annotated[
         str, typer.Option(help="Column to predict; optional for a bundled table.")
     ] = "",
@@ -94,34 +109,23 @@ def fit(
         str,
         typer.Option(help="Columns to predict from, separated by commas. [default: all others]"),
     ] = "",
-    max_time: Annotated[
-        float | None,
-        typer.Option(help="Time limit of the search in seconds. [default: 60; preset fast: 2]"),
-    ] = None,
+    max_time: _MaxTime = None,
     preset: Annotated[str, typer.Option(help="fast, default or paper.")] = "default",
     test_size: Annotated[
         float, typer.Option(help="Share of rows held out for testing; 0 fits all rows.")
     ] = 0.25,
     seed: Annotated[int, typer.Option(help="Random seed of the search and the split.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    teacher: Annotated[
-        str,
-        typer.Option(help="none, or auto: smooth a noisy table of 40 to 1000 rows if that helps."),
-    ] = "none",
-    lam: Annotated[
-        str,
-        typer.Option(help="Weight of simplicity in the search, or auto: chosen for this table."),
-    ] = "0.1",
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for the results. [default: equate-TABLE]")
-    ] = None,
+    teacher: _Teacher = "none",
+    lam: _Lam = "0.1",
     separator: Separator = "",
     decimal: Decimal = "",
     sheet: Sheet = "",
     dates: Dates = "",
-    missing: Annotated[
-        str, typer.Option(help="Rows with an empty cell in a feature: refuse or drop.")
-    ] = "refuse",
+    missing: Missing = "refuse",
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the results. [default: equate-TABLE]")
+    ] = None,
     list_tables: Annotated[
         bool, typer.Option("--list-tables", help="List the bundled tables and exit.")
     ] = False,

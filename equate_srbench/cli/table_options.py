@@ -9,14 +9,22 @@ import typer
 if TYPE_CHECKING:
     from equate_srbench.data.table import ReadOptions
 
-Separator = Annotated[
-    str, typer.Option(help="comma, semicolon, tab, bar or space. [default: found out]")
+Source = Annotated[
+    str,
+    typer.Argument(
+        help="A file of text, Excel, Parquet, Feather or NumPy, packed or not; - for standard "
+        "input; or the name of a bundled table."
+    ),
 ]
-Decimal = Annotated[str, typer.Option(help="comma or point. [default: found out]")]
+Separator = Annotated[
+    str, typer.Option(help="comma, semicolon, tab, bar or space; found out if not given.")
+]
+Decimal = Annotated[str, typer.Option(help="comma or point; found out if not given.")]
 Sheet = Annotated[str, typer.Option(help="Sheet of a workbook that has several.")]
 Dates = Annotated[
     str, typer.Option(help="seconds or days: dates become the time since the earliest one.")
 ]
+Missing = Annotated[str, typer.Option(help="Rows with an empty cell in a feature: refuse or drop.")]
 
 
 def read_options(

@@ -207,9 +207,10 @@ def table_of(grid: Grid) -> Table:
     if empty_rows.any():
         notes.append(f"left out: {counted(int(empty_rows.sum()), 'empty row')}")
     names, nameless = _names(grid, gaps)
-    if nameless:
+    row_numbers = _is_row_numbers(grid, columns[cells.columns[0]])
+    if nameless := [name for name in nameless if not row_numbers or name != "c1"]:
         notes.append(f"columns without a name are called {quoted(nameless)}")
-    if row_numbers := _is_row_numbers(grid, columns[cells.columns[0]]):
+    if row_numbers:
         notes.append("left out: row numbers in a first column without a name")
     empty = [j for j in range(len(names)) if gaps[j].all() and names[j]]
     if empty:
@@ -252,8 +253,6 @@ def _names(grid: Grid, gaps: NDArray[np.bool_]) -> tuple[list[str], list[str]]:
         if not name and not gaps[j].all():
             names[j] = f"c{j + 1}"
             made_up.append(names[j])
-    if grid.names is not None and _is_row_numbers_name(given[0]):
-        made_up = [name for name in made_up if name != "c1"]
     return names, made_up
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from equate_srbench.data.dates import has_dates
 from equate_srbench.data.numerals import is_missing, is_numeral, number
+from equate_srbench.data.outliers import is_code
 from equate_srbench.data.table import LoadedTable, Table, TableError, counted, quoted
 from equate_srbench.runtime.hints import did_you_mean
 
@@ -60,6 +61,12 @@ def split_columns(
         raise TableError(f"no numeric column to predict {target!r} from")
     kept, dropped = _complete_rows(table, target, y, columns, missing)
     notes = [*_understood(table, dropped), *table.notes]
+    for name, column in [*columns.items(), (target, y)]:
+        if (codes := is_code(column)).any():
+            notes.append(
+                f"{name!r} holds {column[codes][0]:g} in {counted(int(codes.sum()), 'row')}: if it "
+                "is a code for a missing value, empty these cells"
+            )
     if labels:
         notes.append(
             f"left out, not numbers: {quoted(labels)} (encode categories as columns of 0 and 1)"
@@ -135,11 +142,11 @@ def _is_label(column: pd.Series) -> bool:
     """Whether no value of the column is a number: it holds names or labels."""
     if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
         return False
-    return not has_dates(column) and bool(np.isnan(_coerced(column)).all())
+    return not has_dates(column) and bool(np.isnan(numbers_of(column)).all())
 
 
-def _coerced(column: pd.Series) -> Array:
-    """The column as float64, NaN where a value is not a number; text is none, once it was read."""
+def numbers_of(column: pd.Series) -> Array:
+    """The column as float64, NaN where a cell has no number; text has none, once it was read."""
     if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
         return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
     return np.array([_value(value) for value in column], dtype=np.float64)
@@ -173,7 +180,7 @@ def _numbers(table: Table, name: str, role: str) -> Array:
             f"{role} {name!r} holds dates ({str(first)!r}), not numbers: --dates days or --dates "
             "seconds makes them elapsed time, or choose other columns with --features"
         )
-    values = _coerced(column)
+    values = numbers_of(column)
     bad = ~np.isfinite(values) & ~column.map(is_missing).to_numpy(dtype=bool)
     if bad.any():
         row = int(bad.argmax())
