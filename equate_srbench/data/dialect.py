@@ -126,6 +126,8 @@ def find_layout(text: str, separator: str = "") -> Layout:
         understood.append(counted(len(comments), "comment line"))
     if skipped:
         understood.append(f"{counted(skipped, 'line')} before the header left out")
+    if names is not None and len(names) == width - 1 and _has_row_numbers(lines, separator):
+        names = ["", *names]
     width = width if names is None else len(names)
     units = units_of([_cells_or_none(line, separator) for _, line in lines[:2]])[:width]
     if units:
@@ -255,6 +257,14 @@ def _header_in(comment: str, separator: str, width: int) -> list[str] | None:
         if len(cells) == width and not any(map(is_numeral, cells)) and all(cells[1:]):
             return cells
     return None
+
+
+def _has_row_numbers(lines: Sequence[Line], separator: str) -> bool:
+    """Whether rows begin with 0, 1, 2, ... or 1, 2, ..., for which R and pandas write no name."""
+    if separator not in ("\t", " ", "  "):
+        return False
+    first = [(_cells_or_none(line, separator) or [""])[0] for _, line in lines]
+    return any(first == [str(start + i) for i in range(len(first))] for start in (0, 1))
 
 
 def units_of(rows: list[list[str]]) -> list[str]:

@@ -160,6 +160,7 @@ def test__fit__ctrl_c__keeps_the_best_so_far(tmp_path: Path) -> None:
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as run:  # fmt: skip
         assert run.stderr is not None
+        assert run.stderr.readline() == "comma-separated, 5 columns, 400 rows\n"
         assert "formulas" in run.stderr.readline()
         run.send_signal(signal.SIGINT)
         stdout, _ = run.communicate(timeout=60)

@@ -194,6 +194,13 @@ DIALECTS: dict[str, Dialect] = {
     "index of pandas": Dialect(
         _body(",flow,temp,y", lambda i, c: ",".join([str(7 * i), *c])), said=("row numbers",)
     ),
+    "to_string of pandas": Dialect(
+        lambda v: _frame(v).to_string(float_format="%.4f").encode(), ".txt", ("row numbers",)
+    ),
+    "write.table of R": Dialect(
+        _body('"flow" "temp" "y"', lambda i, c: f'"{i + 1}" {" ".join(c)}'), ".txt",
+        ("row numbers",),
+    ),
     "no header": Dialect(
         lambda v: text(v).partition("\n")[2].encode(), said=("no header",), names=("c1", "c2", "c3")
     ),
