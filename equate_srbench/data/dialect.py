@@ -20,7 +20,7 @@ from equate_srbench.data.table import SEPARATORS, TableError, counted
 Line = tuple[int, str]  # its number in the file, from 1, and its text
 
 _COMMENT = re.compile(r"\s*(?:#|%|//|!)\s*")
-_SEP_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
+_SEP_LINE = re.compile(r'"?sep=([,;|\t])"?', re.IGNORECASE)
 #: Units begin with a letter, as in ``m3/s`` and ``kg m-3``, with ``1/``, or are a sign, as ``%``.
 _UNIT = re.compile(
     r"[\[(]?(?:(?:1/)?[^\W\d_][^\s,;]{0,19}(?: [^\s,;]{1,10})?|[%°‰$€£][^\s]{0,5})[\])]?"
