@@ -164,7 +164,7 @@ def test__on_progress__returns_true__ends_the_fit():
     assert time.monotonic() - started < 4.0
     assert est.interrupted_ is False
     assert np.isfinite(est.predict(X)).all()
-    assert told[0].phase == "propose"
+    assert told[0].phase == "families"
     assert [p.seconds for p in told] == sorted(p.seconds for p in told)
     assert all(isinstance(p.equation, str) and p.complexity >= 1 for p in told)
 

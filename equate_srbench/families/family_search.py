@@ -7,12 +7,11 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from equate_srbench.expr.algebra.complexity import complexity
 from equate_srbench.expr.evaluate import mean_square
 from equate_srbench.expr.tree import Tree
 from equate_srbench.families import polynomials, powers, ratios, ridge, waves
 from equate_srbench.families.family_rows import FamilyRows, Proposal, outliers_of, sampled
-from equate_srbench.problem.archive import EXACT, Archive, Candidate
+from equate_srbench.problem.archive import Archive, Candidate
 from equate_srbench.problem.selection import description_length
 from equate_srbench.refine import Refiner
 from equate_srbench.refine.snap import snap
@@ -31,8 +30,6 @@ FAMILIES: dict[str, Family] = {
 }
 #: Proposals of a family that are refined on the sampled rows, and on all rows.
 MOST, N_BEST = 24, 4
-#: Longest formula that ends the search when it is exact.
-SHORT = 20
 #: Fewest rows with anything to find.
 MIN_ROWS = 5
 
@@ -67,12 +64,7 @@ class FamilySearch:
     @property
     def is_solved(self) -> bool:
         """Whether a short formula is exact, and not for want of rows."""
-        archive = self.archive
-        longest = min(SHORT, archive.n_rows / 3.0)
-        return any(
-            c.loss <= EXACT * archive.variance and complexity(c.tree) <= longest
-            for c in archive.candidates
-        )
+        return self.archive.law is not None
 
     def run(self, deadline: Deadline, tick: Callable[[], None] | None = None) -> None:
         """Run the families until a short formula is exact; ``tick`` is called after each.
@@ -91,7 +83,7 @@ class FamilySearch:
             if not rows.columns:
                 return
             self._pass(rows, deadline, tick)
-            if archive.error < EXACT or deadline.over:
+            if archive.is_exact(archive.best) or deadline.over:
                 return
             outliers = outliers_of(rows)
             if outliers is not None and len(rows.y) - outliers.sum() >= MIN_ROWS:
@@ -129,7 +121,7 @@ class FamilySearch:
         ranked.sort(key=lambda entry: entry[:2])
         best = [tree for _, _, tree in ranked[:N_BEST]]
         for candidate in self.archive.refine(best, "family", max_steps=20, deadline=deadline):
-            if candidate is not None and candidate.loss <= EXACT * self.archive.variance:
+            if candidate is not None and self.archive.is_exact(candidate):
                 self._simplify(candidate, deadline)
 
     def _simplify(self, candidate: Candidate, deadline: Deadline) -> None:

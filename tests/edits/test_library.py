@@ -96,4 +96,4 @@ def test__library_extend__beyond_the_limit__drops_the_oldest_additions():
     library.extend([mutator.tree(4) for _ in range(400)], limit=50)
     assert library.trees[: len(first)] == first
     assert len(library) <= 250
-    assert len(library.values) == len(library.trees) == len(library.squares)
+    assert len(library.values) == len(library.trees)
