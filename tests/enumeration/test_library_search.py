@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from equate_srbench.enumeration.library_search import LibrarySearch, LibrarySettings
-from equate_srbench.problem.archive import EXACT, Archive
+from equate_srbench.problem.archive import Archive
+from equate_srbench.problem.floor import EXACT
 from equate_srbench.runtime.clock import Deadline
 
 sys.path.insert(0, str(Path(__file__).parent))
