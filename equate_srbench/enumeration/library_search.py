@@ -18,10 +18,9 @@ from equate_srbench.enumeration.matching import nearest, standardised
 from equate_srbench.enumeration.pairs import Planes, factors, planes, products_and_ratios, sums
 from equate_srbench.enumeration.sieve import Passed, Sieve
 from equate_srbench.enumeration.view_rows import ViewFit, ViewRows, affine, scaled
-from equate_srbench.expr.algebra.complexity import complexity
 from equate_srbench.expr.operators import BY_CODE, OPERATORS, Operator
 from equate_srbench.expr.tree import Tree
-from equate_srbench.problem.archive import EXACT, Archive
+from equate_srbench.problem.archive import Archive
 from equate_srbench.runtime.clock import Deadline
 
 Array = NDArray[np.float64]
@@ -64,8 +63,6 @@ _MAIN_VIEWS = ("identity", "log", "square", "inverse", "log of minus", "inverse 
 _MOST = 24
 #: Starts with inner constants in most views, in the main ones, and in the identity.
 _STARTS = (8, 40, 300)
-#: Longest formula that ends the search when it is exact.
-_SHORT = 20
 
 
 class LibrarySearch:
@@ -105,12 +102,7 @@ class LibrarySearch:
     @property
     def is_solved(self) -> bool:
         """Whether a short formula is exact, and not for want of rows."""
-        archive = self.archive
-        longest = min(_SHORT, archive.n_rows / 3.0)
-        return any(
-            c.loss <= EXACT * archive.variance and complexity(c.tree) <= longest
-            for c in archive.candidates
-        )
+        return self.archive.law is not None
 
     def run(self, deadline: Deadline, tick: Callable[[], None] | None = None) -> None:
         """Stage after stage until a short formula is exact; ``tick`` is called after each.
@@ -367,6 +359,8 @@ class LibrarySearch:
     def _note(self) -> None:
         """Say what was tried completely, after all stages and without an exact formula."""
         formulas, views = self.formulas, self.rows.n_views
+        if not self.sieve.is_complete:
+            return
         is_streamed = formulas.count_next() <= self.settings.streamed
         names = ", ".join(op.name for op in self.operators)
         what = "all operators" if len(self.operators) == len(OPERATORS) else names
