@@ -11,7 +11,8 @@ import pytest
 
 from equate_srbench.expr.algebra.complexity import complexity
 from equate_srbench.families.family_search import FAMILIES, FamilySearch
-from equate_srbench.problem.archive import EXACT, Archive
+from equate_srbench.problem.archive import Archive
+from equate_srbench.problem.floor import EXACT
 from equate_srbench.runtime.clock import Deadline
 
 sys.path.insert(0, str(Path(__file__).parent))
