@@ -401,6 +401,8 @@ def _rescaled(coefficient: float, factors: Weighted) -> tuple[float, Weighted]:
     for i, (base, e) in enumerate(factors):
         if base[0] != "+" or nodes.is_centred(base):
             continue
+        if coefficient == 1.0 and all(abs(c) == 1.0 for _, c in base[2]):
+            continue
         best: tuple[tuple[float, int], float, Form]
         alone = len(factors) == 1
         best = _price(coefficient, base[1], base[2], alone), coefficient, base
