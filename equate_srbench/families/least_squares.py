@@ -15,7 +15,7 @@ FLOOR = 1e-24
 #: Smallest part of a column of unit length that is not a combination of those before it.
 DEPENDENT = 1e-12
 #: Longest sums whose columns are exchanged, and most exchanges.
-MOST_EXCHANGED, EXCHANGES = 16, 8
+MOST_EXCHANGED, EXCHANGES = 8, 4
 #: Deletions between two decompositions: each is a cancellation in the inverse.
 REFRESH = 8
 

@@ -358,7 +358,9 @@ def has_the_terms(
         fitted = clean.refine([candidate.inner], "family", max_steps=100)[0]
         found = [] if fitted is None else [fitted.tree]
         # whole exponents of columns of both signs have no derivative
-        found.append(fit_constants(candidate.tree, X, y, held=_whole_exponents(candidate.tree)).tree)
+        found.append(
+            fit_constants(candidate.tree, X, y, held=_whole_exponents(candidate.tree)).tree
+        )
         if any(_is_law(tree, drawn, rng, 1e-5) for tree in found):
             return True
     return False
