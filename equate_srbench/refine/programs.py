@@ -39,6 +39,21 @@ class Programs:
         self.constants = np.array([c for t in trees for c in t.constants], dtype=np.float64)
         self.code_at, self.constant_at = _starts(self.sizes), _starts(self.counts)
 
+    @classmethod
+    def of_arrays(cls, codes: Ints, code_at: Ints, constants: Floats, constant_at: Ints) -> Programs:
+        """Programs from the arrays that ``Attributes`` describes, without a copy."""
+        out = cls([])
+        out.codes, out.code_at = codes, code_at
+        out.constants, out.constant_at = constants, constant_at
+        out.sizes, out.counts = np.diff(code_at), np.diff(constant_at)
+        return out
+
+    def tree(self, i: int) -> Tree:
+        """Program ``i`` with its constants as they are now."""
+        a, b = self.code_at[i : i + 2]
+        c, d = self.constant_at[i : i + 2]
+        return Tree(self.codes[a:b].tolist(), self.constants[c:d].tolist())
+
     def repeated(self, chosen: Ints) -> Programs:
         """Copies of the chosen programs, each with its own codes and constants."""
         out = Programs([])
