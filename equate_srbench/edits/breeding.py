@@ -1,52 +1,60 @@
 """Compiled reproduction: random formulas, edits and combinations of those of a population.
 
-The edits are those of ``expr.mutations`` on arrays. Importing this module compiles (or loads) the
-entry point ``breed``: import it where it is first needed.
+The edits are those of ``expr.mutations``, on formulas as arrays (see ``tidying``). Importing this
+module compiles (or loads) the entry point ``breed``: import it where it is first needed.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numba import types
 
 from equate_srbench.edits import tidying
-from equate_srbench.edits.tidying import Floats, Ints, Words, arity_of, end_of, mixed, tidy
+from equate_srbench.edits.tidying import (
+    Floats,
+    Ints,
+    Words,
+    arity_of,
+    end_of,
+    fingerprint,
+    mixed,
+    put,
+    tidy,
+)
 from equate_srbench.expr import mutations, operators
 from equate_srbench.expr.mutations import WEIGHTS
 from equate_srbench.expr.operators import BINARY, BY_NAME, CONSTANT, UNARY, VARIABLE
 from equate_srbench.refine import compiling
 from equate_srbench.refine.compiling import compiled, inner
 
-if TYPE_CHECKING:
-    from equate_srbench.edits.population import Population
-
-_ADD, _MUL = BY_NAME["add"].code, BY_NAME["mul"].code
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_BELOW_ONE = np.uint64(11)
-_UNIT = 1.0 / 9007199254740992.0  # 2**-53
-
-
-def _table(of_arity: int) -> list[tuple[float, int]]:
-    operators_ = UNARY if of_arity == 1 else BINARY
-    shares = np.cumsum([WEIGHTS[op.name] for op in operators_])
-    return [(share / shares[-1], op.code) for share, op in zip(shares, operators_, strict=True)]
-
-
-_CHANCES = np.ones((2, len(UNARY)))
-_OPERATORS = np.zeros((2, len(UNARY)), dtype=np.int64)
-for _arity in (1, 2):
-    for _i, (_share, _code) in enumerate(_table(_arity)):
-        _CHANCES[_arity - 1, _i], _OPERATORS[_arity - 1, _i] = _share, _code
-
 #: Shares of children: new formulas, and two formulas joined; the others are edited.
 FRESH, JOINED = 0.06, 0.1
-#: Share of the edited formulas with constants that start from other values of them.
+#: Share of formulas with constants that start from other values of them.
 PERTURBED = 0.25
-#: Rows of the workspace: the child, another parent, a new part, the normal form.
+#: Formulas in the workspace: the child, another parent, a new part, the normal form.
 _CHILD, _OTHER, _PART, _FORM = range(4)
+
+_ADD, _MUL = float(BY_NAME["add"].code), float(BY_NAME["mul"].code)
+_NUMBER, _COLUMN = float(CONSTANT), float(VARIABLE)
+_GOLDEN, _BELOW_ONE = np.uint64(0x9E3779B97F4A7C15), np.uint64(11)
+_UNIT = 1.0 / 9007199254740992.0  # 2**-53
+# no literals, see ``inner``
+_ZERO, _ONE, _TWO, _THREE, _FOUR = (np.int64(i) for i in range(5))
+
+
+def _tables() -> tuple[Floats, Floats]:
+    """Cumulative frequencies and codes of the operators, (2, n): of one and of two arguments."""
+    chances, codes = np.ones((2, len(UNARY))), np.zeros((2, len(UNARY)))
+    for row, table in enumerate((UNARY, BINARY)):
+        total = np.cumsum([WEIGHTS[op.name] for op in table])
+        chances[row, : len(table)] = total / total[-1]
+        codes[row, : len(table)] = [op.code for op in table]
+    return chances, codes
+
+
+_CHANCES, _CODES = _tables()
 
 
 @inner()
@@ -63,41 +71,38 @@ def _below(state: Words, n: int) -> int:
 
 
 @inner()
-def _operator(state: Words, arguments: int) -> int:
+def _operator(state: Words, arguments: int) -> float:
     """A random operator of one or two arguments."""
     u, i = _uniform(state), 0
     while _CHANCES[arguments - 1, i] <= u:
         i += 1
-    return int(_OPERATORS[arguments - 1, i])
+    return float(_CODES[arguments - 1, i])
 
 
 @inner()
 def _number(state: Words) -> float:
     """A constant of either sign: a small integer, or log-uniform in 0.1 .. 10."""
-    if _uniform(state) < 0.5:
-        size = 1.0 + _below(state, 3)
-    else:
-        size = math.exp(4.6 * _uniform(state) - 2.3)
+    u, size = _uniform(state), math.exp(4.6 * _uniform(state) - 2.3)
+    if u < 0.5:
+        size = math.floor(1.0 + 6.0 * u)
     return size if _uniform(state) < 0.75 else -size
 
 
 @inner()
-def _grow(
-    state: Words, columns: Ints, depth: int, code: Ints, value: Floats, n: int, todo: Ints
-) -> int:
+def _grow(state: Words, columns: Ints, depth: int, tree: Floats, n: int, todo: Ints) -> int:
     """Append a random tree of at most ``depth`` levels; return the end."""
     todo[0], top = depth, 1
     while top > 0:
         top -= 1
-        left, value[n] = todo[top], 0.0
-        if left <= 1 or _uniform(state) < 0.15:
-            if _uniform(state) < 0.875:
-                code[n] = VARIABLE + columns[_below(state, columns.shape[0])]
+        left, u, v = todo[top], _uniform(state), _uniform(state)
+        if left <= 1 or u < 0.15:
+            if v < 0.875:
+                put(tree, n, _COLUMN + columns[int(v / 0.875 * columns.shape[0])], 0.0)
             else:
-                code[n], value[n] = CONSTANT, _number(state)
+                put(tree, n, _NUMBER, _number(state))
         else:
-            arguments = 1 if _uniform(state) < 0.3 else 2
-            code[n] = _operator(state, arguments)
+            arguments = 1 if v < 0.3 else 2
+            put(tree, n, _operator(state, arguments), 0.0)
             for _ in range(arguments):
                 todo[top] = left - 1
                 top += 1
@@ -106,93 +111,91 @@ def _grow(
 
 
 @inner()
-def _copy(
-    code: Ints, value: Floats, begin: int, end: int, out: Ints, out_value: Floats, n: int
-) -> int:
-    """Append symbols ``begin .. end - 1``; return the end."""
+def _copy(tree: Floats, begin: int, end: int, out: Floats, n: int) -> int:
+    """Append nodes ``begin .. end - 1``; return the end."""
     for i in range(begin, end):
-        out[n], out_value[n] = code[i], value[i]
+        out[n, 0], out[n, 1] = tree[i, 0], tree[i, 1]
         n += 1
     return n
 
 
 @inner()
-def _splice(
-    code: Ints, value: Floats, n: int, begin: int, end: int, part: Ints, part_value: Floats, m: int
-) -> int:
-    """Replace symbols ``begin .. end - 1`` of ``n`` by ``m`` others; return the new number."""
+def _splice(tree: Floats, n: int, begin: int, end: int, part: Floats, m: int) -> int:
+    """Replace nodes ``begin .. end - 1`` of ``n`` by ``m`` others; return the new number."""
     shift = m - (end - begin)
-    if shift > 0:
-        for i in range(n - 1, end - 1, -1):
-            code[i + shift], value[i + shift] = code[i], value[i]
-    elif shift < 0:
-        for i in range(end, n):
-            code[i + shift], value[i + shift] = code[i], value[i]
-    _copy(part, part_value, 0, m, code, value, begin)
+    step = -1 if shift > 0 else 1
+    for i in range(n - 1 if shift > 0 else end, end - 1 if shift > 0 else n, step):
+        tree[i + shift, 0], tree[i + shift, 1] = tree[i, 0], tree[i, 1]
+    _copy(part, _ZERO, m, tree, begin)
     return n + shift
 
 
 @inner()
-def _edit(
-    state: Words, columns: Ints, codes: Ints, values: Floats, n: int, n_other: int, todo: Ints
+def _part(
+    state: Words, columns: Ints, work: Floats, at: int, end: int, n_other: int, todo: Ints
 ) -> int:
-    """One random edit of the child, to which the other parent gives subtrees; its new size."""
-    code, value = codes[_CHILD], values[_CHILD]
-    part, part_value = codes[_PART], values[_PART]
-    other, other_value = codes[_OTHER], values[_OTHER]
-    at = _below(state, n)
-    end, arguments = end_of(code, at), arity_of(code[at])
-    move = _uniform(state)
-    if move < 0.22 and arguments > 0:
-        code[at] = _operator(state, arguments)
-        return n
-    m, joins = 0, False
-    if move < 0.22 or (0.52 <= move < 0.66 and arguments == 0):
-        m = _grow(state, columns, 1, part, part_value, 0, todo)
-    elif move < 0.32:
-        part[0], part_value[0] = _operator(state, 1), 0.0
-        m = _copy(code, value, at, end, part, part_value, 1)
-    elif move < 0.66 and move >= 0.52:  # one of the arguments alone
-        begin = at + 1
-        if arguments == 2:
-            second = end_of(code, begin)
-            if _uniform(state) < 0.5:
-                begin = second
-            else:
-                end = second
-        m = _copy(code, value, begin, end, part, part_value, 0)
-        end = end_of(code, at)
-    elif move >= 0.9:
-        part[0], part[1] = (_ADD if _uniform(state) < 0.5 else _MUL), CONSTANT
-        part_value[0], part_value[1] = 0.0, _number(state)
-        m = _copy(code, value, at, end, part, part_value, 2)
-    else:  # a new part or one of the other parent, alone or joined with the present one
-        joins = move < 0.52 or (move >= 0.78 and _uniform(state) < 0.5)
-        first = joins and _uniform(state) < 0.5
-        if joins:
-            part[0], part_value[0], m = _operator(state, 2), 0.0, 1
-        if first:
-            m = _copy(code, value, at, end, part, part_value, m)
-        if move < 0.78:
-            m = _grow(state, columns, 2 if joins else 3, part, part_value, m, todo)
+    """Write what replaces nodes ``at .. end - 1`` of the child into ``_PART``; return its size."""
+    child, part = work[_CHILD], work[_PART]
+    arguments, move = arity_of(child[at, 0]), 0.22 + 0.78 * _uniform(state)
+    if move >= 0.9 or move < 0.32:  # c + a, c * a, or a function of a
+        m = _ONE
+        if move < 0.32:
+            put(part, 0, _operator(state, _ONE), 0.0)
         else:
-            begin = _below(state, n_other)
-            m = _copy(other, other_value, begin, end_of(other, begin), part, part_value, m)
-        if joins and not first:
-            m = _copy(code, value, at, end, part, part_value, m)
-    return _splice(code, value, n, at, end, part, part_value, m)
+            put(part, 0, _ADD if move < 0.95 else _MUL, 0.0)
+            put(part, 1, _NUMBER, _number(state))
+            m = _TWO
+        return _copy(child, at, end, part, m)
+    if 0.52 <= move < 0.66:  # one of the arguments alone
+        if arguments == 0:
+            return _grow(state, columns, _ONE, part, _ZERO, todo)
+        at += 1
+        if arguments == 2:
+            second = end_of(child, at)
+            at, end = (second, end) if move < 0.59 else (at, second)
+        return _copy(child, at, end, part, _ZERO)
+    # a new part or one of the other parent, alone or joined with the present one
+    joins = move < 0.52 or move >= 0.84
+    first = joins and _uniform(state) < 0.5
+    m = _ZERO
+    if joins:
+        put(part, 0, _operator(state, _TWO), 0.0)
+        m = _ONE
+    if first:
+        m = _copy(child, at, end, part, m)
+    if move < 0.78:
+        m = _grow(state, columns, _TWO if joins else _THREE, part, m, todo)
+    else:
+        begin = _below(state, n_other)
+        m = _copy(work[_OTHER], begin, end_of(work[_OTHER], begin), part, m)
+    return _copy(child, at, end, part, m) if joins and not first else m
+
+
+@inner()
+def _edit(state: Words, columns: Ints, work: Floats, n: int, n_other: int, todo: Ints) -> int:
+    """One random edit of the child, to which the other parent gives subtrees; its new size."""
+    child, at = work[_CHILD], _below(state, n)
+    arguments = arity_of(child[at, 0])
+    if _uniform(state) < 0.22:
+        if arguments > 0:
+            child[at, 0] = _operator(state, arguments)
+        else:
+            _grow(state, columns, _ONE, child, at, todo)
+        return n
+    end = end_of(child, at)
+    m = _part(state, columns, work, at, end, n_other, todo)
+    return _splice(child, n, at, end, work[_PART], m)
 
 
 @inner()
 def _parent(state: Words, front: Ints, held: Ints, capacity: int) -> int:
     """Row of a random formula: half of them near the front's better end, each size in turn."""
     u = _uniform(state)
-    if u < 0.85:
-        place = _below(state, front.shape[0])
-        if u < 0.4:
-            place = max(place, _below(state, front.shape[0]))
-        size = front[place]
-    else:
+    place = _below(state, front.shape[0])
+    if u < 0.4:
+        place = max(place, _below(state, front.shape[0]))
+    size = front[place]
+    if u > 0.85:
         size = _below(state, held.shape[0])
         while held[size] == 0:
             size = _below(state, held.shape[0])
@@ -202,89 +205,84 @@ def _parent(state: Words, front: Ints, held: Ints, capacity: int) -> int:
 
 @inner()
 def _child(
-    state: Words, columns: Ints, pool: Ints, pool_values: Floats, held: Ints, front: Ints,
-    limit: int, codes: Ints, values: Floats, todo: Ints,
+    state: Words, columns: Ints, pool: Floats, held: Ints, front: Ints, limit: int, work: Floats,
+    todo: Ints,
 ) -> int:  # fmt: skip
     """A random formula, two formulas joined, or an edited one; its size, 0 if too large."""
-    code, value = codes[_CHILD], values[_CHILD]
-    u = _uniform(state)
+    child, u = work[_CHILD], _uniform(state)
     if front.shape[0] == 0 or u < FRESH:
-        return _grow(state, columns, 4, code, value, 0, todo)
+        return _grow(state, columns, _FOUR, child, _ZERO, todo)
     capacity = pool.shape[0] // held.shape[0]
     p = _parent(state, front, held, capacity)
     q = _parent(state, front, held, capacity)
-    size, n_other = p // capacity, q // capacity
+    n = n_other = q // capacity
     if u < FRESH + JOINED:
-        code[0], value[0] = _operator(state, 2), 0.0
-        n = _copy(pool[p], pool_values[p], 0, size, code, value, 1)
-        if code[0] == _ADD:  # terms have coefficients
-            code[n], code[n + 1] = _MUL, CONSTANT
-            value[n], value[n + 1] = 0.0, 1.0
+        put(child, 0, _operator(state, _TWO), 0.0)
+        n = _copy(pool[p], _ZERO, p // capacity, child, _ONE)
+        if child[0, 0] == _ADD:  # terms have coefficients
+            put(child, n, _MUL, 0.0)
+            put(child, n + 1, _NUMBER, 1.0)
             n += 2
-        return _copy(pool[q], pool_values[q], 0, n_other, code, value, n)
-    n = _copy(pool[p], pool_values[p], 0, size, code, value, 0)
-    _copy(pool[q], pool_values[q], 0, n_other, codes[_OTHER], values[_OTHER], 0)
+        return _copy(pool[q], _ZERO, n_other, child, n)
+    _copy(pool[q], _ZERO, n_other, work[_OTHER], _ZERO)
+    n = _copy(pool[p], _ZERO, p // capacity, child, _ZERO)
     u = _uniform(state)
     for _ in range(1 if u < 0.6 else (2 if u < 0.9 else 3)):
-        n = _edit(state, columns, codes, values, n, n_other, todo)
-        if n > limit:
-            return 0
-    return n
+        if n <= limit:
+            n = _edit(state, columns, work, n, n_other, todo)
+    return n if n <= limit else 0
 
 
 _INTS, _FLOATS, _WORDS = types.int64[::1], types.float64[::1], types.uint64[::1]
-_CODES, _VALUES = types.int64[:, ::1], types.float64[:, ::1]
+_TREES = types.float64[:, :, ::1]
 _PROGRAMS = (_INTS, _INTS, _FLOATS)
 
 
 @compiled(
-    _WORDS, _WORDS, _INTS, _CODES, _VALUES, _INTS, _INTS, *_PROGRAMS, types.int64, types.int64,
-    *_PROGRAMS, _INTS, _CODES, _VALUES, types.uint64[:, ::1], _INTS,
+    _WORDS, _WORDS, _INTS, _TREES, _INTS, _INTS, *_PROGRAMS, types.int64, types.int64,
+    *_PROGRAMS, _INTS, _TREES, types.uint64[:, ::1], _INTS,
     among=(tidying, mutations, operators, compiling),
 )  # fmt: skip
 def breed(
-    state: Words, seen: Words, columns: Ints, pool: Ints, pool_values: Floats, held: Ints,
-    front: Ints, given: Ints, given_at: Ints, given_constants: Floats, n_children: int, limit: int,
-    out: Ints, out_at: Ints, out_constants: Floats, out_constant_at: Ints, codes: Ints,
-    values: Floats, words: Words, todo: Ints,
+    state: Words, seen: Words, columns: Ints, pool: Floats, held: Ints, front: Ints, given: Ints,
+    given_at: Ints, given_constants: Floats, n_children: int, limit: int, out: Ints, out_at: Ints,
+    out_constants: Floats, out_constant_at: Ints, work: Floats, words: Words, todo: Ints,
 ) -> None:  # fmt: skip
     """Tidy given programs and ``n_children`` random ones; write those not seen before.
 
-    ``out_at[0]`` and ``out_constant_at[0]`` get their number; see ``Population.breed``.
+    ``out_at[0]`` gets their number, ``out_at[1]`` and the following where they begin and end, and
+    so does ``out_constant_at``; see ``Population.breed``.
     """
-    made, n_given, used = 0, given_at.shape[0] - 1, 0
+    made, n_given, used, form = 0, given_at.shape[0] - 1, 0, work[_FORM]
     out_at[1], out_constant_at[1] = 0, 0
     for i in range(n_given + n_children):
         if i < n_given:
-            n = _copy(given, values[_PART], given_at[i], given_at[i + 1], codes[_CHILD],
-                      values[_PART], 0)  # fmt: skip
+            n = given_at[i + 1] - given_at[i]
             for j in range(n):
-                values[_CHILD, j] = 0.0
-                if codes[_CHILD, j] == CONSTANT:
-                    values[_CHILD, j] = given_constants[used]
+                put(work[_CHILD], j, given[given_at[i] + j], 0.0)
+                if given[given_at[i] + j] == CONSTANT:
+                    work[_CHILD, j, 1] = given_constants[used]
                     used += 1
         else:
-            n = _child(state, columns, pool, pool_values, held, front, limit, codes, values, todo)
-        form = codes[_FORM]
-        begin = tidy(codes[_CHILD], values[_CHILD], n, form, values[_FORM]) if n > 0 else -1
+            n = _child(state, columns, pool, held, front, limit, work, todo)
+        begin = tidy(work[_CHILD], n, form)
         n = form.shape[0] - begin
-        if begin < 0 or n > limit or (n == 1 and form[begin] == CONSTANT):
+        if n == 0 or n > limit or (n == 1 and form[begin, 0] == _NUMBER):
             continue
         start = np.uint64(0)
         perturbed = i >= n_given and _uniform(state) < PERTURBED
         at, k = out_at[made + 1], out_constant_at[made + 1]
         for j in range(begin, form.shape[0]):
-            out[at] = form[j]
+            out[at] = int(form[j, 0])
             at += 1
-            if form[j] == CONSTANT:
-                v = values[_FORM, j]
+            if form[j, 0] == _NUMBER:
+                out_constants[k] = form[j, 1]
                 if perturbed:
-                    start = np.uint64(1 + _below(state, 2))
-                    v = _number(state) if _uniform(state) < 0.3 else v * _number(state)
-                out_constants[k] = v
+                    start = np.uint64(1 + _below(state, _TWO))
+                    out_constants[k] *= _number(state)
                 k += 1
-        word = mixed(tidying.fingerprint(form, begin, words, todo) + start * _GOLDEN)
-        slot = word % np.uint64(seen.shape[0])
+        word = mixed(fingerprint(form, begin, words) + start * _GOLDEN)
+        slot = int(word % np.uint64(seen.shape[0]))
         if seen[slot] != word:
             seen[slot] = word
             made += 1

@@ -26,7 +26,7 @@ REMEMBERED = 1 << 17
 _ROOM = 4
 
 _INTS, _FLOATS = types.int64[::1], types.float64[::1]
-_CODES, _VALUES = types.int64[:, ::1], types.float64[:, ::1]
+_VALUES, _TREES = types.float64[:, ::1], types.float64[:, :, ::1]
 
 
 class Population:
@@ -64,16 +64,14 @@ class Population:
         self.held = np.zeros(largest + 1, dtype=np.int64)
         self.error = np.full(shape, np.inf)
         self.scale, self.offset = np.ones(shape), np.zeros(shape)
-        self._codes = np.zeros((shape[0] * shape[1], largest), dtype=np.int64)
-        self._values = np.zeros(self._codes.shape)
+        self._trees = np.zeros((shape[0] * shape[1], largest, 2))
         self._columns = np.array(columns, dtype=np.int64)
         self._state = np.array([seed], dtype=np.uint64)
         self._seen = np.zeros(REMEMBERED, dtype=np.uint64)
         room = _ROOM * (largest + 8)
         self._work = (
-            np.zeros((4, room), dtype=np.int64),
-            np.zeros((4, room)),
-            np.zeros((2, room), dtype=np.uint64),
+            np.zeros((4, room, 2)),
+            np.zeros((3, room), dtype=np.uint64),
             np.zeros(room, dtype=np.int64),
         )
 
@@ -85,9 +83,9 @@ class Population:
 
     def program(self, size: int, place: int = 0) -> Programs:
         """One formula of the population."""
-        row = size * self.error.shape[1] + place
-        codes = self._codes[row, :size].copy()
-        constants = self._values[row, :size][codes == CONSTANT]
+        tree = self._trees[size * self.error.shape[1] + place, :size]
+        codes = tree[:, 0].astype(np.int64)
+        constants = tree[codes == CONSTANT, 1]
         ends = np.array([0, size]), np.array([0, len(constants)])
         return Programs.of_arrays(codes, ends[0], constants, ends[1])
 
@@ -112,8 +110,8 @@ class Population:
         codes, constants = np.empty(n * self.limit, dtype=np.int64), np.empty(n * self.limit)
         code_at, constant_at = np.empty(n + 2, dtype=np.int64), np.empty(n + 2, dtype=np.int64)
         breeding.breed(
-            self._state, self._seen, self._columns, self._codes, self._values, self.held,
-            self.front(), given.codes, given.code_at, given.constants, n_children, self.limit,
+            self._state, self._seen, self._columns, self._trees, self.held, self.front(),
+            given.codes, given.code_at, given.constants, n_children, self.limit,
             codes, code_at, constants, constant_at, *self._work,
         )  # fmt: skip
         code_at, constant_at = code_at[1 : code_at[0] + 2], constant_at[1 : constant_at[0] + 2]
@@ -130,7 +128,7 @@ class Population:
         changed = np.zeros(len(self.held), dtype=np.int64)
         programs = fitted.programs
         _settle(
-            self._codes, self._values, self.error, self.scale, self.offset, self.held,
+            self._trees, self.error, self.scale, self.offset, self.held,
             programs.codes, programs.code_at, programs.constants, programs.constant_at,
             np.maximum(fitted.unexplained, self.floor), fitted.scale, fitted.offset, changed,
         )  # fmt: skip
@@ -138,11 +136,11 @@ class Population:
 
 
 @compiled(
-    _CODES, _VALUES, _VALUES, _VALUES, _VALUES, _INTS, _INTS, _INTS, _FLOATS, _INTS, _FLOATS,
-    _FLOATS, _FLOATS, _INTS, among=(tidying, compiling),
+    _TREES, _VALUES, _VALUES, _VALUES, _INTS, _INTS, _INTS, _FLOATS, _INTS, _FLOATS, _FLOATS,
+    _FLOATS, _INTS, among=(tidying, compiling),
 )  # fmt: skip
 def _settle(
-    pool: Ints, pool_values: Floats, pool_error: Floats, pool_scale: Floats, pool_offset: Floats,
+    pool: Floats, pool_error: Floats, pool_scale: Floats, pool_offset: Floats,
     held: Ints, codes: Ints, code_at: Ints, constants: Floats, constant_at: Ints, error: Floats,
     scale: Floats, offset: Floats, changed: Ints,
 ) -> None:  # fmt: skip
@@ -150,6 +148,7 @@ def _settle(
     capacity = pool_error.shape[1]
     for i in range(error.shape[0]):
         size, e = code_at[i + 1] - code_at[i], error[i]
+        row = size * capacity
         known = not e < np.inf
         for smaller in range(1, size):
             known = known or abs(pool_error[smaller, 0] - e) <= NEAR * e
@@ -169,17 +168,16 @@ def _settle(
             pool_scale[size, j] = pool_scale[size, j - 1]
             pool_offset[size, j] = pool_offset[size, j - 1]
             for s in range(size):
-                pool[size * capacity + j, s] = pool[size * capacity + j - 1, s]
-                pool_values[size * capacity + j, s] = pool_values[size * capacity + j - 1, s]
+                for part in range(2):
+                    pool[row + j, s, part] = pool[row + j - 1, s, part]
         pool_error[size, place] = e
         pool_scale[size, place], pool_offset[size, place] = scale[i], offset[i]
         k = constant_at[i]
         for s in range(size):
             symbol = codes[code_at[i] + s]
-            pool[size * capacity + place, s] = symbol
-            pool_values[size * capacity + place, s] = 0.0
+            pool[row + place, s, 0], pool[row + place, s, 1] = symbol, 0.0
             if symbol == CONSTANT:
-                pool_values[size * capacity + place, s] = constants[k]
+                pool[row + place, s, 1] = constants[k]
                 k += 1
         if place == 0:
             changed[size] = 1

@@ -1,11 +1,12 @@
-"""Compiled normal form of prefix programs, and its hash.
+"""Compiled normal form of formulas, and its hash.
 
 A formula whose scale and offset are fitted has many spellings: ``2 * (3 * x + 1)`` is ``x``, and
 ``(2 * x) * y`` is ``x * y``. ``tidy`` moves constant factors and terms outwards, where they meet
 and become one, or none at the root; the hash does not depend on the order of terms and factors.
 The search thus tries a formula once, at its true size, with as few constants as it needs.
 
-Arrays are changed in place, and all sizes are bounded by those of the arguments.
+A formula is an array ``tree`` of float64 with a row (symbol, value) for each node in prefix order;
+the value is that of a constant, else 0.
 """
 
 from __future__ import annotations
@@ -21,10 +22,14 @@ Floats = NDArray[np.float64]
 Words = NDArray[np.uint64]
 
 _ARITY = np.array(ARITY, dtype=np.int64)
-_ADD, _SUB, _MUL, _DIV, _POW = (BY_NAME[name].code for name in ("add", "sub", "mul", "div", "pow"))
-_INV, _ABS, _SQRT = (BY_NAME[name].code for name in ("inv", "abs", "sqrt"))
-_SQUARE, _CUBE = BY_NAME["square"].code, BY_NAME["cube"].code
-_EXP, _LOG = BY_NAME["exp"].code, BY_NAME["log"].code
+_ADD, _SUB, _MUL, _DIV, _POW = (
+    float(BY_NAME[name].code) for name in ("add", "sub", "mul", "div", "pow")
+)
+_INV, _ABS, _SQRT, _SQUARE, _CUBE, _EXP, _LOG = (
+    float(BY_NAME[name].code) for name in ("inv", "abs", "sqrt", "square", "cube", "exp", "log")
+)
+_NUMBER = float(CONSTANT)
+_ONE, _TWO = np.int64(1), np.int64(2)  # no literals, see ``inner``
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
@@ -32,17 +37,17 @@ _SHIFT_1, _SHIFT_2, _SHIFT_3 = np.uint64(30), np.uint64(27), np.uint64(31)
 
 
 @inner()
-def arity_of(symbol: int) -> int:
+def arity_of(symbol: float) -> int:
     """Number of arguments of a symbol."""
-    return int(_ARITY[symbol]) if symbol < VARIABLE else 0
+    return int(_ARITY[int(symbol)]) if symbol < VARIABLE else 0
 
 
 @inner()
-def end_of(code: Ints, at: int) -> int:
+def end_of(tree: Floats, at: int) -> int:
     """Index just past the subtree rooted at ``at``."""
     missing = 1
     while missing > 0:
-        missing += arity_of(code[at]) - 1
+        missing += arity_of(tree[at, 0]) - 1
         at += 1
     return at
 
@@ -56,30 +61,37 @@ def mixed(word: np.uint64) -> np.uint64:
 
 
 @inner()
-def _cut(code: Ints, value: Floats, first: int, at: int, n: int) -> int:
-    """Remove ``n`` symbols at ``at`` by moving those from ``first`` on; return the new first."""
+def put(tree: Floats, at: int, symbol: float, value: float) -> None:
+    """Write a node."""
+    tree[at, 0], tree[at, 1] = symbol, value
+
+
+@inner()
+def _cut(tree: Floats, first: int, at: int, n: int) -> int:
+    """Remove ``n`` nodes at ``at`` by moving those from ``first`` on; return the new first."""
     for i in range(at - 1, first - 1, -1):
-        code[i + n] = code[i]
-        value[i + n] = value[i]
+        tree[i + n, 0], tree[i + n, 1] = tree[i, 0], tree[i, 1]
     return first + n
 
 
 @inner()
-def _unary(code: Ints, value: Floats, pos: int) -> int:
+def _unary(tree: Floats, pos: int) -> int:
     """Tidy the function at ``pos``, whose argument is tidy; return where it begins now."""
-    s, c = code[pos], code[pos + 1]
-    if c == CONSTANT:
+    s, c = tree[pos, 0], tree[pos + 1, 0]
+    if c == _NUMBER:
         return pos + 1
     undone = (s == _EXP and c == _LOG) or (s == _LOG and c == _EXP) or (s == _INV and c == _INV)
     if undone or (s == _SQUARE and c == _SQRT):
         return pos + 2
-    if c == _DIV and s == _INV and code[pos + 2] == CONSTANT and value[pos + 2] != 0.0:
-        code[pos + 1] = _MUL
-        value[pos + 2] = 1.0 / value[pos + 2]
-        return pos + 1
-    if c != _MUL or code[pos + 2] != CONSTANT:
+    if (c != _MUL and c != _DIV) or tree[pos + 2, 0] != _NUMBER:
         return pos
-    v = value[pos + 2]
+    v = tree[pos + 2, 1]
+    if c == _DIV:
+        if s != _INV or v == 0.0:
+            return pos
+        put(tree, pos + 1, _MUL, 0.0)
+        tree[pos + 2, 1] = 1.0 / v
+        return pos + 1
     if s == _INV and v != 0.0:
         v = 1.0 / v
     elif s == _SQUARE:
@@ -92,43 +104,10 @@ def _unary(code: Ints, value: Floats, pos: int) -> int:
         v = np.sqrt(v)
     else:
         return pos
-    code[pos], code[pos + 1], code[pos + 2] = _MUL, CONSTANT, s
-    value[pos + 1], value[pos + 2] = v, 0.0
+    put(tree, pos, _MUL, 0.0)
+    put(tree, pos + 1, _NUMBER, v)
+    put(tree, pos + 2, s, 0.0)
     return pos
-
-
-@inner()
-def _collected(code: Ints, value: Floats, pos: int) -> int:
-    """Collect the constants of a sum (product) of two tidy arguments in front of it."""
-    s = code[pos]
-    is_sum = s in (_ADD, _SUB)
-    plus, minus = (_ADD, _SUB) if is_sum else (_MUL, _DIV)
-    total = 0.0 if is_sum else 1.0
-    found = False
-    b = end_of(code, pos + 1)
-    if code[b] == CONSTANT:  # a + c
-        total = _joined(total, value[b], is_sum, s == plus)
-        pos = _cut(code, value, pos, b, 1) + 1  # without the operator
-        s, found = CONSTANT, True
-    elif code[b] in (plus, minus) and code[b + 1] == CONSTANT:  # a + (c + b), a + (c - b)
-        total = _joined(total, value[b + 1], is_sum, s == plus)
-        if code[b] == minus:
-            s = plus if s == minus else minus
-        pos, found = _cut(code, value, pos, b, 2), True
-        code[pos] = s
-    elif not is_sum and code[b] == _INV:  # a * (1 / b)
-        s = plus if s == minus else minus
-        pos = _cut(code, value, pos, b, 1)
-        code[pos] = s
-    first = pos if s == CONSTANT else pos + 1
-    if code[first] == plus and code[first + 1] == CONSTANT:  # (c + a) + b
-        total = _joined(total, value[first + 1], is_sum, True)
-        pos, found = _cut(code, value, pos, first, 2), True
-    if not found:
-        return pos
-    code[pos - 2], code[pos - 1] = plus, CONSTANT
-    value[pos - 2], value[pos - 1] = 0.0, total
-    return pos - 2
 
 
 @inner()
@@ -140,107 +119,130 @@ def _joined(total: float, v: float, is_sum: bool, is_plus: bool) -> float:
 
 
 @inner()
-def _after_constant(code: Ints, value: Floats, pos: int) -> int:
-    """Tidy ``c + b``, ``c - b``, ``c * b`` or ``c / b`` with a tidy ``b``."""
-    s, inside = code[pos], code[pos + 2]
-    is_sum = s in (_ADD, _SUB)
+def _collected(tree: Floats, pos: int) -> int:
+    """Collect the constants of a sum (product) of two tidy arguments in front of it."""
+    s = tree[pos, 0]
+    is_sum = s == _ADD or s == _SUB
     plus, minus = (_ADD, _SUB) if is_sum else (_MUL, _DIV)
-    if inside in (plus, minus) and code[pos + 3] == CONSTANT:
-        value[pos + 3] = _joined(value[pos + 1], value[pos + 3], is_sum, s == plus)
-        code[pos + 2] = plus if (s == minus) == (inside == minus) else minus
+    total, found, alone = (0.0 if is_sum else 1.0), False, False
+    b = end_of(tree, pos + 1)
+    inside = tree[b, 0]
+    if inside == _NUMBER:  # a + c
+        total = _joined(total, tree[b, 1], is_sum, s == plus)
+        pos, found, alone = _cut(tree, pos, b, _ONE) + 1, True, True  # without the operator
+    elif (inside == plus or inside == minus) and tree[b + 1, 0] == _NUMBER:  # a + (c - b)
+        total = _joined(total, tree[b + 1, 1], is_sum, s == plus)
+        pos, found = _cut(tree, pos, b, _TWO), True
+        if inside == minus:
+            tree[pos, 0] = plus if s == minus else minus
+    elif inside == _INV and not is_sum:  # a * (1 / b)
+        pos = _cut(tree, pos, b, _ONE)
+        tree[pos, 0] = plus if s == minus else minus
+    first = pos if alone else pos + 1
+    if tree[first, 0] == plus and tree[first + 1, 0] == _NUMBER:  # (c + a) + b
+        v = tree[first + 1, 1]
+        total = total + v if is_sum else total * v
+        pos, found = _cut(tree, pos, first, _TWO), True
+    if not found:
+        return pos
+    put(tree, pos - 2, plus, 0.0)
+    put(tree, pos - 1, _NUMBER, total)
+    return pos - 2
+
+
+@inner()
+def _after_constant(tree: Floats, pos: int) -> int:
+    """Tidy ``c + b``, ``c - b``, ``c * b`` or ``c / b`` with a tidy ``b``."""
+    s, v, inside = tree[pos, 0], tree[pos + 1, 1], tree[pos + 2, 0]
+    is_sum = s == _ADD or s == _SUB
+    plus, minus = (_ADD, _SUB) if is_sum else (_MUL, _DIV)
+    if (inside == plus or inside == minus) and tree[pos + 3, 0] == _NUMBER:
+        put(tree, pos + 2, plus if (s == minus) == (inside == minus) else minus, 0.0)
+        tree[pos + 3, 1] = _joined(v, tree[pos + 3, 1], is_sum, s == plus)
         return pos + 2
-    if not is_sum and inside == _INV:
-        v = value[pos + 1]
-        code[pos + 1], code[pos + 2] = (minus if s == plus else plus), CONSTANT
-        value[pos + 1], value[pos + 2] = 0.0, v
+    if inside == _INV and not is_sum:
+        put(tree, pos + 1, minus if s == plus else plus, 0.0)
+        put(tree, pos + 2, _NUMBER, v)
         return pos + 1
     return pos
 
 
 @inner()
-def _binary(code: Ints, value: Floats, pos: int) -> int:
+def _binary(tree: Floats, pos: int) -> int:
     """Tidy the operator at ``pos``, whose arguments are tidy; return where it begins now."""
-    s, b = code[pos], end_of(code, pos + 1)
-    if code[pos + 1] == CONSTANT and code[b] == CONSTANT:
+    s, b = tree[pos, 0], end_of(tree, pos + 1)
+    if tree[pos + 1, 0] == _NUMBER and tree[b, 0] == _NUMBER:
         return b
     if s == _POW:
         return pos
     n = b - pos - 1
-    same = end_of(code, b) - b == n
+    same = end_of(tree, b) - b == n
     for i in range(n):
-        same = same and code[b + i] == code[pos + 1 + i] and value[b + i] == value[pos + 1 + i]
-    if same and s in (_SUB, _DIV):
-        code[b + n - 1], value[b + n - 1] = CONSTANT, 1.0
+        same = same and tree[b + i, 0] == tree[pos + 1 + i, 0]
+        same = same and tree[b + i, 1] == tree[pos + 1 + i, 1]
+    if same and (s == _SUB or s == _DIV):
+        put(tree, b + n - 1, _NUMBER, 0.0 if s == _SUB else 1.0)
         return b + n - 1
     if same and s == _MUL:
-        code[b - 1] = _SQUARE
-        return _unary(code, value, b - 1)
+        put(tree, b - 1, _SQUARE, 0.0)
+        return _unary(tree, b - 1)
     if same:  # a + a
         pos = b - 2
-        code[pos], code[pos + 1] = _MUL, CONSTANT
-        value[pos], value[pos + 1] = 0.0, 2.0
-    elif s == _SUB and code[b] == _MUL and code[b + 1] == CONSTANT:
-        code[pos], value[b + 1] = _ADD, -value[b + 1]  # the sign belongs to the constant
-    if code[pos + 1] != CONSTANT:
-        pos = _collected(code, value, pos)
-    return _after_constant(code, value, pos) if code[pos + 1] == CONSTANT else pos
+        put(tree, pos, _MUL, 0.0)
+        put(tree, pos + 1, _NUMBER, 2.0)
+    elif s == _SUB and tree[b, 0] == _MUL and tree[b + 1, 0] == _NUMBER:
+        tree[pos, 0], tree[b + 1, 1] = _ADD, -tree[b + 1, 1]  # the sign belongs to the constant
+    if tree[pos + 1, 0] != _NUMBER:
+        pos = _collected(tree, pos)
+    return _after_constant(tree, pos) if tree[pos + 1, 0] == _NUMBER else pos
 
 
 @inner()
-def tidy(code: Ints, value: Floats, n: int, out: Ints, out_value: Floats) -> int:
-    """Write the normal form of a program into the end of ``out``; return where it begins.
+def tidy(tree: Floats, n: int, out: Floats) -> int:
+    """Write the normal form of ``n`` nodes into the end of ``out``; return where it begins.
 
-    ``value`` has a number at each constant and 0 elsewhere. Equal to the program but for scale and
-    offset, where the program is defined.
+    Equal to the formula but for scale and offset, where the formula is defined. Functions of
+    constants alone become one constant, whose value is for the fit to find.
     """
     pos = out.shape[0]
     for i in range(n - 1, -1, -1):
         pos -= 1
-        out[pos], out_value[pos] = code[i], value[i]
-        arguments = arity_of(code[i])
+        put(out, pos, tree[i, 0], tree[i, 1])
+        arguments = arity_of(tree[i, 0])
         if arguments == 1:
-            pos = _unary(out, out_value, pos)
+            pos = _unary(out, pos)
         elif arguments == 2:
-            pos = _binary(out, out_value, pos)
-    while pos + 2 < out.shape[0] and out[pos + 1] == CONSTANT:
-        if out[pos] in (_ADD, _SUB, _MUL):
-            pos += 2
-        elif out[pos] == _DIV:
-            out[pos + 1], out_value[pos + 1] = _INV, 0.0
-            pos = _unary(out, out_value, pos + 1)
+            pos = _binary(out, pos)
+    while pos + 2 < out.shape[0] and out[pos + 1, 0] == _NUMBER and out[pos, 0] != _POW:
+        if out[pos, 0] == _DIV:
+            put(out, pos + 1, _INV, 0.0)
+            pos = _unary(out, pos + 1)
         else:
-            break
+            pos += 2
     return pos
 
 
 @inner()
-def fingerprint(code: Ints, begin: int, words: Words, symbols: Ints) -> np.uint64:
+def fingerprint(tree: Floats, begin: int, words: Words) -> np.uint64:
     """Hash of a skeleton that does not depend on the order of terms in a sum or of factors.
 
-    ``words`` (2, nodes) and ``symbols`` are workspace: a stack of hashes, of sums of hashes in
-    chains of one commutative operator, and of root symbols.
+    ``words`` (3, nodes) is workspace: a stack of hashes, of sums of hashes in chains of one
+    commutative operator, and of root symbols.
     """
     top = -1
-    for i in range(code.shape[0] - 1, begin - 1, -1):
-        s = code[i]
-        arguments = arity_of(s)
-        word = np.uint64(s) * _GOLDEN
+    for i in range(tree.shape[0] - 1, begin - 1, -1):
+        s = np.uint64(tree[i, 0])
+        arguments = arity_of(tree[i, 0])
+        word = mixed(s + _GOLDEN)
         chain = word
         if arguments == 1:
             word = mixed(words[0, top] ^ word)
-            top -= 1
-        elif arguments == 2 and s in (_ADD, _MUL):
-            chain = np.uint64(0)
-            for argument in (top, top - 1):
-                of_chain = symbols[argument] == s
-                chain += words[1, argument] if of_chain else words[0, argument]
+        elif arguments == 2 and (tree[i, 0] == _ADD or tree[i, 0] == _MUL):
+            chain = words[1, top] if words[2, top] == s else words[0, top]
+            chain += words[1, top - 1] if words[2, top - 1] == s else words[0, top - 1]
             word = mixed(chain ^ word)
-            top -= 2
         elif arguments == 2:
             word = mixed(words[0, top] ^ mixed(words[0, top - 1] + word))
-            top -= 2
-        else:
-            word = mixed(word + _GOLDEN)
-        top += 1
-        words[0, top], words[1, top], symbols[top] = word, chain, s
+        top += 1 - arguments
+        words[0, top], words[1, top], words[2, top] = word, chain, s
     return words[0, 0]

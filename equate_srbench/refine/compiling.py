@@ -68,7 +68,11 @@ def digest(modules: tuple[ModuleType, ...]) -> str:
 
 
 def inner(**options: object) -> Callable[[Function], Function]:
-    """``njit`` for functions that entry points call; they are cached as part of them."""
+    """``njit`` for functions that entry points call; they are cached as part of them.
+
+    They are compiled when first needed, once for each combination of types. A literal number is a
+    type: pass NumPy's numbers instead.
+    """
     return cast("_Njit", njit)(
         nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, **options
     )
