@@ -269,7 +269,7 @@ def breed(
         n = form.shape[0] - begin
         if n == 0 or n > limit or (n == 1 and form[begin, 0] == _NUMBER):
             continue
-        start = np.uint64(0)
+        start, is_finite = np.uint64(0), True
         perturbed = i >= n_given and _uniform(state) < PERTURBED
         at, k = out_at[made + 1], out_constant_at[made + 1]
         for j in range(begin, form.shape[0]):
@@ -280,10 +280,11 @@ def breed(
                 if perturbed:
                     start = np.uint64(1 + _below(state, _TWO))
                     out_constants[k] *= _number(state)
+                is_finite = is_finite and abs(out_constants[k]) < np.inf
                 k += 1
         word = mixed(fingerprint(form, begin, words) + start * _GOLDEN)
         slot = int(word % np.uint64(seen.shape[0]))
-        if seen[slot] != word:
+        if seen[slot] != word and is_finite:  # a merged divisor may have been 0
             seen[slot] = word
             made += 1
             out_at[made + 1], out_constant_at[made + 1] = at, k

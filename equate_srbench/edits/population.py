@@ -20,6 +20,8 @@ from equate_srbench.refine.programs import Programs
 
 #: Relative difference of errors below which formulas count as the same.
 NEAR = 0.005
+#: Formulas tried per place of a size before a place that is still free is closed.
+TRIES = 20
 #: Hashes of formulas tried before; an older one gives way to a newer one in its place.
 REMEMBERED = 1 << 17
 #: Free symbols in the workspace of an edit, in units of the largest formula.
@@ -65,6 +67,7 @@ class Population:
         self.error = np.full(shape, np.inf)
         self.scale, self.offset = np.ones(shape), np.zeros(shape)
         self._trees = np.zeros((shape[0] * shape[1], largest, 2))
+        self._offered = np.zeros(largest + 1, dtype=np.int64)
         self._columns = np.array(columns, dtype=np.int64)
         self._state = np.array([seed], dtype=np.uint64)
         self._seen = np.zeros(REMEMBERED, dtype=np.uint64)
@@ -120,13 +123,20 @@ class Population:
         )
 
     def bounds(self) -> Floats:
-        """Error by size above which a formula is not kept; inf where there is room."""
-        return self.error[:, -1]
+        """Error by size above which a formula is not kept; inf where there is room.
+
+        Where nearly all formulas fit alike, a size may never fill: there is no room for more of
+        those after some tries.
+        """
+        worst = self.error[np.arange(len(self.held)), np.maximum(self.held - 1, 0)]
+        full = self.held == self.error.shape[1]
+        return np.where(full | (self._offered > TRIES * self.error.shape[1]), worst, np.inf)
 
     def settle(self, fitted: Refined) -> Ints:
         """Keep what belongs to the best of its size; return the sizes that have a new best."""
         changed = np.zeros(len(self.held), dtype=np.int64)
         programs = fitted.programs
+        self._offered += np.bincount(programs.sizes, minlength=len(self.held))
         _settle(
             self._trees, self.error, self.scale, self.offset, self.held,
             programs.codes, programs.code_at, programs.constants, programs.constant_at,

@@ -226,23 +226,27 @@ def tidy(tree: Floats, n: int, out: Floats) -> int:
 def fingerprint(tree: Floats, begin: int, words: Words) -> np.uint64:
     """Hash of a skeleton that does not depend on the order of terms in a sum or of factors.
 
-    ``words`` (3, nodes) is workspace: a stack of hashes, of sums of hashes in chains of one
-    commutative operator, and of root symbols.
+    A difference is hashed as a sum, a quotient as a product. ``words`` (3, nodes) is workspace: a
+    stack of hashes, of sums of hashes in sums or products, and of root symbols.
     """
     top = -1
     for i in range(tree.shape[0] - 1, begin - 1, -1):
-        s = np.uint64(tree[i, 0])
-        arguments = arity_of(tree[i, 0])
-        word = mixed(s + _GOLDEN)
-        chain = word
+        s, arguments = tree[i, 0], arity_of(tree[i, 0])
+        is_sum = s == _ADD or s == _SUB
+        group = np.uint64(_ADD if is_sum else _MUL)
+        word = mixed(np.uint64(s) + _GOLDEN)
+        chain, symbol = word, np.uint64(s)
         if arguments == 1:
             word = mixed(words[0, top] ^ word)
-        elif arguments == 2 and (tree[i, 0] == _ADD or tree[i, 0] == _MUL):
-            chain = words[1, top] if words[2, top] == s else words[0, top]
-            chain += words[1, top - 1] if words[2, top - 1] == s else words[0, top - 1]
-            word = mixed(chain ^ word)
+        elif arguments == 2 and s != _POW:
+            second = words[1, top - 1] if words[2, top - 1] == group else words[0, top - 1]
+            if s == _SUB or s == _DIV:
+                second = mixed(words[0, top - 1] ^ mixed(np.uint64(_INV) + _GOLDEN))
+            chain = words[1, top] if words[2, top] == group else words[0, top]
+            chain, symbol = chain + second, group
+            word = mixed(chain ^ mixed(group + _GOLDEN))
         elif arguments == 2:
             word = mixed(words[0, top] ^ mixed(words[0, top - 1] + word))
         top += 1 - arguments
-        words[0, top], words[1, top], words[2, top] = word, chain, s
+        words[0, top], words[1, top], words[2, top] = word, chain, symbol
     return words[0, 0]
