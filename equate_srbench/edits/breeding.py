@@ -7,6 +7,7 @@ module compiles (or loads) the entry point ``breed``: import it where it is firs
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import numpy as np
 from numba import types
@@ -41,7 +42,7 @@ _NUMBER, _COLUMN = float(CONSTANT), float(VARIABLE)
 _GOLDEN, _BELOW_ONE = np.uint64(0x9E3779B97F4A7C15), np.uint64(11)
 _UNIT = 1.0 / 9007199254740992.0  # 2**-53
 # no literals, see ``inner``
-_ZERO, _ONE, _TWO, _THREE, _FOUR = (np.int64(i) for i in range(5))
+_ZERO, _ONE, _TWO, _THREE, _FOUR = (cast("int", np.int64(i)) for i in range(5))
 
 
 def _tables() -> tuple[Floats, Floats]:

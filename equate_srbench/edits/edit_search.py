@@ -210,9 +210,7 @@ class EditSearch:
         columns = [j for j in self.columns if j not in taken] or self.columns
         key = tuple(columns)
         if key not in self._libraries:
-            self._libraries[key] = Library(
-                self.X, columns, capacity=settings.library, rng=self.rng
-            )
+            self._libraries[key] = Library(self.X, columns, capacity=settings.library, rng=self.rng)
         population = Population(
             columns,
             largest=max(settings.max_size, settings.late_size),

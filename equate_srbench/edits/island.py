@@ -22,6 +22,8 @@ FEW_ROWS = 32
 FEW_STEPS, STEPS = 3, 8
 #: Who passes the look: a few rows may look this much worse than the worst that is kept of a size.
 SLACK = 2.0
+#: Rounds without progress after which an island starts anew.
+STALE = 12
 #: A new best is promoted if its error falls by more than this share.
 PROMOTED_GAIN = 0.01
 #: Formulas that are no better than shorter ones pay for scheduling islands, per node.
@@ -62,10 +64,11 @@ class Island:
         #: Error in ``y`` as a share of its variance, of the target's unexplained share 1.
         self.unit = self._spread * float(w.mean()) / variance
         self.looked = self.refined = self.rounds = 0
+        self.promise = self._record = np.inf
+        self._since = 0
         self._promoted = np.full(len(population.held), np.inf)
 
-    @property
-    def promise(self) -> float:
+    def _current(self) -> float:
         """Smallest error in ``y`` so far, with a price for length; smaller is better."""
         error = self.population.error[:, 0]
         return float((error * (1.0 + PRICE * np.arange(len(error)))).min()) * self.unit
@@ -85,6 +88,7 @@ class Island:
             for entries in library.sums(view.target, view.weights):
                 trees.append(_sum([library.trees[i] for i in entries]))
         self.race(Programs(trees), 100, deadline=deadline)
+        self.promise = self._record = self._current()
 
     def _functions_of_products(self, k: int = 40) -> list[Tree]:
         """``exp(c m)``, ``sin(c m)``, ``log(1 + c m)``, ...; the library has only c = 1."""
@@ -103,7 +107,14 @@ class Island:
     def step(self, edits: int, n_grafts: int, *, deadline: Deadline) -> None:
         """One round: grafts and random edits race for a place in the population."""
         self.rounds += 1
+        if self.rounds - self._since > STALE:
+            self.population.clear()
+            self._record, self._since = np.inf, self.rounds
+            self.race(Programs([]), edits, deadline=deadline)
         self.race(self._grafts(n_grafts), edits, deadline=deadline)
+        if self._current() < 0.98 * self._record:
+            self._record, self._since = self._current(), self.rounds
+            self.promise = min(self.promise, self._record)
 
     def _grafts(self, n: int, n_parents: int = 10, n_targets: int = 96) -> Programs:
         front, held = self.population.front(), self.population.held

@@ -78,6 +78,11 @@ class Population:
             np.zeros(room, dtype=np.int64),
         )
 
+    def clear(self) -> None:
+        """Forget all formulas, and which were tried."""
+        self.held[:], self._offered[:], self._seen[:] = 0, 0, 0
+        self.error[:] = np.inf
+
     def front(self) -> Ints:
         """Sizes whose best formula is better than all smaller ones, ascending."""
         best = self.error[:, 0]

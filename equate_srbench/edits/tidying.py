@@ -11,6 +11,8 @@ the value is that of a constant, else 0.
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,7 +31,7 @@ _INV, _ABS, _SQRT, _SQUARE, _CUBE, _EXP, _LOG = (
     float(BY_NAME[name].code) for name in ("inv", "abs", "sqrt", "square", "cube", "exp", "log")
 )
 _NUMBER = float(CONSTANT)
-_ONE, _TWO = np.int64(1), np.int64(2)  # no literals, see ``inner``
+_ONE, _TWO = cast("int", np.int64(1)), cast("int", np.int64(2))  # no literals, see ``inner``
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
@@ -40,6 +42,12 @@ _SHIFT_1, _SHIFT_2, _SHIFT_3 = np.uint64(30), np.uint64(27), np.uint64(31)
 def arity_of(symbol: float) -> int:
     """Number of arguments of a symbol."""
     return int(_ARITY[int(symbol)]) if symbol < VARIABLE else 0
+
+
+@inner()
+def _either(symbol: float, one: float, other: float) -> bool:
+    """Whether a symbol is one of two."""
+    return symbol == one or symbol == other  # a tuple takes long to compile
 
 
 @inner()
@@ -122,7 +130,7 @@ def _joined(total: float, v: float, is_sum: bool, is_plus: bool) -> float:
 def _collected(tree: Floats, pos: int) -> int:
     """Collect the constants of a sum (product) of two tidy arguments in front of it."""
     s = tree[pos, 0]
-    is_sum = s == _ADD or s == _SUB
+    is_sum = _either(s, _ADD, _SUB)
     plus, minus = (_ADD, _SUB) if is_sum else (_MUL, _DIV)
     total, found, alone = (0.0 if is_sum else 1.0), False, False
     b = end_of(tree, pos + 1)
@@ -130,7 +138,7 @@ def _collected(tree: Floats, pos: int) -> int:
     if inside == _NUMBER:  # a + c
         total = _joined(total, tree[b, 1], is_sum, s == plus)
         pos, found, alone = _cut(tree, pos, b, _ONE) + 1, True, True  # without the operator
-    elif (inside == plus or inside == minus) and tree[b + 1, 0] == _NUMBER:  # a + (c - b)
+    elif _either(inside, plus, minus) and tree[b + 1, 0] == _NUMBER:  # a + (c - b)
         total = _joined(total, tree[b + 1, 1], is_sum, s == plus)
         pos, found = _cut(tree, pos, b, _TWO), True
         if inside == minus:
@@ -154,9 +162,9 @@ def _collected(tree: Floats, pos: int) -> int:
 def _after_constant(tree: Floats, pos: int) -> int:
     """Tidy ``c + b``, ``c - b``, ``c * b`` or ``c / b`` with a tidy ``b``."""
     s, v, inside = tree[pos, 0], tree[pos + 1, 1], tree[pos + 2, 0]
-    is_sum = s == _ADD or s == _SUB
+    is_sum = _either(s, _ADD, _SUB)
     plus, minus = (_ADD, _SUB) if is_sum else (_MUL, _DIV)
-    if (inside == plus or inside == minus) and tree[pos + 3, 0] == _NUMBER:
+    if _either(inside, plus, minus) and tree[pos + 3, 0] == _NUMBER:
         put(tree, pos + 2, plus if (s == minus) == (inside == minus) else minus, 0.0)
         tree[pos + 3, 1] = _joined(v, tree[pos + 3, 1], is_sum, s == plus)
         return pos + 2
@@ -180,7 +188,7 @@ def _binary(tree: Floats, pos: int) -> int:
     for i in range(n):
         same = same and tree[b + i, 0] == tree[pos + 1 + i, 0]
         same = same and tree[b + i, 1] == tree[pos + 1 + i, 1]
-    if same and (s == _SUB or s == _DIV):
+    if same and _either(s, _SUB, _DIV):
         put(tree, b + n - 1, _NUMBER, 0.0 if s == _SUB else 1.0)
         return b + n - 1
     if same and s == _MUL:
@@ -204,7 +212,7 @@ def tidy(tree: Floats, n: int, out: Floats) -> int:
     Equal to the formula but for scale and offset, where the formula is defined. Functions of
     constants alone become one constant, whose value is for the fit to find.
     """
-    pos = out.shape[0]
+    pos: int = out.shape[0]
     for i in range(n - 1, -1, -1):
         pos -= 1
         put(out, pos, tree[i, 0], tree[i, 1])
@@ -232,7 +240,7 @@ def fingerprint(tree: Floats, begin: int, words: Words) -> np.uint64:
     top = -1
     for i in range(tree.shape[0] - 1, begin - 1, -1):
         s, arguments = tree[i, 0], arity_of(tree[i, 0])
-        is_sum = s == _ADD or s == _SUB
+        is_sum = _either(s, _ADD, _SUB)
         group = np.uint64(_ADD if is_sum else _MUL)
         word = mixed(np.uint64(s) + _GOLDEN)
         chain, symbol = word, np.uint64(s)
@@ -240,7 +248,7 @@ def fingerprint(tree: Floats, begin: int, words: Words) -> np.uint64:
             word = mixed(words[0, top] ^ word)
         elif arguments == 2 and s != _POW:
             second = words[1, top - 1] if words[2, top - 1] == group else words[0, top - 1]
-            if s == _SUB or s == _DIV:
+            if _either(s, _SUB, _DIV):
                 second = mixed(words[0, top - 1] ^ mixed(np.uint64(_INV) + _GOLDEN))
             chain = words[1, top] if words[2, top] == group else words[0, top]
             chain, symbol = chain + second, group
@@ -249,4 +257,5 @@ def fingerprint(tree: Floats, begin: int, words: Words) -> np.uint64:
             word = mixed(words[0, top] ^ mixed(words[0, top - 1] + word))
         top += 1 - arguments
         words[0, top], words[1, top], words[2, top] = word, chain, symbol
-    return words[0, 0]
+    whole: np.uint64 = words[0, 0]
+    return whole

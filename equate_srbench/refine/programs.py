@@ -40,7 +40,9 @@ class Programs:
         self.code_at, self.constant_at = _starts(self.sizes), _starts(self.counts)
 
     @classmethod
-    def of_arrays(cls, codes: Ints, code_at: Ints, constants: Floats, constant_at: Ints) -> Programs:
+    def of_arrays(
+        cls, codes: Ints, code_at: Ints, constants: Floats, constant_at: Ints
+    ) -> Programs:
         """Programs from the arrays that ``Attributes`` describes, without a copy."""
         out = cls([])
         out.codes, out.code_at = codes, code_at

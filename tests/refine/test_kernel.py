@@ -6,7 +6,7 @@ import pytest
 from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.expr.operators import OPERATORS
 from equate_srbench.expr.tree import Tree
-from equate_srbench.refine import evaluate_many, jacobian, kernel
+from equate_srbench.refine import evaluate_many, jacobian
 from equate_srbench.refine.derivatives import RULES
 from equate_srbench.refine.numpy_loops import build_loop_table
 
