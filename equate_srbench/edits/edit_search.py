@@ -39,6 +39,10 @@ if TYPE_CHECKING:  # loads compiled code
 
 Array = NDArray[np.float64]
 
+#: Exact formulas of at most this many nodes are not made shorter; others for at least this many
+#: rounds.
+SHORT, POLISH = 5, 6
+
 
 @dataclass(frozen=True, slots=True)
 class EditSettings:
@@ -119,7 +123,9 @@ class EditSearch:
         patience: float = math.inf,
         length: Callable[[Candidate], float] | None = None,
     ) -> None:
-        """Search until the deadline, an exact formula, or the patience is exhausted.
+        """Search until the deadline, the patience is exhausted, or an exact formula is short.
+
+        After an exact formula only shorter ones are looked for, half as long as the search took.
 
         Parameters
         ----------
@@ -138,46 +144,45 @@ class EditSearch:
             return
         self._populate(deadline, starts or [], tick)
         judge = length or (lambda candidate: candidate.loss)
-        best, since = min(map(judge, self.archive.candidates)), self._refined()
-        half = 0.5 * deadline.left()
-        late = False
-        settings = self.settings
+        course = _Course(self, min(map(judge, self.archive.candidates)), patience, deadline)
         with ThreadPoolExecutor(self.n_jobs) as pool:  # leaving it waits for the round's end
-            while self.islands and not deadline.over and not self.exact:
-                chosen = self._next_islands()
-                self._each(
-                    pool, chosen,
-                    lambda i: i.step(settings.edits, settings.grafts, deadline=deadline),
-                )  # fmt: skip
-                news = [c for island in chosen for c in self._promote(island)]
-                reached = min((judge(c) for c in news if c is not None), default=math.inf)
-                if reached < best:
-                    best, since = reached, self._refined()
-                waited = self._refined() - since
-                if waited > patience:
-                    break
-                if not late and (waited > 0.5 * patience or deadline.left() < half):
-                    late = True
-                    for island in self.islands:
-                        island.population.limit = settings.late_size
-                for island in chosen:
-                    if island.rounds % 5 == 0:
-                        island.library.extend(island.blocks())
+            while self.islands and not deadline.over and course.goes_on():
+                news = self._round(pool, deadline)
+                course.note(min(map(judge, news), default=math.inf))
                 if tick is not None:
                     tick()
 
-    def _each(
-        self, pool: ThreadPoolExecutor, islands: list[Island], work: Callable[[Island], None]
-    ) -> None:
-        """Do the same work on some islands, side by side if there are several."""
-        if self.n_jobs == 1 or len(islands) == 1:
-            for island in islands:
-                work(island)
-        else:
-            for done in [pool.submit(work, island) for island in islands]:
-                done.result()
+    def _round(self, pool: ThreadPoolExecutor, deadline: Deadline) -> list[Candidate]:
+        """Some islands make a step; what is new in the archive."""
+        chosen = self._next_islands()
 
-    def _refined(self) -> int:
+        def step(island: Island) -> None:
+            island.step(self.settings.edits, self.settings.grafts, deadline=deadline)
+
+        if len(chosen) == 1:
+            step(chosen[0])
+        else:
+            for done in [pool.submit(step, island) for island in chosen]:
+                done.result()
+        news = [c for island in chosen for c in self._promote(island)]
+        for island in chosen:
+            if island.rounds % 5 == 0:
+                island.library.extend(island.blocks())
+        return [c for c in news if c is not None]
+
+    def shortest_exact(self) -> int:
+        """Number of nodes, without scale and offset, of the shortest exact formula."""
+        exact = EXACT * self.archive.variance
+        return min(c.inner.size for c in self.archive.candidates if c.loss < exact)
+
+    def limit(self, size: int) -> None:
+        """Set the largest number of nodes of new formulas on all islands."""
+        for island in self.islands:
+            island.population.limit = size
+
+    @property
+    def refined(self) -> int:
+        """Number of formulas fitted on all search rows."""
         return sum(island.refined for island in self.islands)
 
     def _populate(
@@ -241,3 +246,48 @@ class EditSearch:
         self.archive.tried["edit"] += island.looked - self._counted.get(id(island), 0)
         self._counted[id(island)] = island.looked
         return found
+
+
+class _Course:
+    """When a search goes on, and with formulas of which size.
+
+    Parameters
+    ----------
+    search : EditSearch
+    best : float
+        Value of the criterion so far.
+    patience : float
+        Refined formulas without a better value after which the search stops.
+    deadline : Deadline
+    """
+
+    def __init__(
+        self, search: EditSearch, best: float, patience: float, deadline: Deadline
+    ) -> None:
+        self.search, self.patience, self.deadline = search, patience, deadline
+        self._best, self._since = best, search.refined
+        self._half, self._is_late = 0.5 * deadline.left(), False
+        self._rounds, self._shortest, self._last = 0, math.inf, math.inf
+
+    def note(self, reached: float) -> None:
+        """A round has ended; its best value of the criterion."""
+        self._rounds += 1
+        if reached < self._best:
+            self._best, self._since = reached, self.search.refined
+
+    def goes_on(self) -> bool:
+        """Whether there is another round; sets the largest size of its formulas."""
+        search = self.search
+        if search.exact:
+            shortest = search.shortest_exact()
+            if shortest < self._shortest:
+                self._shortest = shortest
+                self._last = self._rounds + max(POLISH, self._rounds // 2)
+                search.limit(max(1, shortest - 1))
+            return self._rounds < self._last and shortest > SHORT
+        waited = search.refined - self._since
+        is_late = waited > 0.5 * self.patience or self.deadline.left() < self._half
+        if is_late and not self._is_late:
+            search.limit(search.settings.late_size)
+        self._is_late = self._is_late or is_late
+        return waited <= self.patience

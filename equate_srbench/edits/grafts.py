@@ -94,7 +94,8 @@ def grafts(
         return Programs([])
     found = library.match(wanted[usable], weighted[usable], k=k)
     error = np.array([max(nodes[i][0].error, 1e-300) for i in chosen[usable]])
-    gain = found.error * (spread[usable] / len(target) / error)[:, None]
+    with np.errstate(over="ignore"):
+        gain = found.error * (spread[usable] / len(target) / error)[:, None]
     order = np.argsort(gain, axis=None, kind="stable")[:n]
     trees = []
     for place in order[gain.ravel()[order] <= WORST_GAIN]:

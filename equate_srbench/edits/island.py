@@ -23,7 +23,8 @@ FEW_STEPS, STEPS = 3, 8
 #: Who passes the look: a few rows may look this much worse than the worst that is kept of a size.
 SLACK = 2.0
 #: Rounds without progress after which an island starts anew.
-STALE = 12
+STALE = 1000
+SMALL = 8
 #: A new best is promoted if its error falls by more than this share.
 PROMOTED_GAIN = 0.01
 #: Formulas that are no better than shorter ones pay for scheduling islands, per node.
@@ -111,13 +112,17 @@ class Island:
             self.population.clear()
             self._record, self._since = np.inf, self.rounds
             self.race(Programs([]), edits, deadline=deadline)
+        whole = self.population.limit
+        if whole > SMALL and SMALL > 0:
+            self.population.limit = int(self.rng.integers(SMALL, whole + 1))
         self.race(self._grafts(n_grafts), edits, deadline=deadline)
+        self.population.limit = whole
         if self._current() < 0.98 * self._record:
             self._record, self._since = self._current(), self.rounds
             self.promise = min(self.promise, self._record)
 
     def _grafts(self, n: int, n_parents: int = 10, n_targets: int = 96) -> Programs:
-        front, held = self.population.front(), self.population.held
+        front, held = self.population.parents(), self.population.held
         chosen: dict[tuple[int, int], None] = {}
         for _ in range(n_parents if len(front) else 0):
             size = int(front[self.rng.integers(len(front), size=2).max()])

@@ -24,6 +24,8 @@ NEAR = 0.005
 TRIES = 20
 #: Hashes of formulas tried before; an older one gives way to a newer one in its place.
 REMEMBERED = 1 << 17
+#: Nodes by which a parent may be larger than its children.
+MARGIN = 4
 #: Free symbols in the workspace of an edit, in units of the largest formula.
 _ROOM = 4
 
@@ -89,6 +91,11 @@ class Population:
         below = np.minimum.accumulate(np.concatenate([[np.inf], best[:-1]]))
         return np.flatnonzero(best < below)
 
+    def parents(self) -> Ints:
+        """Sizes on the front from which formulas within the limit come."""
+        front = self.front()
+        return front[front <= self.limit + MARGIN]
+
     def program(self, size: int, place: int = 0) -> Programs:
         """One formula of the population."""
         tree = self._trees[size * self.error.shape[1] + place, :size]
@@ -114,13 +121,14 @@ class Population:
         small = np.flatnonzero(given.sizes < self._work[0].shape[1] - 2)
         if len(small) < len(given):
             given = given.repeated(small)
+        sizes = min(self.limit + MARGIN, len(self.held) - 1) + 1
         n = len(given) + n_children
         codes, constants = np.empty(n * self.limit, dtype=np.int64), np.empty(n * self.limit)
         code_at, constant_at = np.empty(n + 2, dtype=np.int64), np.empty(n + 2, dtype=np.int64)
         breeding.breed(
-            self._state, self._seen, self._columns, self._trees, self.held, self.front(),
-            given.codes, given.code_at, given.constants, n_children, self.limit,
-            codes, code_at, constants, constant_at, *self._work,
+            self._state, self._seen, self._columns, self._trees[: sizes * self.error.shape[1]],
+            self.held[:sizes], self.parents(), given.codes, given.code_at, given.constants,
+            n_children, self.limit, codes, code_at, constants, constant_at, *self._work,
         )  # fmt: skip
         code_at, constant_at = code_at[1 : code_at[0] + 2], constant_at[1 : constant_at[0] + 2]
         return Programs.of_arrays(
