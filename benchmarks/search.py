@@ -46,7 +46,6 @@ PLACES = {
 KERNELS = {
     "refine.kernel": ("_run_programs", "run"),
     "edits.breeding": ("breed",),
-    "edits.population": ("_settle",),
 }
 PRODUCTS = ("match", "pairs", "sums")
 

@@ -6,7 +6,6 @@ module compiles (or loads) the entry point ``breed``: import it where it is firs
 
 from __future__ import annotations
 
-import math
 from typing import cast
 
 import numpy as np
@@ -30,10 +29,8 @@ from equate_srbench.expr.operators import BINARY, BY_NAME, CONSTANT, UNARY, VARI
 from equate_srbench.refine import compiling
 from equate_srbench.refine.compiling import compiled, inner
 
-#: Shares of children: new formulas, and two formulas joined; the others are edited.
-FRESH, JOINED = 0.06, 0.1
-#: Share of formulas with constants that start from other values of them.
-PERTURBED = 0.25
+#: Kinds of children without edits: new formulas, and two formulas joined.
+FRESH, JOINED = 0, -1
 #: Formulas in the workspace: the child, another parent, a new part, the normal form.
 _CHILD, _OTHER, _PART, _FORM = range(4)
 
@@ -45,17 +42,27 @@ _UNIT = 1.0 / 9007199254740992.0  # 2**-53
 _ZERO, _ONE, _TWO, _THREE, _FOUR = (cast("int", np.int64(i)) for i in range(5))
 
 
+#: Entries of tables from which equally likely draws are made.
+_ENTRIES = 1024
+
+
 def _tables() -> tuple[Floats, Floats]:
-    """Cumulative frequencies and codes of the operators, (2, n): of one and of two arguments."""
-    chances, codes = np.ones((2, len(UNARY))), np.zeros((2, len(UNARY)))
-    for row, table in enumerate((UNARY, BINARY)):
-        total = np.cumsum([WEIGHTS[op.name] for op in table])
-        chances[row, : len(table)] = total / total[-1]
-        codes[row, : len(table)] = [op.code for op in table]
-    return chances, codes
+    """Codes of operators of one and of two arguments, (2, entries), and constants, (entries,).
+
+    Constants are small whole numbers or log-uniform in 0.1 .. 10, one in four is negative.
+    """
+    places = (np.arange(_ENTRIES) + 0.5) / _ENTRIES
+    codes = []
+    for table in (UNARY, BINARY):
+        share = np.cumsum([WEIGHTS[op.name] for op in table])
+        codes.append([table[i].code for i in np.searchsorted(share / share[-1], places)])
+    rng = np.random.default_rng(0)
+    whole = rng.integers(1, 4, _ENTRIES).astype(float)
+    sizes = np.where(rng.random(_ENTRIES) < 0.5, whole, np.exp(rng.uniform(-2.3, 2.3, _ENTRIES)))
+    return np.array(codes, dtype=float), sizes * rng.choice([1.0, 1.0, 1.0, -1.0], _ENTRIES)
 
 
-_CHANCES, _CODES = _tables()
+_CODES, CONSTANTS = _tables()
 
 
 @inner()
@@ -68,25 +75,19 @@ def _uniform(state: Words) -> float:
 @inner()
 def _below(state: Words, n: int) -> int:
     """An integer in 0 .. n - 1."""
-    return int(_uniform(state) * n)
+    return np.int64(_uniform(state) * n)
 
 
 @inner()
 def _operator(state: Words, arguments: int) -> float:
     """A random operator of one or two arguments."""
-    u, i = _uniform(state), 0
-    while _CHANCES[arguments - 1, i] <= u:
-        i += 1
-    return float(_CODES[arguments - 1, i])
+    return float(_CODES[arguments - 1, _below(state, _ENTRIES)])
 
 
 @inner()
 def _number(state: Words) -> float:
-    """A constant of either sign: a small integer, or log-uniform in 0.1 .. 10."""
-    u, size = _uniform(state), math.exp(4.6 * _uniform(state) - 2.3)
-    if u < 0.5:
-        size = math.floor(1.0 + 6.0 * u)
-    return size if _uniform(state) < 0.75 else -size
+    """A random constant."""
+    return float(CONSTANTS[_below(state, _ENTRIES)])
 
 
 @inner()
@@ -189,104 +190,61 @@ def _edit(state: Words, columns: Ints, work: Floats, n: int, n_other: int, todo:
 
 
 @inner()
-def _parent(state: Words, front: Ints, held: Ints, capacity: int) -> int:
-    """Row of a random formula: half of them near the front's better end, each size in turn."""
-    u = _uniform(state)
-    place = _below(state, front.shape[0])
-    if u < 0.4:
-        place = max(place, _below(state, front.shape[0]))
-    size = front[place]
-    if u > 0.85:
-        size = _below(state, held.shape[0])
-        while held[size] == 0:
-            size = _below(state, held.shape[0])
-    n = held[size]
-    return int(size * capacity + min(_below(state, n), _below(state, n)))
-
-
-@inner()
 def _child(
-    state: Words, columns: Ints, pool: Floats, held: Ints, front: Ints, limit: int, work: Floats,
-    todo: Ints,
+    state: Words, columns: Ints, one: Floats, n: int, other: Floats, n_other: int, kind: int,
+    limit: int, work: Floats, todo: Ints,
 ) -> int:  # fmt: skip
-    """A random formula, two formulas joined, or an edited one; its size, 0 if too large."""
-    child, u = work[_CHILD], _uniform(state)
-    if front.shape[0] == 0 or u < FRESH:
+    """A child of the given kind, see ``breed``; its size, or one above the limit."""
+    child = work[_CHILD]
+    if kind == FRESH:
         return _grow(state, columns, _FOUR, child, _ZERO, todo)
-    capacity = pool.shape[0] // held.shape[0]
-    p = _parent(state, front, held, capacity)
-    q = _parent(state, front, held, capacity)
-    n = n_other = q // capacity
-    if u < FRESH + JOINED:
+    if kind == JOINED:
         put(child, 0, _operator(state, _TWO), 0.0)
-        n = _copy(pool[p], _ZERO, p // capacity, child, _ONE)
+        n = _copy(one, _ZERO, n, child, _ONE)
         if child[0, 0] == _ADD:  # terms have coefficients
             put(child, n, _MUL, 0.0)
             put(child, n + 1, _NUMBER, 1.0)
             n += 2
-        return _copy(pool[q], _ZERO, n_other, child, n)
-    _copy(pool[q], _ZERO, n_other, work[_OTHER], _ZERO)
-    n = _copy(pool[p], _ZERO, p // capacity, child, _ZERO)
-    u = _uniform(state)
-    for _ in range(1 if u < 0.6 else (2 if u < 0.9 else 3)):
+        return _copy(other, _ZERO, n_other, child, n)
+    _copy(one, _ZERO, n, child, _ZERO)
+    _copy(other, _ZERO, n_other, work[_OTHER], _ZERO)
+    for _ in range(kind):
         if n <= limit:
             n = _edit(state, columns, work, n, n_other, todo)
-    return n if n <= limit else 0
+    return n
 
 
-_INTS, _FLOATS, _WORDS = types.int64[::1], types.float64[::1], types.uint64[::1]
-_TREES = types.float64[:, :, ::1]
-_PROGRAMS = (_INTS, _INTS, _FLOATS)
+_INTS, _WORDS, _TREES = types.int64[::1], types.uint64[::1], types.float64[:, :, ::1]
 
 
 @compiled(
-    _WORDS, _WORDS, _INTS, _TREES, _INTS, _INTS, *_PROGRAMS, types.int64, types.int64,
-    *_PROGRAMS, _INTS, _TREES, types.uint64[:, ::1], _INTS,
+    _WORDS, _INTS, _TREES, types.int64[:, ::1], _INTS, types.int64, types.int64, _TREES, _INTS,
+    _WORDS, _TREES, types.uint64[:, ::1], _INTS,
     among=(tidying, mutations, operators, compiling),
 )  # fmt: skip
 def breed(
-    state: Words, seen: Words, columns: Ints, pool: Floats, held: Ints, front: Ints, given: Ints,
-    given_at: Ints, given_constants: Floats, n_children: int, limit: int, out: Ints, out_at: Ints,
-    out_constants: Floats, out_constant_at: Ints, work: Floats, words: Words, todo: Ints,
+    state: Words, columns: Ints, pool: Floats, parents: Ints, kinds: Ints, capacity: int,
+    limit: int, children: Floats, sizes: Ints, hashes: Words, work: Floats, words: Words,
+    todo: Ints,
 ) -> None:  # fmt: skip
-    """Tidy given programs and ``n_children`` random ones; write those not seen before.
+    """Tidy children that are given, and make those of size 0; see ``Population.breed``.
 
-    ``out_at[0]`` gets their number, ``out_at[1]`` and the following where they begin and end, and
-    so does ``out_constant_at``; see ``Population.breed``.
+    ``parents`` are rows of the pool, whose number over ``capacity`` is their size; kinds are
+    ``FRESH``, ``JOINED``, or the number of edits of the first parent. ``sizes`` and ``hashes`` get
+    those of the results; 0 where nothing is left or it is too large.
     """
-    made, n_given, used, form = 0, given_at.shape[0] - 1, 0, work[_FORM]
-    out_at[1], out_constant_at[1] = 0, 0
-    for i in range(n_given + n_children):
-        if i < n_given:
-            n = given_at[i + 1] - given_at[i]
-            for j in range(n):
-                put(work[_CHILD], j, given[given_at[i] + j], 0.0)
-                if given[given_at[i] + j] == CONSTANT:
-                    work[_CHILD, j, 1] = given_constants[used]
-                    used += 1
+    form = work[_FORM]
+    for i in range(children.shape[0]):
+        n = sizes[i]
+        if n > 0:
+            _copy(children[i], _ZERO, n, work[_CHILD], _ZERO)
         else:
-            n = _child(state, columns, pool, held, front, limit, work, todo)
+            p, q = parents[i, 0], parents[i, 1]
+            n = _child(state, columns, pool[p], p // capacity, pool[q], q // capacity, kinds[i],
+                       limit, work, todo)  # fmt: skip
         begin = tidy(work[_CHILD], n, form)
         n = form.shape[0] - begin
-        if n == 0 or n > limit or (n == 1 and form[begin, 0] == _NUMBER):
-            continue
-        start, is_finite = np.uint64(0), True
-        perturbed = i >= n_given and _uniform(state) < PERTURBED
-        at, k = out_at[made + 1], out_constant_at[made + 1]
-        for j in range(begin, form.shape[0]):
-            out[at] = int(form[j, 0])
-            at += 1
-            if form[j, 0] == _NUMBER:
-                out_constants[k] = form[j, 1]
-                if perturbed:
-                    start = np.uint64(1 + _below(state, _TWO))
-                    out_constants[k] *= _number(state)
-                is_finite = is_finite and abs(out_constants[k]) < np.inf
-                k += 1
-        word = mixed(fingerprint(form, begin, words) + start * _GOLDEN)
-        slot = int(word % np.uint64(seen.shape[0]))
-        if seen[slot] != word and is_finite:  # a merged divisor may have been 0
-            seen[slot] = word
-            made += 1
-            out_at[made + 1], out_constant_at[made + 1] = at, k
-    out_at[0], out_constant_at[0] = made, made
+        sizes[i] = 0
+        if n <= limit and (n > 1 or form[begin, 0] != _NUMBER):
+            sizes[i], hashes[i] = n, fingerprint(form, begin, words)
+            _copy(form, begin, form.shape[0], children[i], _ZERO)

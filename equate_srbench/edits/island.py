@@ -22,8 +22,8 @@ FEW_ROWS = 32
 FEW_STEPS, STEPS = 3, 8
 #: Who passes the look: a few rows may look this much worse than the worst that is kept of a size.
 SLACK = 2.0
-#: Rounds without progress after which an island starts anew.
-STALE = 1000
+#: The largest size of a round is drawn between this and the search's: long formulas that fit by
+#: approximation would else crowd out the way to a short law.
 SMALL = 8
 #: A new best is promoted if its error falls by more than this share.
 PROMOTED_GAIN = 0.01
@@ -65,11 +65,10 @@ class Island:
         #: Error in ``y`` as a share of its variance, of the target's unexplained share 1.
         self.unit = self._spread * float(w.mean()) / variance
         self.looked = self.refined = self.rounds = 0
-        self.promise = self._record = np.inf
-        self._since = 0
         self._promoted = np.full(len(population.held), np.inf)
 
-    def _current(self) -> float:
+    @property
+    def promise(self) -> float:
         """Smallest error in ``y`` so far, with a price for length; smaller is better."""
         error = self.population.error[:, 0]
         return float((error * (1.0 + PRICE * np.arange(len(error)))).min()) * self.unit
@@ -89,7 +88,6 @@ class Island:
             for entries in library.sums(view.target, view.weights):
                 trees.append(_sum([library.trees[i] for i in entries]))
         self.race(Programs(trees), 100, deadline=deadline)
-        self.promise = self._record = self._current()
 
     def _functions_of_products(self, k: int = 40) -> list[Tree]:
         """``exp(c m)``, ``sin(c m)``, ``log(1 + c m)``, ...; the library has only c = 1."""
@@ -108,18 +106,13 @@ class Island:
     def step(self, edits: int, n_grafts: int, *, deadline: Deadline) -> None:
         """One round: grafts and random edits race for a place in the population."""
         self.rounds += 1
-        if self.rounds - self._since > STALE:
-            self.population.clear()
-            self._record, self._since = np.inf, self.rounds
-            self.race(Programs([]), edits, deadline=deadline)
-        whole = self.population.limit
-        if whole > SMALL and SMALL > 0:
-            self.population.limit = int(self.rng.integers(SMALL, whole + 1))
-        self.race(self._grafts(n_grafts), edits, deadline=deadline)
-        self.population.limit = whole
-        if self._current() < 0.98 * self._record:
-            self._record, self._since = self._current(), self.rounds
-            self.promise = min(self.promise, self._record)
+        population, largest = self.population, self.population.limit
+        if largest > SMALL:
+            population.limit = int(self.rng.integers(SMALL, largest + 1))
+        try:
+            self.race(self._grafts(n_grafts), edits, deadline=deadline)
+        finally:  # an interrupt may come in between
+            population.limit = largest
 
     def _grafts(self, n: int, n_parents: int = 10, n_targets: int = 96) -> Programs:
         front, held = self.population.parents(), self.population.held

@@ -3,20 +3,19 @@
 Selection by size is multi-objective: the best formula of each size is the front of error and size,
 every size breeds, and none pays for its length. In a size, formulas differ in their error, which
 keeps out copies of one formula with another negligible term (compare the grid of MAP-Elites,
-Mouret & Clune 2015). Importing this module compiles (or loads) its entry points.
+Mouret & Clune 2015). Importing this module loads compiled code.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numba import types
+from numpy.typing import NDArray
 
-from equate_srbench.edits import breeding, tidying
-from equate_srbench.edits.tidying import Floats, Ints
+from equate_srbench.edits import breeding
+from equate_srbench.edits.tidying import Floats, Ints, Words
 from equate_srbench.expr.operators import CONSTANT
-from equate_srbench.refine import Refined, compiling
-from equate_srbench.refine.compiling import compiled
-from equate_srbench.refine.programs import Programs
+from equate_srbench.refine import Refined
+from equate_srbench.refine.programs import Programs, starts
 
 #: Relative difference of errors below which formulas count as the same.
 NEAR = 0.005
@@ -26,11 +25,15 @@ TRIES = 20
 REMEMBERED = 1 << 17
 #: Nodes by which a parent may be larger than its children.
 MARGIN = 4
+#: Kinds of children (see ``breeding.breed``) and their shares.
+KINDS = np.array([breeding.FRESH, breeding.JOINED, 1, 2, 3])
+SHARES = (0.06, 0.1, 0.5, 0.25, 0.09)
+#: Shares of parents whose size is the better of two on the front, and is any that is held.
+BETTER, OFF_FRONT = 0.4, 0.15
+#: Share of formulas with constants that start from other values of them.
+PERTURBED = 0.25
 #: Free symbols in the workspace of an edit, in units of the largest formula.
 _ROOM = 4
-
-_INTS, _FLOATS = types.int64[::1], types.float64[::1]
-_VALUES, _TREES = types.float64[:, ::1], types.float64[:, :, ::1]
 
 
 class Population:
@@ -71,19 +74,15 @@ class Population:
         self._trees = np.zeros((shape[0] * shape[1], largest, 2))
         self._offered = np.zeros(largest + 1, dtype=np.int64)
         self._columns = np.array(columns, dtype=np.int64)
-        self._state = np.array([seed], dtype=np.uint64)
+        self.rng = np.random.default_rng(seed)
+        self._state = self.rng.integers(2**63, size=1, dtype=np.uint64)
         self._seen = np.zeros(REMEMBERED, dtype=np.uint64)
-        room = _ROOM * (largest + 8)
+        self._room = _ROOM * (largest + 8)
         self._work = (
-            np.zeros((4, room, 2)),
-            np.zeros((3, room), dtype=np.uint64),
-            np.zeros(room, dtype=np.int64),
+            np.zeros((4, self._room, 2)),
+            np.zeros((3, self._room), dtype=np.uint64),
+            np.zeros(self._room, dtype=np.int64),
         )
-
-    def clear(self) -> None:
-        """Forget all formulas, and which were tried."""
-        self.held[:], self._offered[:], self._seen[:] = 0, 0, 0
-        self.error[:] = np.inf
 
     def front(self) -> Ints:
         """Sizes whose best formula is better than all smaller ones, ascending."""
@@ -118,22 +117,57 @@ class Population:
         Programs
             At most ``len(given) + n_children``.
         """
-        small = np.flatnonzero(given.sizes < self._work[0].shape[1] - 2)
-        if len(small) < len(given):
-            given = given.repeated(small)
-        sizes = min(self.limit + MARGIN, len(self.held) - 1) + 1
-        n = len(given) + n_children
-        codes, constants = np.empty(n * self.limit, dtype=np.int64), np.empty(n * self.limit)
-        code_at, constant_at = np.empty(n + 2, dtype=np.int64), np.empty(n + 2, dtype=np.int64)
+        given = given.repeated(np.flatnonzero(given.sizes < self._room - 2))
+        n, width = len(given) + n_children, max(self.limit, given.largest[0])
+        children, sizes = np.zeros((n, width, 2)), np.zeros(n, dtype=np.int64)
+        sizes[: len(given)] = given.sizes
+        old, nodes = children[: len(given)], np.arange(width) < given.sizes[:, None]
+        old[nodes, 0] = given.codes
+        old[nodes & (old[:, :, 0] == CONSTANT), 1] = given.constants
+        hashes = np.zeros(n, dtype=np.uint64)
         breeding.breed(
-            self._state, self._seen, self._columns, self._trees[: sizes * self.error.shape[1]],
-            self.held[:sizes], self.parents(), given.codes, given.code_at, given.constants,
-            n_children, self.limit, codes, code_at, constants, constant_at, *self._work,
+            self._state, self._columns, self._trees, *self._choose(n), self.error.shape[1],
+            self.limit, children, sizes, hashes, *self._work,
         )  # fmt: skip
-        code_at, constant_at = code_at[1 : code_at[0] + 2], constant_at[1 : constant_at[0] + 2]
-        return Programs.of_arrays(
-            codes[: code_at[-1]], code_at, constants[: constant_at[-1]], constant_at
-        )
+        children = children[:, : self.limit]
+        start = self.rng.integers(1, 3, n) * (self.rng.random(n) < PERTURBED)
+        start[: len(given)] = 0
+        sizes[~np.isfinite(children[:, :, 1]).all(axis=1)] = 0  # a merged divisor may have been 0
+        new = self._new(hashes + start.astype(np.uint64), sizes > 0)
+        children, sizes = children[new], sizes[new]
+        nodes = np.arange(self.limit) < sizes[:, None]
+        numbers = nodes & (children[:, :, 0] == CONSTANT)
+        constants, counts = children[numbers, 1], numbers.sum(axis=1)
+        other = np.repeat(start[new] > 0, counts)
+        constants[other] *= self.rng.choice(breeding.CONSTANTS, int(other.sum()))
+        codes = children[nodes, 0].astype(np.int64)
+        return Programs.of_arrays(codes, starts(sizes), constants, starts(counts))
+
+    def _choose(self, n: int) -> tuple[Ints, Ints]:
+        """Rows of two parents, (n, 2), and kinds of ``n`` children.
+
+        Most parents have a size on the front, the better ones more often; of a size, the better of
+        two that are drawn.
+        """
+        rng, front = self.rng, self.parents()
+        if len(front) == 0:
+            return np.zeros((n, 2), dtype=np.int64), np.full(n, breeding.FRESH)
+        kinds = rng.choice(KINDS, n, p=SHARES)
+        u, places = rng.random((n, 2)), rng.integers(len(front), size=(2, n, 2))
+        any_size = np.flatnonzero(self.held[: self.limit + MARGIN + 1])
+        sizes = front[np.where(u < BETTER, places.max(axis=0), places[0])]
+        sizes = np.where(u > 1.0 - OFF_FRONT, rng.choice(any_size, (n, 2)), sizes)
+        which = (rng.random((2, n, 2)) * self.held[sizes]).astype(np.int64).min(axis=0)
+        return sizes * self.error.shape[1] + which, kinds
+
+    def _new(self, hashes: Words, valid: NDArray[np.bool_]) -> Ints:
+        """Places of valid hashes that were not seen before; they are from now on."""
+        slots = (hashes % np.uint64(len(self._seen))).astype(np.int64)
+        valid = valid & (self._seen[slots] != hashes)
+        places = np.flatnonzero(valid)
+        places = np.sort(places[np.unique(hashes[places], return_index=True)[1]])
+        self._seen[slots[places]] = hashes[places]
+        return places
 
     def bounds(self) -> Floats:
         """Error by size above which a formula is not kept; inf where there is room.
@@ -145,62 +179,29 @@ class Population:
         full = self.held == self.error.shape[1]
         return np.where(full | (self._offered > TRIES * self.error.shape[1]), worst, np.inf)
 
-    def settle(self, fitted: Refined) -> Ints:
-        """Keep what belongs to the best of its size; return the sizes that have a new best."""
-        changed = np.zeros(len(self.held), dtype=np.int64)
-        programs = fitted.programs
-        self._offered += np.bincount(programs.sizes, minlength=len(self.held))
-        _settle(
-            self._trees, self.error, self.scale, self.offset, self.held,
-            programs.codes, programs.code_at, programs.constants, programs.constant_at,
-            np.maximum(fitted.unexplained, self.floor), fitted.scale, fitted.offset, changed,
-        )  # fmt: skip
-        return np.flatnonzero(changed)
-
-
-@compiled(
-    _TREES, _VALUES, _VALUES, _VALUES, _INTS, _INTS, _INTS, _FLOATS, _INTS, _FLOATS, _FLOATS,
-    _FLOATS, _INTS, among=(tidying, compiling),
-)  # fmt: skip
-def _settle(
-    pool: Floats, pool_error: Floats, pool_scale: Floats, pool_offset: Floats,
-    held: Ints, codes: Ints, code_at: Ints, constants: Floats, constant_at: Ints, error: Floats,
-    scale: Floats, offset: Floats, changed: Ints,
-) -> None:  # fmt: skip
-    """Insert programs by size and error; see ``Population.settle``."""
-    capacity = pool_error.shape[1]
-    for i in range(error.shape[0]):
-        size, e = code_at[i + 1] - code_at[i], error[i]
-        row = size * capacity
-        known = not e < np.inf
-        for smaller in range(1, size):
-            known = known or abs(pool_error[smaller, 0] - e) <= NEAR * e
-        place = 0
-        while place < held[size] and pool_error[size, place] <= e:
-            place += 1
-        if known or place == capacity:
-            continue
-        if place > 0 and pool_error[size, place - 1] >= (1.0 - NEAR) * e:
-            continue
-        last = place  # the one that leaves: the next if it is alike, else the worst
-        if place == held[size] or pool_error[size, place] > (1.0 + NEAR) * e:
-            last = min(held[size], capacity - 1)
-            held[size] = last + 1
-        for j in range(last, place, -1):
-            pool_error[size, j] = pool_error[size, j - 1]
-            pool_scale[size, j] = pool_scale[size, j - 1]
-            pool_offset[size, j] = pool_offset[size, j - 1]
-            for s in range(size):
-                for part in range(2):
-                    pool[row + j, s, part] = pool[row + j - 1, s, part]
-        pool_error[size, place] = e
-        pool_scale[size, place], pool_offset[size, place] = scale[i], offset[i]
-        k = constant_at[i]
-        for s in range(size):
-            symbol = codes[code_at[i] + s]
-            pool[row + place, s, 0], pool[row + place, s, 1] = symbol, 0.0
-            if symbol == CONSTANT:
-                pool[row + place, s, 1] = constants[k]
-                k += 1
-        if place == 0:
-            changed[size] = 1
+    def settle(self, fitted: Refined) -> None:
+        """Keep what belongs to the best of its size."""
+        programs, sizes = fitted.programs, fitted.programs.sizes
+        error = np.maximum(fitted.unexplained, self.floor)
+        self._offered += np.bincount(sizes, minlength=len(self.held))
+        for i in np.flatnonzero(error < self.error[sizes, -1]):
+            size, e = int(sizes[i]), float(error[i])
+            row = self.error[size]
+            place = int(np.searchsorted(row, e, side="right"))
+            best = self.error[1:size, 0]
+            if (np.abs(best - e)[np.isfinite(best)] <= NEAR * e).any():
+                continue  # nothing but a shorter one with a negligible term
+            if place == len(row) or (place > 0 and row[place - 1] >= (1.0 - NEAR) * e):
+                continue
+            # the one that leaves: the next if it is alike, else the worst
+            last = place if row[place] <= (1.0 + NEAR) * e else min(self.held[size], len(row) - 1)
+            self.held[size] = max(self.held[size], last + 1)
+            first = size * len(row)
+            for kept in (row, self.scale[size], self.offset[size], self._trees[first:]):
+                kept[place + 1 : last + 1] = kept[place:last].copy()
+            row[place] = e
+            self.scale[size, place], self.offset[size, place] = fitted.scale[i], fitted.offset[i]
+            tree = self._trees[first + place]
+            tree[:size, 0] = programs.codes[programs.code_at[i] : programs.code_at[i + 1]]
+            tree[:size, 1] = 0.0
+            tree[:size, 1][tree[:size, 0] == CONSTANT] = fitted.constants(i)
