@@ -131,9 +131,7 @@ def node_targets(
     min_rows : float, default=0.9
         Smallest fraction of invertible rows; other nodes and all below them are skipped.
     """
-    found = backpropagate(
-        Programs([tree]), [0], X, target[None], weights[None], min_rows=min_rows
-    )
+    found = backpropagate(Programs([tree]), [0], X, target[None], weights[None], min_rows=min_rows)
     return [
         NodeTarget(int(at), value, wanted, weight)
         for at, value, wanted, weight in zip(

@@ -32,7 +32,7 @@ def _nearest(principal: float, mirror: float, now: float) -> float:
     """The nearest to ``now`` among ``principal + 2 pi k`` and ``mirror + 2 pi k``."""
     a = principal + _TURN * np.rint((now - principal) / _TURN)
     b = mirror + _TURN * np.rint((now - mirror) / _TURN)
-    return a if abs(a - now) <= abs(b - now) else b
+    return float(a if abs(a - now) <= abs(b - now) else b)
 
 
 @_inner()

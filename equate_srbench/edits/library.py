@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +59,7 @@ class _Arrays:
             np.empty(look, np.float32), np.empty(room), np.empty(room),
         )  # fmt: skip
 
-    def _all(self) -> tuple[NDArray[np.floating], ...]:
+    def _all(self) -> tuple[NDArray[Any], ...]:
         return self.values, self.look, self.squares, self.centre, self.norm
 
     def with_room(self, n: int) -> _Arrays:
@@ -166,7 +166,9 @@ class Library:
         while len(formulas) < capacity and formulas.grow():
             pass
         rest = rng.permutation(formulas.of_size(formulas.largest))[:capacity]
-        positions = np.r_[len(formulas.numbers) : formulas.up_to(formulas.largest - 1), np.sort(rest)]
+        positions = np.r_[
+            len(formulas.numbers) : formulas.up_to(formulas.largest - 1), np.sort(rest)
+        ]
         formulas.forget_values()
         for block in np.array_split(positions, len(positions) // 16384 + 1):
             values = formulas.values_at(X, block).T
@@ -210,8 +212,8 @@ class Library:
         if kept:
             self._arrays = self._arrays.with_room(len(self) + len(kept))
             self._arrays.put(len(self), unit[kept], self._probe, centre[kept], norm[kept])
-            for i in kept:
-                self.trees.append(make(i))
+            for row in kept:
+                self.trees.append(make(row))
         return kept
 
     def extend(self, trees: list[Tree], limit: int = 2000) -> None:
@@ -312,7 +314,7 @@ class Library:
     def pairs(
         self, target: Array, weights: Array, *, heads: int = 250, k: int = 60
     ) -> list[tuple[int, int, float]]:
-        """Best sums of two of the first entries ``t ~ a u + b v + c``, by joint squared correlation.
+        """Best sums ``t ~ a u + b v + c`` of two of the first entries, by squared correlation.
 
         Parameters
         ----------

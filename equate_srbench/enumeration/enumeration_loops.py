@@ -11,7 +11,7 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from equate_srbench.refine.kernel import _compiled, _inner
+from equate_srbench.refine.kernel import _compiled
 
 Array = NDArray[np.float64]
 Array32 = NDArray[np.float32]
@@ -29,7 +29,7 @@ _INTS = types.int64[::1]
 
 @_compiled(_BLOCK, types.int64, types.int64, _INTS, _INTS)
 def distinct(values: Array, n: int, sameness: int, table: Ints, kept: Ints) -> None:
-    """Which of the first ``n`` formulas of a block are new, finite and not constant.
+    """Which of the first ``n`` formulas of a block are new, below 1e150 and not constant.
 
     ``table`` is an open-addressing hash table of 64-bit keys, its size a power of two; 0 is empty.
     ``kept[0]`` becomes the number of formulas kept, and ``kept[1:]`` their positions.
@@ -51,8 +51,8 @@ def distinct(values: Array, n: int, sameness: int, table: Ints, kept: Ints) -> N
         if not (abs(total) < np.inf and high - low > _SPREAD * largest and largest < 1e150):
             continue
         key = np.int64(1469598103934665603)
-        if sameness == EQUAL:  # the largest value to ten digits
-            exponent = np.floor(np.log2(abs(lead)))
+        if sameness == EQUAL:  # the largest value to nine digits, cells not ending at powers of two
+            exponent = np.floor(np.log2(1.2345 * abs(lead)))
             key = (key ^ np.int64(exponent)) * np.int64(1099511628211)
             key = (key ^ np.int64(np.rint(lead * np.exp2(-exponent) * _DIGITS))) * np.int64(
                 1099511628211
@@ -184,9 +184,12 @@ def coplanar(
         found = np.int64(0)
         for t in range(targets.shape[0]):
             x, y, z = targets[t, 0], targets[t, 1], targets[t, 2]
-            if abs(a * y - b * x) < near and abs(a * z - c * x) < near:
-                if abs(b * z - c * y) < near:
-                    found |= np.int64(1) << t
+            if (
+                abs(a * y - b * x) < near
+                and abs(a * z - c * x) < near
+                and abs(b * z - c * y) < near
+            ):
+                found |= np.int64(1) << t
         if found != 0:
             count += 1
             kept[count], bits[count] = j, found

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from equate_srbench.expr.tree import Tree
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Plan = list[tuple[int, NDArray[Any], NDArray[Any], NDArray[Any]]]
 
 #: Operators of most laws.
 COMMON = ("add", "sub", "mul", "div", "square", "sqrt", "inv", "exp", "log", "sin", "cos")
@@ -123,7 +124,7 @@ class Formulas(Sequence[Tree]):
         self.size_begins.append(self._count)
         # formulas of a generation have arguments in earlier ones only
         self._generations = [0, self._count]
-        self._planned: tuple[tuple[int, int], list[tuple[int, Ints, Ints, Ints]]] = ((0, 0), [])
+        self._planned: tuple[tuple[int, int], Plan] = ((0, 0), [])
 
     # -- enumeration ------------------------------------------------------------------------
 
@@ -169,10 +170,10 @@ class Formulas(Sequence[Tree]):
     def count_next(self) -> int:
         """Number of formulas in ``next_jobs``."""
         size = self.largest + 1
-        pairs = sum(
-            len(self.of_size(a)) * len(self.of_size(size - 1 - a)) // (2 if 2 * a == size - 1 else 1)
-            for a in range(1, (size - 1) // 2 + 1)
-        )
+        pairs = 0
+        for a in range(1, (size - 1) // 2 + 1):
+            n, m = len(self.of_size(a)), len(self.of_size(size - 1 - a))
+            pairs += n * (n + 1) // 2 if 2 * a == size - 1 else n * m
         ways = sum(1 if op.commutative else 2 for op in self.binary)
         return len(self.unary) * len(self.of_size(size - 1)) + ways * pairs
 
@@ -252,16 +253,16 @@ class Formulas(Sequence[Tree]):
                 out[:, at] = op.array(np, *(base[:, place] for place in places))
         return out
 
-    def _plan(self, count: int) -> list[tuple[int, Ints, Ints, Ints]]:
+    def _plan(self, count: int) -> Plan:
         """Operator or column, formulas, and their arguments, in an order of evaluation."""
         if self._planned[0] != (count, self._count):
             symbols, first, second = self._triples
-            plan = []
+            plan: Plan = []
             for begin, end in itertools.pairwise(self._generations):
                 here = symbols[begin : min(end, count)]
                 for symbol in np.unique(here[here >= 0]).tolist():
                     at = begin + np.flatnonzero(here == symbol)
-                    plan.append((symbol, at, first[at], second[at]))
+                    plan.append((int(symbol), at, first[at], second[at]))
             self._planned = (count, self._count), plan
         return self._planned[1]
 

@@ -25,7 +25,7 @@ _GRID = (0.1, 0.25, 0.5, 0.8, 1.5, 2.5, 4.0, 7.0)
 _STEPS = 60
 #: How the constant ``c`` meets a formula ``u``, and whether it is the first argument: ``u - c`` and
 #: ``u / c`` are as ``u + c`` and ``c u``, ``c ** u`` is as ``exp(c u)``.
-_MEETINGS = (("add", False), ("mul", False), ("pow", False), ("sub", True), ("div", True))
+_MEETINGS = (("add", False), ("mul", False), ("sub", True), ("div", True), ("pow", False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +72,14 @@ class Skeletons:
         most: int,
         largest: int,
     ) -> None:
-        self.X, self.columns = X, list(columns)
-        self.scales = np.median(np.abs(X[:, list(columns)]), axis=0)
+        self.X, self.columns = X, np.array(columns, dtype=np.int64)
+        self.scales = np.median(np.abs(X[:, self.columns]), axis=0)
         self.scales[~(self.scales > 0.0)] = 1.0
         # scaled, so that no exponential of a constant times a column overflows there
         told = np.zeros((len(probes), X.shape[1]))
-        told[:, list(columns)] = X[np.ix_(probes, list(columns))] / self.scales
+        told[:, self.columns] = X[np.ix_(probes, self.columns)] / self.scales
         inner = 1.372 * float(np.abs(told).max(initial=1.0))  # log(c - x) is defined
-        self.formulas = Formulas(
-            told, columns, inner=inner, operators=operators, capacity=8 * most
-        )
+        self.formulas = Formulas(told, columns, inner=inner, operators=operators, capacity=8 * most)
         self._ranges = {1: range(1)}
         while self.formulas.largest < largest - 2 and self.formulas.count_next() <= most:
             self.formulas.grow()
@@ -99,16 +97,16 @@ class Skeletons:
         self.positions = self._unlike()
 
     def _jobs(self, size: int) -> Iterator[Job]:
-        """Blocks of all skeletons of a number of nodes."""
+        """Blocks of all skeletons of a number of nodes; ``exp(c x)`` before ``exp(x) ** c``."""
         formulas = self.formulas
+        if size - 1 in self._ranges:
+            for op in formulas.unary:
+                yield from jobs(op, self._ranges[size - 1])
         if size - 2 <= formulas.largest:
             for name, first in _MEETINGS:
                 plain = formulas.of_size(size - 2)
                 run = range(max(plain.start, len(formulas.numbers)), plain.stop)
                 yield from jobs(BY_NAME[name], run, 0, is_swapped=first)
-        if size - 1 in self._ranges:
-            for op in formulas.unary:
-                yield from jobs(op, self._ranges[size - 1])
         for a in range(1, size - 3):
             for i in formulas.of_size(a):
                 for op in formulas.binary:
@@ -149,7 +147,9 @@ class Skeletons:
                 grid = np.concatenate([grid, steps])
         return np.concatenate([grid, -grid])
 
-    def starts(self, targets: Array, weights: Array, most: Sequence[int], *, is_fine: bool = False) -> list[Start]:
+    def starts(
+        self, targets: Array, weights: Array, most: Sequence[int], *, is_fine: bool = False
+    ) -> list[Start]:
         """The best skeletons for each target, with the values of the constant.
 
         Parameters

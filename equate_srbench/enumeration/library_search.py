@@ -6,32 +6,25 @@ nodes in ``f``. Work is counted, not timed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from equate_srbench.enumeration.formulas import BLOCK, COMMON, PROBES, Formulas, Ints, spread_rows
+from equate_srbench.enumeration.formulas import BLOCK, COMMON, PROBES, Formulas, Ints
 from equate_srbench.enumeration.inner_constants import Skeletons
 from equate_srbench.enumeration.matching import nearest, standardised
 from equate_srbench.enumeration.pairs import Planes, factors, planes, products_and_ratios, sums
-from equate_srbench.enumeration.sieve import MAX_TARGETS, Passed, Sieve
-from equate_srbench.expr.algebra.complexity import complexity
-from equate_srbench.expr.operators import BY_CODE, BY_NAME, OPERATORS
+from equate_srbench.enumeration.sieve import Passed, Sieve
+from equate_srbench.enumeration.view_rows import ViewFit, ViewRows, affine, scaled
+from equate_srbench.expr.operators import BY_CODE, OPERATORS, Operator
 from equate_srbench.expr.tree import Tree
-from equate_srbench.problem.archive import EXACT, Archive
-from equate_srbench.problem.target_views import (
-    COMPOSITIONS,
-    IDENTITY,
-    TRANSFORMS,
-    TargetView,
-    view,
-)
-from equate_srbench.refine import Refiner
+from equate_srbench.problem.archive import Archive
 from equate_srbench.runtime.clock import Deadline
 
 Array = NDArray[np.float64]
+Stage = Callable[[Deadline], list[ViewFit]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +39,8 @@ class LibrarySettings:
         Most formulas that are stored, and most that are looked at without being stored.
     matched : int
         Most stored formulas that are fitted by least squares.
-    paired, factored, summed : int
-        Most formulas that are paired as products and ratios, as factors with an offset inside, and
-        as sums.
+    paired, summed : int
+        Most formulas that are paired as products and ratios, and as sums.
     skeletons : int
         Most formulas with an inner constant.
     columns : int
@@ -60,30 +52,17 @@ class LibrarySettings:
     streamed: int = 14_000_000
     matched: int = 60_000
     paired: int = 3500
-    factored: int = 3500
     summed: int = 2000
-    skeletons: int = 12_000
+    skeletons: int = 30_000
     columns: int = 12
 
 
-#: Views in which factors and sums are looked for.
+#: Views in which factors and sums are looked for, and more inner constants are tried.
 _MAIN_VIEWS = ("identity", "log", "square", "inverse", "log of minus", "inverse square")
-#: Squared residuals that count as none, as a share of the variance on the probe rows.
-_EXACT_THERE = 1e-13
-#: Most exact formulas of a stage that are refined on all rows.
+#: Most formulas of a stage that are refined on all rows.
 _MOST = 24
-#: Longest formula that ends the search when it is exact.
-_SHORT = 20
-
-
-@dataclass(frozen=True, slots=True)
-class _Fit:
-    """A formula ``f`` with ``g(y) ~ slope * f + intercept`` in view number ``view``."""
-
-    view: int
-    tree: Tree
-    slope: float
-    intercept: float
+#: Starts with inner constants in most views, in the main ones, and in the identity.
+_STARTS = (8, 40, 300)
 
 
 class LibrarySearch:
@@ -123,12 +102,7 @@ class LibrarySearch:
     @property
     def is_solved(self) -> bool:
         """Whether a short formula is exact, and not for want of rows."""
-        archive = self.archive
-        longest = min(_SHORT, archive.n_rows / 3.0)
-        return any(
-            c.loss <= EXACT * archive.variance and complexity(c.tree) <= longest
-            for c in archive.candidates
-        )
+        return self.archive.law is not None
 
     def run(self, deadline: Deadline, tick: Callable[[], None] | None = None) -> None:
         """Stage after stage until a short formula is exact; ``tick`` is called after each.
@@ -142,218 +116,219 @@ class LibrarySearch:
         archive = self.archive
         if len(archive.y) < PROBES or not self.columns or not np.ptp(archive.y) > 0.0:
             return
-        with np.errstate(all="ignore"):
-            self._prepare()
-            if not self.views:
+        with np.errstate(all="ignore"):  # formulas are tried where they are not defined
+            rows = self.rows = ViewRows.sampled(
+                archive.X, archive.y, archive.weights, self.columns,
+                n=self.settings.rows, resolution=self.resolution, rng=self.rng,
+            )  # fmt: skip
+            if not rows.n_views:
                 return
+            self.main = rows.named(_MAIN_VIEWS)
+            self.sieve = Sieve(rows.targets[:, :4], rows.errors[:, :4].max(axis=1))
+            self.operators = OPERATORS
+            if len(self.columns) > 2:
+                self.operators = tuple(op for op in OPERATORS if op.name in COMMON)
+            self.formulas = Formulas(
+                rows.X[:PROBES], self.columns, operators=self.operators,
+                capacity=self.settings.stored,
+            )  # fmt: skip
             for stage in self._stages():
                 if deadline.over or self.is_solved:
                     return
-                stage(deadline)
+                trees = [rows.for_target(fit) for fit in stage(deadline)]
+                archive.refine(trees, "library", max_steps=20, deadline=deadline)
                 if tick is not None:
                     tick()
+            self._note()
 
-    def _stages(self) -> Iterable[Callable[[Deadline], None]]:
+    def _stages(self) -> Iterator[Stage]:
+        """In order of the sizes of what they find."""
+        while self.formulas.largest < 3 and self.formulas.grow():
+            pass
+        yield self._small
         while self.formulas.largest < 5 and self.formulas.grow():
-            if self.formulas.largest in (3, 5):
-                yield self._match
-        if self.formulas.largest not in (3, 5):
-            yield self._match
-        yield self._inner_constants
+            pass
+        yield self._small
+        yield self._oscillations
+        yield self._constants
         while self.formulas.grow():
             pass
-        yield self._sift
-        yield self._multiply
-        yield self._factor
-        yield self._add
+        yield self._larger
+        yield self._products
+        yield self._factors
+        yield self._planes
+        yield self._products_with_term
+        yield self._more_constants
+        yield self._sums
 
-    def _prepare(self) -> None:
-        """Rows, views, and the smallest formulas."""
-        archive, settings = self.archive, self.settings
-        X, y = archive.X, archive.y
-        views = (view(t, X, y, archive.weights) for t in (*TRANSFORMS, *COMPOSITIONS))
-        self.views = [v for v in views if v is not None and np.isfinite(v.target).all()]
-        self.views = self.views[:MAX_TARGETS]
-        probes = spread_rows(X[:, self.columns], y, PROBES, self.rng)
-        others = np.setdiff1d(self.rng.permutation(len(y))[: settings.rows], probes)
-        self.rows = np.concatenate([probes, others])[: max(settings.rows, PROBES)]
-        self.X = np.ascontiguousarray(X[self.rows])
-        operators = OPERATORS
-        if len(self.columns) > 2:
-            operators = tuple(op for op in OPERATORS if op.name in COMMON)
-        self.formulas = Formulas(
-            X[probes], self.columns, operators=operators, capacity=settings.stored
-        )
-        if not self.views:
-            return
-        self.targets = np.stack([v.target[self.rows] for v in self.views])
-        self.weights = np.stack([v.weights[self.rows] for v in self.views])
-        slopes = np.stack([v.transform.slope(y[self.rows]) for v in self.views])
-        self.errors = self.resolution * np.abs(slopes)
-        self.sieve = Sieve(self.targets[:, :4], self.errors[:, :4].max(axis=1))
+    # -- formulas one by one ------------------------------------------------------------------
 
-    # -- stages -----------------------------------------------------------------------------
-
-    def _match(self, deadline: Deadline) -> None:
-        """Least squares of all small formulas in all views; the best of each size go on."""
-        formulas = self.formulas
+    def _small(self, deadline: Deadline) -> list[ViewFit]:
+        """Least squares of the stored formulas in all views: the best of each size."""
+        formulas, rows = self.formulas, self.rows
         count = min(len(formulas), self.settings.matched)
-        unit, centre, norm = standardised(formulas.values_on(self.X, count))
+        unit = standardised(formulas.values_on(rows.X, count))[0]
         known = np.isfinite(unit[:, 0])
         fits = []
         for size in range(1, formulas.largest + 1):
             run = formulas.of_size(size)
             at = run.start + np.flatnonzero(known[run.start : min(run.stop, count)])
-            if not len(at):
-                continue
-            entries = unit[at]
-            index, _ = nearest(entries, entries**2, self.targets, self.weights, 2)
-            fits += [
-                self._fitted(v, formulas.tree(int(at[i])))
-                for v in range(len(self.views))
-                for i in index[v]
-            ]
-        self._refine(fits, deadline)
+            if len(at):
+                entries = unit[at]
+                index, _ = nearest(entries, entries**2, rows.targets, rows.weights, 2)
+                for v in range(rows.n_views):
+                    trees = [formulas.tree(int(at[i])) for i in index[v]]
+                    fits += rows.best(v, trees, 2, deadline)
+        return fits
 
-    def _inner_constants(self, deadline: Deadline) -> None:
-        """Formulas with one inner constant in all views."""
-        some = slice(self.settings.rows // 2)  # enough to choose starts
-        main = set(self._main_views().tolist())
-        common = [op for op in OPERATORS if op.name in COMMON or op.name in ("cube", "pow")]
+    def _oscillations(self, deadline: Deadline) -> list[ViewFit]:
+        """Formulas of up to 4 nodes with an inner constant, on a fine grid."""
+        return self._skeletons(deadline, OPERATORS, 4, is_fine=True)
+
+    def _constants(self, deadline: Deadline) -> list[ViewFit]:
+        """Formulas of up to 5 nodes with an inner constant."""
+        return self._skeletons(deadline, OPERATORS, 5)
+
+    def _more_constants(self, deadline: Deadline) -> list[ViewFit]:
+        """Formulas of up to 6 nodes with an inner constant, over the operators of most laws."""
+        names = (*COMMON, "cube", "pow")
+        operators = tuple(op for op in OPERATORS if op.name in names)
+        return self._skeletons(deadline, operators, 6)
+
+    def _skeletons(
+        self,
+        deadline: Deadline,
+        operators: tuple[Operator, ...],
+        largest: int,
+        *,
+        is_fine: bool = False,
+    ) -> list[ViewFit]:
+        rows, some = self.rows, slice(self.settings.rows // 2)  # enough to choose starts
+        skeletons = Skeletons(
+            rows.X[some], np.arange(PROBES), self.columns, operators=operators,
+            most=self.settings.skeletons, largest=largest,
+        )  # fmt: skip
+        most = np.full(rows.n_views, _STARTS[0])
+        most[self.main] = _STARTS[1]
+        most[rows.named(("identity",))] = _STARTS[2]
+        starts = skeletons.starts(
+            rows.targets[:, some], rows.weights[:, some], most.tolist(), is_fine=is_fine
+        )
         fits = []
-        for operators, largest, n_starts in ((OPERATORS, 4, 160), (common, 6, 40)):
-            skeletons = Skeletons(
-                self.X[some], np.arange(PROBES), self.columns, operators=operators,
-                most=self.settings.skeletons, largest=largest,
-            )  # fmt: skip
-            starts = skeletons.starts(
-                self.targets[:, some], self.weights[:, some],
-                [n_starts if v in main else n_starts // 6 for v in range(len(self.views))],
-                is_fine=largest == 4,
-            )
-            for v in range(len(self.views)):
-                trees = [start.tree for start in starts if start.target == v]
-                fits += self._best_of(v, trees, 3, deadline)
-        self._refine(fits, deadline)
+        for v in range(rows.n_views):
+            trees = [start.tree for start in starts if start.target == v]
+            fits += rows.best(v, trees, 3, deadline)
+        return fits
 
-    def _sift(self, deadline: Deadline) -> None:
-        """The largest stored formulas, and those of one node more, through the sieve."""
-        formulas, settings = self.formulas, self.settings
+    def _larger(self, deadline: Deadline) -> list[ViewFit]:
+        """All stored formulas, and those of one node more, through the sieve."""
+        formulas, rows = self.formulas, self.rows
         head = np.ascontiguousarray(formulas.values[:4])
-        passed, exhausted = [], formulas.largest
+        passed = []
         for begin in range(0, len(formulas), BLOCK):
             at, bits = self.sieve.passed(np.ascontiguousarray(head[:, begin : begin + BLOCK]))
             passed.append((begin + at, bits))
-        found = np.concatenate([at for at, _ in passed])
-        bits = np.concatenate([bits for _, bits in passed])
-        keep, views = self._verify(formulas.values[:, found], bits)
-        fits = [
-            self._fitted(int(v), formulas.tree(int(found[i])))
-            for i, v in zip(keep, views, strict=True)
+        found, bits = (np.concatenate(part) for part in zip(*passed, strict=True))
+        trees = [
+            (formulas.tree(int(found[i])), v)
+            for i, v in zip(*rows.exact(formulas.values[:, found], bits), strict=True)
         ]
-        if formulas.count_next() <= settings.streamed:
-            exhausted += 1
-            fits += self._verified(self.sieve.of_jobs(formulas, formulas.next_jobs(once=True)))
-        self._refine(fits, deadline)
-        self.notes.append(
-            f"no formula of up to {exhausted} nodes over {len(self.columns)} columns is exact, "
-            f"up to scale and offset, in any of {len(self.views)} views of the target"
-        )
+        if formulas.count_next() <= self.settings.streamed:
+            trees += self._exact(self.sieve.of_jobs(formulas, formulas.next_jobs(once=True)))
+        return self._fitted(trees, deadline)
 
-    def _multiply(self, deadline: Deadline) -> None:
+    # -- pairs --------------------------------------------------------------------------------
+
+    def _products(self, deadline: Deadline) -> list[ViewFit]:
         """Products and ratios of two small formulas through the sieve."""
-        at = self._chosen(self.settings.paired, 1)
-        values = np.ascontiguousarray(self.formulas.values[:4, at])
-        self._refine(self._verified(products_and_ratios(values, at, self.sieve)), deadline)
+        from equate_srbench.enumeration.enumeration_loops import UP_TO_SCALE
 
-    def _factor(self, deadline: Deadline) -> None:
+        at = self._plainest(self.settings.paired, 4, UP_TO_SCALE)
+        values = np.ascontiguousarray(self.formulas.values[:4, at])
+        trees = self._exact(products_and_ratios(values, at, self.sieve))
+        return self._fitted(trees, deadline)
+
+    def _factors(self, _: Deadline) -> list[ViewFit]:
         """Products and ratios where one factor has an offset: ``u * (a v + b)``."""
-        formulas = self.formulas
-        u, v = self._chosen(self.settings.factored, 1), self._chosen(self.settings.matched, 2, largest=5)
-        main = self._main_views()
+        from equate_srbench.enumeration.enumeration_loops import UP_TO_AFFINE, UP_TO_SCALE
+
+        formulas, rows, main = self.formulas, self.rows, self.main
+        u = self._plainest(self.settings.paired, 4, UP_TO_SCALE)
+        v = self._plainest(self.settings.matched, 5, UP_TO_AFFINE)
         values = formulas.values
-        found = factors(self.targets[main, :4].T, values[:4, u], values[:4, v])
+        found = factors(rows.targets[main, :4].T, values[:4, u], values[:4, v])
         fits = []
         for way, is_divided in (("mul", False), ("div", True)):
             some = found.is_divided == is_divided
-            view_at, first, second = main[found.target[some]], u[found.u[some]], v[found.v[some]]
-            seen = self.targets[view_at, :PROBES].T
-            wanted = seen * values[:, first] if is_divided else seen / values[:, first]
-            slope, intercept, error = _affine(values[:, second], wanted)
-            order = np.flatnonzero(error < self._allowed(view_at))[:_MOST]
-            for i in order:
-                inner = _folded(formulas.tree(int(second[i])), slope[i], intercept[i])
-                other = formulas.tree(int(first[i]))
-                tree = Tree.apply(way, inner, other)
-                fits.append(_Fit(int(view_at[i]), tree, 1.0, 0.0))
-        self._refine(fits, deadline)
+            seen, first, second = main[found.target[some]], u[found.u[some]], v[found.v[some]]
+            target = rows.targets[seen, :PROBES].T
+            wanted = target * values[:, first] if is_divided else target / values[:, first]
+            slope, intercept, error = affine(values[:, second], wanted)
+            for i in np.flatnonzero(error < rows.allowed(seen)):
+                inner = scaled(formulas.tree(int(second[i])), slope[i], intercept[i])
+                tree = Tree.apply(way, inner, formulas.tree(int(first[i])))
+                fits.append(ViewFit(int(seen[i]), tree))
+        return _shortest(fits)
 
-    def _add(self, deadline: Deadline) -> None:
-        """Sums ``a u + b v + c``, and products ``a u v + b u + c``, exact ones and the nearest."""
-        at = self._chosen(self.settings.summed, 2)
-        values = np.ascontiguousarray(self.formulas.values[:5, at])
-        main = self._main_views()
+    def _planes(self, _: Deadline) -> list[ViewFit]:
+        """Sums ``a u + b v + c``."""
+        return self._coplanar(is_product=False)
+
+    def _products_with_term(self, _: Deadline) -> list[ViewFit]:
+        """Products ``a u v + b u + c``."""
+        return self._coplanar(is_product=True)
+
+    def _coplanar(self, *, is_product: bool) -> list[ViewFit]:
+        from equate_srbench.enumeration.enumeration_loops import UP_TO_AFFINE, UP_TO_SCALE
+
+        # another offset of ``v`` is another ``b``, but one of ``u`` would be another product
+        rows, values, most = self.rows, self.formulas.values, self.settings.summed
+        v_at = self._plainest(most, 4, UP_TO_AFFINE)
+        u_at = self._plainest(most, 4, UP_TO_SCALE) if is_product else v_at
+        u, v = (np.ascontiguousarray(values[:5, at]) for at in (u_at, v_at))
+        found = planes(u, v, rows.targets[self.main, :5], is_product=is_product)
         fits = []
-        for is_product in (False, True):
-            found = planes(values, self.targets[main, :5], is_product=is_product)
-            fits += self._coplanar(found, at, main)
-            self._refine_inner(fits, deadline)
-            if self.is_solved:
-                return
-        self._refine_inner(self._nearest_sums(at, main), deadline)
+        for i, j, bits in zip(u_at[found.u], v_at[found.v], found.targets, strict=True):
+            for t, seen in enumerate(self.main.tolist()):
+                if bits >> t & 1:
+                    target, left = rows.targets[seen, :PROBES], rows.allowed(np.array([seen]))[0]
+                    share = found.share(values[:, i], values[:, j], target, left)
+                    if share is not None:
+                        first, second = self.formulas.tree(int(i)), self.formulas.tree(int(j))
+                        fits.append(ViewFit(seen, found.tree(first, second, share)))
+        return _shortest(fits)
 
-    def _coplanar(self, found: Planes, at: Ints, main: Ints) -> list[_Fit]:
-        """The pairs of planes that are exact on all probe rows."""
-        formulas, out = self.formulas, []
-        for i, j, bits in zip(at[found.u], at[found.v], found.targets, strict=True):
-            u, v = formulas.values[:, i], formulas.values[:, j]
-            A = np.column_stack([np.ones(PROBES), u, u * v if found.is_product else v])
-            for t, view_at in enumerate(main):
-                if not bits >> t & 1:
-                    continue
-                target = self.targets[view_at, :PROBES]
-                (_, b, a), *_ = np.linalg.lstsq(A / np.abs(A).max(axis=0), target, rcond=None)
-                scales = np.abs(A).max(axis=0)
-                b, a = b / scales[1], a / scales[2]
-                left = target - b * A[:, 1] - a * A[:, 2]
-                if left.var() < self._allowed(np.array([view_at]))[0] * target.var():
-                    first, second = formulas.tree(int(i)), formulas.tree(int(j))
-                    out.append(_Fit(int(view_at), _joint(first, second, a / b, found), 1.0, 0.0))
-        return sorted(out, key=lambda fit: fit.tree.size)[:_MOST]
-
-    def _nearest_sums(self, at: Ints, main: Ints) -> list[_Fit]:
+    def _sums(self, deadline: Deadline) -> list[ViewFit]:
         """The sums of largest correlation in each view."""
-        formulas = self.formulas
-        unit, _, _ = standardised(formulas.values_on(self.X, int(at.max()) + 1)[:, at])
+        from equate_srbench.enumeration.enumeration_loops import UP_TO_AFFINE
+
+        formulas, rows = self.formulas, self.rows
+        at = self._plainest(self.settings.summed, 4, UP_TO_AFFINE)
+        unit = standardised(formulas.values_on(rows.X, int(at.max()) + 1)[:, at])[0]
         known = np.flatnonzero(np.isfinite(unit[:, 0]))
         unit, at = np.ascontiguousarray(unit[known]), at[known]
-        targets, _, _ = standardised(self.targets[main].T)
+        targets = standardised(rows.targets[self.main].T)[0]
         usable = np.isfinite(targets[:, 0])
-        first, second, _ = sums(unit, targets[usable].astype(np.float64), 12)
+        first, second, _ = sums(unit, targets[usable], 12)
         fits = []
-        for row, v in enumerate(main[usable]):
-            for i, j in zip(first[row], second[row], strict=True):
-                if i != j:
-                    other = Tree.apply("mul", Tree.constant(1.0), formulas.tree(int(at[j])))
-                    tree = Tree.apply("add", formulas.tree(int(at[i])), other)
-                    fits.append(_Fit(int(v), tree, 1.0, 0.0))
+        for row, v in enumerate(self.main[usable].tolist()):
+            trees = [
+                Planes.tree_of_sum(formulas.tree(int(at[i])), formulas.tree(int(at[j])), 1.0)
+                for i, j in zip(first[row], second[row], strict=True)
+                if i != j
+            ]
+            fits += rows.best(v, trees, 4, deadline)
         return fits
 
-    # -- from matches to the archive ----------------------------------------------------------
+    # -- what they share ----------------------------------------------------------------------
 
-    def _main_views(self) -> Ints:
-        names = [v.transform.name for v in self.views]
-        return np.array([names.index(name) for name in _MAIN_VIEWS if name in names])
-
-    def _chosen(self, most: int, sameness: int, largest: int = 4) -> Ints:
-        """The plainest formulas, of those equal up to scale (1) or scale and offset (2) one."""
+    def _plainest(self, most: int, largest: int, sameness: int) -> Ints:
+        """The formulas of fewest nodes and plainest operators, one of those that are the same."""
         from equate_srbench.enumeration import enumeration_loops as loops
 
         formulas = self.formulas
-        rank = formulas.rarity(COMMON)[: formulas.up_to(largest)]
-        rank[: len(formulas.numbers)] = 99
-        order = np.argsort(rank, kind="stable")[: 2 * most]
-        order = order[rank[order] < 99]
+        rank = formulas.rarity(COMMON)[len(formulas.numbers) : formulas.up_to(largest)]
+        order = len(formulas.numbers) + np.argsort(rank, kind="stable")[: 2 * most]
         table = np.zeros(1 << (2 * len(order) + 1).bit_length(), dtype=np.int64)
         kept = np.zeros(len(order) + 1, dtype=np.int64)
         block = np.ascontiguousarray(formulas.values[:, order])
@@ -361,109 +336,41 @@ class LibrarySearch:
         out: Ints = order[kept[1 : 1 + kept[0]]][:most]
         return out
 
-    def _verified(self, passed: list[Passed]) -> list[_Fit]:
-        """What of the sieve's fits is exact on all probe rows, in order of size."""
-        out = []
-        values = self.formulas.values
+    def _exact(self, passed: list[Passed]) -> list[tuple[Tree, int]]:
+        """What of that which passed is exact on all probe rows, and in which view."""
+        out, formulas = [], self.formulas
         for code in sorted({p.op.code for p in passed}):
             op, group = BY_CODE[code], [p for p in passed if p.op.code == code]
-            first = np.concatenate([p.first for p in group])
-            second = np.concatenate([p.second for p in group])
+            places = [np.concatenate([p.first for p in group])]
+            if op.arity == 2:
+                places.append(np.concatenate([p.second for p in group]))
             bits = np.concatenate([p.targets for p in group])
-            arguments = (values[:, first], values[:, second])[: op.arity]
-            keep, views = self._verify(op.array(np, *arguments), bits)
-            for i, v in zip(keep, views, strict=True):
-                args = [self.formulas.tree(int(at[i])) for at in (first, second)[: op.arity]]
-                out.append(self._fitted(int(v), Tree.apply(op.name, *args)))
-        return sorted(out, key=lambda fit: fit.tree.size)
+            values = op.array(np, *(formulas.values[:, at] for at in places))
+            for i, v in zip(*self.rows.exact(values, bits), strict=True):
+                args = (formulas.tree(int(at[i])) for at in places)
+                out.append((Tree.apply(op.name, *args), int(v)))
+        return out
 
-    def _verify(self, values: Array, bits: Ints) -> tuple[Ints, Ints]:
-        """Which columns of ``values`` (n_probes, n) are which views, up to scale and offset."""
-        keep, views = [], []
-        for v in range(len(self.views)):
-            at = np.flatnonzero(bits & (np.int64(1) << np.int64(v)))
-            target = np.repeat(self.targets[v, :PROBES, None], len(at), axis=1)
-            _, _, error = _affine(values[:, at], target)
-            good = np.flatnonzero(error < self._allowed(np.array([v])))
-            keep.append(at[good])
-            views.append(np.full(len(good), v))
-        return np.concatenate(keep), np.concatenate(views)
+    def _fitted(self, trees: list[tuple[Tree, int]], deadline: Deadline) -> list[ViewFit]:
+        """The shortest of formulas for views, with scales and offsets."""
+        chosen = sorted(trees, key=lambda found: found[0].size)[:_MOST]
+        return [fit for tree, v in chosen for fit in self.rows.best(int(v), [tree], 1, deadline)]
 
-    def _allowed(self, view_at: Ints) -> Array:
-        """Largest error on the probe rows, as a share of the variance there."""
-        targets = self.targets[view_at, :PROBES]
-        out: Array = np.square(self.errors[view_at, :PROBES]).sum(axis=1)
-        return _EXACT_THERE + 4.0 * out / (PROBES * targets.var(axis=1))
-
-    def _fitted(self, v: int, tree: Tree) -> _Fit:
-        """A formula without constants, with scale and offset on the matched rows."""
-        fits = self._best_of(v, [tree], 1, Deadline())
-        return fits[0] if fits else _Fit(v, tree, 0.0, 0.0)
-
-    def _refine_inner(self, fits: list[_Fit], deadline: Deadline) -> None:
-        """Fit in the view first, then on all rows."""
-        out = []
-        for v in sorted({fit.view for fit in fits}):
-            out += self._best_of(v, [fit.tree for fit in fits if fit.view == v], 4, deadline)
-        self._refine(out, deadline)
-
-    def _best_of(self, v: int, trees: list[Tree], k: int, deadline: Deadline) -> list[_Fit]:
-        """The formulas that fit a view best, on the matched rows, with their constants."""
-        if not trees:
-            return []
-        refiner = Refiner(self.X, self.targets[v], self.weights[v], check_input=False)
-        fitted = refiner.fit(trees, max_steps=25, deadline=deadline)
-        best = np.argsort(fitted.unexplained, kind="stable")[:k]
-        return [
-            _Fit(
-                v,
-                trees[i].with_constants(fitted.constants(int(i))),
-                float(fitted.scale[i]),
-                float(fitted.offset[i]),
-            )
-            for i in best
-            if np.isfinite(fitted.unexplained[i])
-        ]
-
-    def _refine(self, fits: list[_Fit], deadline: Deadline) -> None:
-        """Refine formulas for the target on all rows."""
-        trees = []
-        for fit in fits:
-            seen = self.views[fit.view]
-            if seen.transform is IDENTITY and fit.slope != 0.0:
-                trees.append(fit.tree)
-            elif np.isfinite(fit.slope) and np.isfinite(fit.intercept):
-                trees.append(seen.wrap(_folded(fit.tree, fit.slope, fit.intercept)))
-        self.archive.refine(trees, "library", max_steps=20, deadline=deadline)
+    def _note(self) -> None:
+        """Say what was tried completely, after all stages and without an exact formula."""
+        formulas, views = self.formulas, self.rows.n_views
+        is_streamed = formulas.count_next() <= self.settings.streamed
+        names = ", ".join(op.name for op in self.operators)
+        what = "all operators" if len(self.operators) == len(OPERATORS) else names
+        self.notes.append(
+            f"No formula of up to {formulas.largest + is_streamed} nodes of {what}, of the numbers "
+            f"1 and 2 and of {len(self.columns)} columns is exact up to scale and offset in any of "
+            f"{views} views of the target."
+        )
 
 
-def _affine(values: Array, targets: Array) -> tuple[Array, Array, Array]:
-    """Slope, intercept, and the share of the variance left, of ``targets ~ a values + b``.
-
-    Columns of both, shape (n_rows, n), are fitted one by one.
-    """
-    u, t = values - values.mean(axis=0), targets - targets.mean(axis=0)
-    slope = (u * t).sum(axis=0) / (u * u).sum(axis=0)
-    residual = t - slope * u
-    error = (residual**2).sum(axis=0) / (t * t).sum(axis=0)
-    return slope, targets.mean(axis=0) - slope * values.mean(axis=0), error
-
-
-def _joint(u: Tree, v: Tree, share: float, found: Planes) -> Tree:
-    """``u + share * v``, or ``u * (1 + share * v)``, to be scaled."""
-    v = Tree.apply("mul", Tree.constant(float(share)), v)
-    if found.is_product:
-        return Tree.apply("mul", u, Tree.apply("add", Tree.constant(1.0), v))
-    return Tree.apply("add", u, v)
-
-
-def _folded(tree: Tree, slope: float, intercept: float) -> Tree:
-    """``slope * tree + intercept`` without factors 1 and terms 0 that are so but for rounding."""
-    if abs(slope - 1.0) > 1e-9:
-        tree = Tree.apply("mul", Tree.constant(float(slope)), tree)
-    if abs(intercept) > 1e-9 * (abs(slope) + abs(intercept)):
-        tree = Tree.apply("add", Tree.constant(float(intercept)), tree)
-    return tree
+def _shortest(fits: list[ViewFit]) -> list[ViewFit]:
+    return sorted(fits, key=lambda fit: fit.tree.size)[:_MOST]
 
 
 def _related(X: Array, y: Array, columns: list[int], most: int) -> list[int]:
@@ -473,9 +380,9 @@ def _related(X: Array, y: Array, columns: list[int], most: int) -> list[int]:
         return usable
 
     def ranks(v: Array) -> Array:
-        out: Array = np.argsort(np.argsort(v, kind="stable"), kind="stable") - 0.5 * len(v)
-        return out
+        rank = np.argsort(np.argsort(v, kind="stable"), kind="stable")
+        return rank.astype(np.float64) - 0.5 * len(v)
 
     target = ranks(y)
     score = [abs(float(ranks(X[:, j]) @ target)) for j in usable]
-    return sorted(usable[i] for i in np.argsort(score, kind="stable")[-most:])
+    return sorted(usable[i] for i in np.argsort(score, kind="stable")[-most:].tolist())

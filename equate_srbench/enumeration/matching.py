@@ -77,7 +77,8 @@ class UnitTargets:
         """Share of each target's variance that each entry leaves, (n_targets, n_entries)."""
         mean, square, product = self.moments(entries, entries**2)
         spread = np.maximum(square - mean**2, np.float32(SMALL))
-        return np.maximum(np.float32(1.0) - product**2 / spread, np.float32(0.0))
+        out: Array32 = np.maximum(np.float32(1.0) - product**2 / spread, np.float32(0.0))
+        return out
 
     def fits(self, entries: Array32, k: int) -> Matches:
         """The ``k`` best of the entries of each target, shape (n_targets, n, n_rows).

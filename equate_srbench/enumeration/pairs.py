@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from equate_srbench.enumeration.formulas import Ints
 from equate_srbench.enumeration.sieve import Passed, Sieve, ratios
 from equate_srbench.expr.operators import BY_NAME
+from equate_srbench.expr.tree import Tree
 
 Array = NDArray[np.float64]
 Array32 = NDArray[np.float32]
@@ -45,7 +46,9 @@ def products_and_ratios(values: Array, positions: Ints, sieve: Sieve) -> list[Pa
         one, others, there = values[:, i, None], values[:, i:], positions[i:]
         with np.errstate(all="ignore"):
             blocks = (one * others, one / others, others / one)
-        for block, op, is_swapped in zip(blocks, (mul, div, div), (False, False, True), strict=True):
+        for block, op, is_swapped in zip(
+            blocks, (mul, div, div), (False, False, True), strict=True
+        ):
             at, bits = sieve.passed(block)
             if len(at):
                 u, v = np.full(len(at), here), there[at]
@@ -129,35 +132,61 @@ class Planes:
     targets: Ints
     is_product: bool
 
+    def share(self, u: Array, v: Array, target: Array, most: float) -> float | None:
+        """``a / b`` by least squares on more rows; None if more is left than ``most`` allows.
 
-def planes(values: Array, targets: Array, *, is_product: bool) -> Planes:
+        Parameters
+        ----------
+        u, v, target : ndarray of shape (n_rows,)
+        most : float
+            Largest share of the target's variance that may be left.
+        """
+        A = np.column_stack([np.ones(len(u)), u, u * v if self.is_product else v])
+        sizes = np.abs(A).max(axis=0)
+        c, b, a = np.linalg.lstsq(A / sizes, target, rcond=None)[0] / sizes
+        left = target - c - b * A[:, 1] - a * A[:, 2]
+        return float(a / b) if left.var() < most * target.var() and b != 0.0 else None
+
+    def tree(self, u: Tree, v: Tree, share: float) -> Tree:
+        """``u + share * v``, or ``u * (1 + share * v)``: scale and offset go around it."""
+        if not self.is_product:
+            return self.tree_of_sum(u, v, share)
+        factor = Tree.apply("mul", Tree.constant(share), v)
+        return Tree.apply("mul", u, Tree.apply("add", Tree.constant(1.0), factor))
+
+    @staticmethod
+    def tree_of_sum(u: Tree, v: Tree, share: float) -> Tree:
+        """``u + share * v``."""
+        return Tree.apply("add", u, Tree.apply("mul", Tree.constant(share), v))
+
+
+def planes(u: Array, v: Array, targets: Array, *, is_product: bool) -> Planes:
     """Pairs ``u, v`` with ``t = a v + b u + c``, or ``t = a u v + b u + c``, on five rows.
 
     Parameters
     ----------
-    values : ndarray of shape (5, n)
+    u, v : ndarray of shape (5, n)
+        For sums the same formulas: each pair of them is taken once.
     targets : ndarray of shape (n_targets, 5)
     is_product : bool
     """
     from equate_srbench.enumeration import enumeration_loops as loops
 
-    n = values.shape[1]
-    differences = values[1:] - values[0]
-    order, shares, left = _eliminated(differences, targets[:, 1:] - targets[:, :1])
-    kept, bits = np.zeros((2, n + 1), dtype=np.int64)
-    found = []
-    for i in range(n):
-        if np.isfinite(left[i]).any():
-            if is_product:
-                products = values * values[:, i, None]
-                differences = products[1:] - products[0]
-            begin = 0 if is_product else i + 1
-            loops.coplanar(differences, begin, order[i], shares[i], left[i], kept, bits)
-            some = slice(1, 1 + kept[0])
-            found.append((np.full(kept[0], i), kept[some].copy(), bits[some].copy()))
+    order, shares, left = _eliminated(u[1:] - u[0], targets[:, 1:] - targets[:, :1])
+    differences = v[1:] - v[0]
+    kept, bits = np.zeros((2, v.shape[1] + 1), dtype=np.int64)
     none = np.zeros(0, dtype=np.int64)
-    u, v, passed = (np.concatenate([none, *part]) for part in zip(*found, strict=True))
-    return Planes(u, v, passed, is_product)
+    found = [(none, none, none)]
+    for i in np.flatnonzero(np.isfinite(left).any(axis=(1, 2))):
+        if is_product:
+            products = v * u[:, i, None]
+            differences = products[1:] - products[0]
+        begin = 0 if is_product else int(i) + 1
+        loops.coplanar(differences, begin, order[i], shares[i], left[i], kept, bits)
+        some = slice(1, 1 + kept[0])
+        found.append((np.full(kept[0], i), kept[some].copy(), bits[some].copy()))
+    first, second, passed = (np.concatenate(part) for part in zip(*found, strict=True))
+    return Planes(first, second, passed, is_product)
 
 
 def _eliminated(differences: Array, targets: Array) -> tuple[Ints, Array, Array]:
@@ -182,7 +211,7 @@ def _eliminated(differences: Array, targets: Array) -> tuple[Ints, Array, Array]
     )
 
 
-def sums(unit: Array32, targets: Array, k: int) -> tuple[Ints, Ints, Array32]:
+def sums(unit: Array32, targets: Array32, k: int) -> tuple[Ints, Ints, Array32]:
     """The best pairs ``t = a u + b v + c`` for each target, by joint correlation.
 
     Parameters
@@ -203,7 +232,7 @@ def sums(unit: Array32, targets: Array, k: int) -> tuple[Ints, Ints, Array32]:
     from equate_srbench.enumeration import enumeration_loops as loops
 
     n, rows = unit.shape
-    along = np.ascontiguousarray(targets.astype(np.float32) @ unit.T / np.float32(rows))
+    along = np.ascontiguousarray(targets @ unit.T / np.float32(rows))
     index = np.zeros((len(targets), n), dtype=np.int64)
     gain = np.zeros((len(targets), n), dtype=np.float32)
     for begin in range(0, n, _HEADS):

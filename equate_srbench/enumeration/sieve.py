@@ -1,4 +1,4 @@
-"""``Sieve``: which of millions of formulas is some view of the target up to scale and offset?
+"""``Sieve``: which of millions of formulas are some view of the target up to scale and offset.
 
 Scale and offset cancel in ratios of differences. On four rows two ratios remain, and a table of
 cells holds for each pair of ratios the views that have it: a formula costs the four values and a
@@ -7,7 +7,7 @@ look at the table, however many views there are. What passes is fitted on more r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,13 +77,14 @@ class Sieve:
         at, bits = self._kept[:, 1 : 1 + self._kept[0, 0]].copy()
         return at, bits
 
-    def of_jobs(self, formulas: Formulas, jobs: Sequence[Job]) -> list[Passed]:
+    def of_jobs(self, formulas: Formulas, jobs: Iterable[Job]) -> list[Passed]:
         """What passes of blocks of formulas over enumerated ones."""
         head, out = np.ascontiguousarray(formulas.values[:4]), []
-        for job in jobs:
-            at, bits = self.passed(np.ascontiguousarray(job.values(head)))
-            if len(at):
-                out.append(Passed(job.op, *job.arguments(at), bits))
+        with np.errstate(all="ignore"):
+            for job in jobs:
+                at, bits = self.passed(np.ascontiguousarray(job.values(head)))
+                if len(at):
+                    out.append(Passed(job.op, *job.arguments(at), bits))
         return out
 
 

@@ -21,7 +21,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "sources": ("families", "library", "backbone", "ascent", "edits"),
 }
 #: Sources of the presets ``default`` and ``fast``.
-SOURCES = ("families", "backbone", "ascent", "edits")
+SOURCES = ("families", "library", "backbone", "ascent", "edits")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from equate_srbench.expr.algebra.complexity import complexity
 from equate_srbench.expr.tree import Tree
-from equate_srbench.problem.floor import Floor
+from equate_srbench.problem.floor import EXACT, Floor
 from equate_srbench.refine import Refined, Refiner
 from equate_srbench.runtime.clock import Deadline
 
@@ -22,8 +22,6 @@ Array = NDArray[np.float64]
 PARSIMONY, MAX_PARSIMONY = 0.1, 1.0
 #: Nodes over which the simplicity of a formula falls to 1/e.
 LENGTH = 50.0
-#: Relative error below which a formula counts as exact: float64 leaves about 1e-30.
-EXACT = 1e-20
 #: Losses up to this factor above the least one may belong to a law as well.
 NEAR = 10.0
 #: Longest formula that ends a search when it is exact.
@@ -100,6 +98,8 @@ class Archive:
         self.candidates: list[Candidate] = []
         self.tried: Counter[str] = Counter()
         self.floor = Floor.of_doubles(X, y, weights) if floor is None else floor
+        #: Whether the target spans many decades, so that a formula is exact by relative errors.
+        self.is_wide = self.floor.is_wide
         self._rounding = self.floor.mean_square()
         self._known: dict[tuple[int, ...], Candidate | None] = {}
         self._disproofs: dict[int, float | None] = {}
@@ -160,7 +160,7 @@ class Archive:
         ones, which would show that nothing was rounded.
         """
         rounding = EXACT * self.variance
-        if candidate.loss <= rounding:
+        if candidate.loss <= rounding and not self.is_wide:
             return True
         if candidate.loss > min(NEAR * max(self.best.loss, rounding), self._floor_reach()):
             return False
@@ -168,8 +168,10 @@ class Archive:
         if key not in self._disproofs:
             self._disproofs[key] = self.floor.disproof(candidate.tree, self.variance)
         disproof = self._disproofs[key]
+        if disproof is None or candidate.loss <= rounding:
+            return disproof is not None
         free = max(0.0, 1.0 - len(self.best.tree.constants) / self.n_rows)
-        return disproof is not None and self.best.loss >= disproof * free
+        return self.best.loss >= disproof * free
 
     @property
     def law(self) -> Candidate | None:

@@ -13,12 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equate_srbench.expr.tree import Tree
+from equate_srbench.problem.decades import spans_decades
 from equate_srbench.problem.randomness import looks_random
 from equate_srbench.problem.resolution import DOUBLE, FEWEST, Resolution
 from equate_srbench.problem.sensitivity import sensitivities
 
 Array = NDArray[np.float64]
 
+#: Relative error below which a formula counts as exact: float64 leaves about 1e-30.
+EXACT = 1e-20
 #: Most rows on which a formula's residuals are compared with the floor.
 MAX_ROWS = 1000
 #: Standard deviations by which the mean square of residuals may exceed that of the roundings.
@@ -66,11 +69,20 @@ class Floor:
         columns = (DOUBLE,) * X.shape[1]
         return cls(X, y, weights, DOUBLE, columns, np.ones(X.shape[1] + 1))
 
+    @property
+    def is_wide(self) -> bool:
+        """Whether small values count as much as large ones: the target spans many decades."""
+        return spans_decades(self.y)
+
     def mean_square(self) -> float:
         """Mean square of the target's own rounding; 0 in double precision."""
         if not self.target.is_rounded:
             return 0.0
         return float(np.average(self._target_steps(self.y) ** 2, weights=self.weights)) / 12.0
+
+    def largest_rounding(self) -> float:
+        """Half a step of the target, the median one over the rows; 0 in double precision."""
+        return 0.5 * float(np.median(self._target_steps(self.y))) if self.target.is_rounded else 0.0
 
     @property
     def rounds_columns(self) -> bool:
@@ -133,29 +145,31 @@ class Floor:
         X, y, w = self._rows()
         values, arithmetic, slopes = sensitivities(tree, X)
         residual = values - y
-        if not np.isfinite(residual).all() or not looks_random(X, residual):
+        if not np.isfinite(residual).all():
             return None
         arithmetic = ARITHMETIC**2 * (arithmetic + np.spacing(np.abs(y)) ** 2 / 12.0)
         if float(np.average(arithmetic, weights=w)) > MOST_ARITHMETIC * variance:
             arithmetic = np.zeros(len(y))
         loss = float(np.average(residual**2, weights=w))
-        if _mean_square(residual, arithmetic, w) <= 1.0:
+        if self.is_wide and _mean_square(residual, arithmetic + EXACT * y**2, w) <= 1.0:
+            return loss / ARITHMETIC**2
+        if _is_arithmetic(residual, arithmetic, w, X):
             return loss / ARITHMETIC**2
         # constants that were fitted to rounded rows carry their share of the roundings to all rows
         free = (len(tree.constants) + 1.0) / len(self.y)
         own = self._target_steps(y) if self.target.is_rounded else np.zeros(len(y))
         level = float(np.average(own**2, weights=w)) / 12.0
-        if level > 0.0 and _is_rounding(residual, own[:, None], arithmetic + free * level, w):
+        if level > 0.0 and _is_rounding(residual, own[:, None], arithmetic + free * level, w, X):
             shown = own > SHOWN * np.sqrt(free * level)
             if _is_uniform(residual[shown] / own[shown]):
                 return BELOW * level
         single = self.target.kind == "single"  # the law may have been evaluated in it, too
-        if single and _mean_square(residual, SINGLE**2 * arithmetic, w) <= 1.0:
+        if single and _is_arithmetic(residual, SINGLE**2 * arithmetic, w, X):
             return loss / ARITHMETIC**2
         if self.rounds_columns:
             steps = np.column_stack([slopes * self._column_steps(X), own])
             level = float(np.average(np.sum(steps**2, axis=1), weights=w)) / 12.0
-            if _is_rounding(residual, steps, arithmetic + free * level, w):
+            if _is_rounding(residual, steps, arithmetic + free * level, w, X):
                 return BELOW * level
         return None
 
@@ -164,16 +178,36 @@ class Floor:
         return self.X[some], self.y[some], None if self.weights is None else self.weights[some]
 
 
-def _is_rounding(residual: Array, steps: Array, arithmetic: Array, weights: Array | None) -> bool:
-    """Whether residuals may be sums of roundings with these steps, of shape (rows, terms)."""
+def _is_arithmetic(residual: Array, variance: Array, weights: Array | None, X: Array) -> bool:
+    """Whether residuals are no more than arithmetic leaves, and look random."""
+    if not _mean_square(residual, variance, weights) <= 1.0:
+        return False
+    return _look_random(residual, weights, X)
+
+
+def _is_rounding(
+    residual: Array, steps: Array, more: Array, weights: Array | None, X: Array
+) -> bool:
+    """Whether residuals may be sums of roundings with these steps, of shape (rows, terms).
+
+    ``more`` is the variance of what else is in them.
+    """
     steps = np.abs(steps)
-    largest = 0.5 * steps.sum(axis=1) + 4.0 * np.sqrt(arithmetic)
+    largest = 0.5 * steps.sum(axis=1) + DEVIATIONS * np.sqrt(more)
     if not (np.abs(residual) <= (1.0 + 1e-6) * largest).all():
         return False
-    found = _mean_square(residual, np.sum(steps**2, axis=1) / 12.0 + arithmetic, weights)
+    variance = np.sum(steps**2, axis=1) / 12.0 + more
+    found = _mean_square(residual, variance, weights)
     # the fourth moment of a uniform number is 9/5, of a sum of them up to 3 squared variances
     spread = 0.8 if np.count_nonzero(steps.any(axis=0)) == 1 else 2.0
-    return BELOW <= found <= 1.0 + DEVIATIONS * float(np.sqrt(spread / len(residual)))
+    if not BELOW <= found <= 1.0 + DEVIATIONS * float(np.sqrt(spread / len(residual))):
+        return False
+    return _look_random(residual, weights, X)
+
+
+def _look_random(residual: Array, weights: Array | None, X: Array) -> bool:
+    """Whether residuals look random in the units in which their sum of squares is least."""
+    return looks_random(X, residual if weights is None else np.sqrt(weights) * residual)
 
 
 def _mean_square(residual: Array, variance: Array, weights: Array | None) -> float:

@@ -7,7 +7,7 @@ import math
 from equate_srbench.expr.algebra.complexity import complexity
 from equate_srbench.expr.operators import BY_NAME, CONSTANT
 from equate_srbench.expr.tree import Tree
-from equate_srbench.problem.archive import EXACT
+from equate_srbench.problem.floor import EXACT
 
 #: Nats for one node. Twenty operators and columns to choose from would cost three, but SymPy's
 #: count has more nodes than a formula has choices (``x - y`` is five). On validation rows of

@@ -15,8 +15,9 @@ from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.expr.operators import CONSTANT
 from equate_srbench.expr.tree import Tree
 from equate_srbench.problem.archive import Archive, Candidate
+from equate_srbench.problem.floor import EXACT
 from equate_srbench.problem.poles import has_pole, region
-from equate_srbench.problem.selection import formula_length, residual_length, worse
+from equate_srbench.problem.selection import WORSE, formula_length, residual_length, worse
 
 Array = NDArray[np.float64]
 
@@ -113,7 +114,9 @@ class Search:
         if found is None:
             found = self._lengths[id(candidate)] = formula_length(candidate.tree, archive.n_rows)
         error = archive.fitted_loss(candidate) / archive.variance
-        return found + residual_length(error, archive.n_rows)
+        # over many decades a formula may be exact for the largest values only
+        floor = WORSE**2 * EXACT if archive.is_wide and not archive.is_exact(candidate) else EXACT
+        return found + residual_length(error, archive.n_rows, floor=floor)
 
     def _penalty(self, tree: Tree) -> float:
         """Nats for a pole among the fit rows, or for a formula that runs off near them."""

@@ -12,16 +12,18 @@ from numpy.typing import NDArray
 
 from equate_srbench.backbone import checkpoint
 from equate_srbench.edits.edit_search import EditSearch, EditSettings
+from equate_srbench.enumeration.library_search import LibrarySearch
 from equate_srbench.equate import pretrained
 from equate_srbench.equate.neural import NeuralResult, propose
 from equate_srbench.equate.settings import EquateSettings
 from equate_srbench.expr.algebra.complexity import complexity
 from equate_srbench.expr.algebra.rewrite import rewrite
-from equate_srbench.expr.evaluate import evaluate
+from equate_srbench.expr.evaluate import evaluate, mean_square
 from equate_srbench.expr.sympy.simplify import simplify, warm_up
 from equate_srbench.expr.tree import Tree
 from equate_srbench.families.family_search import FamilySearch
 from equate_srbench.problem.archive import Archive, Candidate
+from equate_srbench.problem.decades import relative_weights
 from equate_srbench.problem.randomness import looks_random
 from equate_srbench.problem.selection import price_of_node
 from equate_srbench.refine.snap import snap
@@ -35,7 +37,9 @@ from equate_srbench.search.starts import simple_formulas
 MIN_ROWS = 5
 #: Shares of the time left that the phases before the edits may take on a busy machine. Their work
 #: is counted, so that they rarely do.
-FAMILIES_SHARE, FIRST_EDITS_SHARE, NEURAL_SHARE = 0.15, 0.15, 0.4
+FAMILIES_SHARE, LIBRARY_SHARE, FIRST_EDITS_SHARE, NEURAL_SHARE = 0.15, 0.25, 0.15, 0.35
+#: Share of the time left for a search on relative errors, where the target spans many decades.
+RELATIVE_SHARE = 0.25
 #: Share of the time left that the neural part may take in processor time.
 NEURAL_WORK = 0.25
 #: Formulas of the first round of edits, which comes before the neural part.
@@ -78,7 +82,7 @@ class PipelineOptions:
 
 
 class FitPipeline(Search):
-    """The phases of a fit: families, edit, propose, align, ascend, edit, shorten.
+    """The phases of a fit: families, library, edit, propose, align, ascend, edit, shorten.
 
     Parameters
     ----------
@@ -118,8 +122,12 @@ class FitPipeline(Search):
         phases: list[Callable[[], None]] = []
         if "families" in sources:
             phases.append(lambda: self._solve(tick))
+        if "library" in sources:
+            phases.append(lambda: self._match(tick))
         if edits and "backbone" in sources:
             phases.append(lambda: self._edit_first(edits, tick))
+        if edits and self.archive.is_wide:
+            phases.append(lambda: self._search_relative(tick))
         if "backbone" in sources:
             phases.append(lambda: self._adapt(tick))
         if edits:
@@ -146,6 +154,21 @@ class FitPipeline(Search):
             archive.deadline.within(FAMILIES_SHARE * archive.deadline.left()),
             tick=lambda: tick("families"),
         )
+
+    def _match(self, tick: Callable[[str], None]) -> None:
+        """All small formulas, and pairs of them."""
+        archive = self.archive
+        tick("library")
+        library = LibrarySearch(
+            archive, list(range(archive.X.shape[1])), rng=self.rng,
+            resolution=archive.floor.largest_rounding(),
+        )  # fmt: skip
+        library.run(
+            archive.deadline.within(LIBRARY_SHARE * archive.deadline.left()),
+            tick=lambda: tick("library"),
+        )
+        if library.notes:
+            self.notes["library"] = library.notes
 
     def _adapt(self, tick: Callable[[str], None]) -> None:
         """Phases 1 to 4 of the method."""
@@ -193,22 +216,49 @@ class FitPipeline(Search):
                 best, price_of_node(best.tree, best.loss, archive.variance, archive.n_rows)
             )
 
-    def _edit_search(self) -> EditSearch:
-        n, p = self.archive.X.shape
+    def _edit_search(self, archive: Archive | None = None) -> EditSearch:
+        archive = archive or self.archive
+        n, p = archive.X.shape
         settings = EditSettings(library=int(min(8000, 40 * n + 500 * (n >= 40))))
-        return EditSearch(self.archive, list(range(p)), rng=self.rng, settings=settings)
+        return EditSearch(archive, list(range(p)), rng=self.rng, settings=settings)
 
     def _edit_first(self, edits: EditSearch, tick: Callable[[str], None]) -> None:
         """A short round of edits: many laws need no network."""
         deadline = self.archive.deadline
         soon = deadline.within(FIRST_EDITS_SHARE * deadline.left())
-        self._edit(edits, soon, self._best_of("family"), tick, most=FIRST_EDITS)
+        self._edit(edits, soon, self._best_of("family", "library"), tick, most=FIRST_EDITS)
+
+    def _search_relative(self, tick: Callable[[str], None]) -> None:
+        """Families and edits on relative errors; what they find is judged by the user's loss."""
+        archive, p = self.archive, self.archive.X.shape[1]
+        weights = relative_weights(archive.y, archive.weights)
+        found = Archive(
+            archive.X, archive.y, weights,
+            deadline=archive.deadline, floor=replace(archive.floor, weights=weights),
+        )  # fmt: skip
+        soon = archive.deadline.within(RELATIVE_SHARE * archive.deadline.left())
+        FamilySearch(found, list(range(p)), rng=self.rng).run(soon, tick=lambda: tick("families"))
+        if found.law is None:
+            starts = self._best_of("family", "edit")
+            edits = self._edit_search(found)
+            edits.run(
+                soon, starts=starts, tick=lambda: tick("edit"), patience=patience(len(archive.y))
+            )
+        if found.is_exact(found.best):
+            best = found.law or found.best
+            shorten(found, best, rewrite=rewrite, deadline=soon)
+            tree = snap(best.tree, archive.X, archive.y, weights, deadline=soon)
+            found.add(tree, tree, mean_square(tree, archive.X, archive.y, weights), "shorten")
+        self.notes["weights"] = "absolute and relative"
+        archive.tried.update(found.tried)
+        for candidate in front(found.candidates):
+            self._add(candidate.tree, candidate.source)
 
     def _edit_last(self, edits: EditSearch, tick: Callable[[str], None]) -> None:
         """Edits until what is left of the time is needed to shorten."""
         deadline = self.archive.deadline
         rest = deadline.within(max(deadline.left() - min(0.12 * self._total, 3.0), 0.0))
-        self._edit(edits, rest, self._best_of("backbone", "ascent", "family"), tick)
+        self._edit(edits, rest, self._best_of("backbone", "ascent", "family", "library"), tick)
 
     def _edit(
         self,
@@ -304,12 +354,20 @@ class FitPipeline(Search):
         """Whether simplification is worthwhile: an exact fit of very few rows is chance."""
         return SHORT < complexity(candidate.tree) <= self.archive.n_rows / 3
 
-    def _add(self, tree: Tree) -> Candidate | None:
+    def _add(self, tree: Tree, source: str = "shorten") -> Candidate | None:
         """Add a formula with its constants as they are."""
         archive = self.archive
-        residual = evaluate(tree, archive.X) - archive.y
-        loss = float(np.average(residual**2, weights=archive.weights))
-        return archive.add(tree, tree, loss, "shorten") if math.isfinite(loss) else None
+        loss = mean_square(tree, archive.X, archive.y, archive.weights)
+        return archive.add(tree, tree, loss, source) if math.isfinite(loss) else None
+
+
+def front(candidates: list[Candidate]) -> list[Candidate]:
+    """Candidates that no smaller one is as accurate as, by size."""
+    out: list[Candidate] = []
+    for candidate in sorted(candidates, key=lambda c: (c.size, c.loss)):
+        if not out or candidate.loss < out[-1].loss:
+            out.append(candidate)
+    return out
 
 
 def for_rows(settings: EquateSettings, n_rows: int) -> EquateSettings:

@@ -15,7 +15,8 @@ from equate_srbench.expr.tree import Tree
 from equate_srbench.families.family_rows import sampled, substituted
 from equate_srbench.families.family_search import FAMILIES, FamilySearch
 from equate_srbench.families.groups import grouped
-from equate_srbench.problem.archive import EXACT, Archive
+from equate_srbench.problem.archive import Archive
+from equate_srbench.problem.floor import EXACT
 from equate_srbench.runtime.clock import Deadline
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -10,8 +10,9 @@ import pytest
 from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.expr.text.parser import parse
 from equate_srbench.expr.tree import Tree
-from equate_srbench.problem.archive import EXACT, Archive, Candidate
+from equate_srbench.problem.archive import Archive, Candidate
 from equate_srbench.problem.canonical import prepare
+from equate_srbench.problem.floor import EXACT
 from equate_srbench.runtime.clock import Deadline
 
 NAMES = ["a", "b"]
