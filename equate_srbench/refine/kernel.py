@@ -268,9 +268,15 @@ def _normal_equations(
     for j in range(k):
         row = first + j
         if not math.isfinite(_dot(memory, row, _WEIGHTS)):
-            # a vertical tangent on some rows (sqrt at 0): leave those rows out
+            # a vertical tangent on some rows (sqrt at 0): leave those rows out; on many, there is no
+            # derivative (a whole exponent of a column of both signs): the constant is held
+            missing = 0.0
             for r in range(memory.shape[1]):
                 if not math.isfinite(memory[row, r]):
+                    memory[row, r] = 0.0
+                    missing += memory[_WEIGHTS, r]
+            if missing > limit.MISSING:
+                for r in range(memory.shape[1]):
                     memory[row, r] = 0.0
         mean, norm, scale = _centre(memory, row, affine)
         left = norm
