@@ -17,7 +17,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from equate_srbench.formula_regressor import FormulaRegressor
+from equate_srbench.formula_regressor import FormulaRegressor, warn_of_constant
 from equate_srbench.problem.archive import PARSIMONY, Archive
 from equate_srbench.problem.canonical import Problem, prepare
 from equate_srbench.problem.domain import Domain
@@ -138,6 +138,8 @@ class SearchRegressor(CallbackSupportMixin, FormulaRegressor):
         if not self.interrupted_:
             self._warn_if_untried(fit.search)
         tasks.finish()
+        if deadline.elapsed() >= self.time_limit and not self.diagnostics_["tried"]:
+            warn_of_constant(self.time_limit, problem)
         return self
 
     # -- parts of fit -----------------------------------------------------------------------

@@ -82,7 +82,8 @@ for i in range(moments):
 def run_script(kind: str, moments: int, longest: float) -> list[dict]:
     """What the script says about each fit."""
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", SCRIPT, kind, str(moments), str(longest)],
+        [sys.executable, "-W", "error", "-W", "ignore:no formula was tried",
+         "-c", SCRIPT, kind, str(moments), str(longest)],
         capture_output=True, text=True, timeout=280, check=False,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
     )  # fmt: skip

@@ -7,7 +7,7 @@ powers of negative exponent: all that sums and products are made of.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from equate_srbench.expr.algebra.nodes import (
     Form,
@@ -74,6 +74,21 @@ def unopened(node: Form) -> Polynomial:
     for term, c in terms:
         _accumulate(found, {factors_of(term): 1.0}, c)
     return found
+
+
+def with_sums_collected(polynomial: Polynomial) -> Iterator[Polynomial]:
+    """``(a + b)**2 + 2 a + 2 b`` as a polynomial in ``a + b``, for each sum that is a factor."""
+    sums = {base for m in polynomial for base, e in m if base[0] == "+"}
+    for base in sorted(sums):
+        constant, terms = terms_of(base)
+        left = dict(polynomial)
+        parts = [left.pop(factors_of(term), 0.0) / d for term, d in terms]
+        k = parts[0]
+        if not 1e-100 < abs(k) < 1e100 or any(abs(p - k) > _VANISHING * abs(k) for p in parts):
+            continue
+        _accumulate(left, {(): constant} if constant else {}, -k)
+        _accumulate(left, {((base, 1.0),): 1.0}, k)
+        yield left
 
 
 def _opens(base: Form, e: float) -> bool:
@@ -273,7 +288,7 @@ def over_one_denominator(polynomial: Polynomial) -> tuple[Polynomial, Weighted] 
     below: dict[Form, float] = {}
     for monomial in polynomial:
         for base, e in monomial:
-            if e < 0.0 and e.is_integer():
+            if e < 0.0:
                 below[base] = max(below.get(base, 0.0), -e)
     if not below:
         return None

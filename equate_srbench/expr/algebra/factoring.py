@@ -46,25 +46,31 @@ class Factoring:
 
     def __init__(self, price: Callable[[Node], float]) -> None:
         self.price = price
-        self._done: dict[tuple[tuple[Weighted, float], ...], Node] = {}
+        self._done: dict[tuple[bool, tuple[tuple[Weighted, float], ...]], Node] = {}
         self.budget = _BUDGET
 
-    def shortest(self, polynomial: Polynomial) -> Node:
-        """A node of least price among the forms tried; a plain sum where none is shorter."""
-        key = tuple(sorted(polynomial.items()))
+    def shortest(self, polynomial: Polynomial, *, is_factor: bool = False) -> Node:
+        """A node of least price among the forms tried; a plain sum where none is shorter.
+
+        As a factor, a product has one node less: its own.
+        """
+        key = is_factor, tuple(sorted(polynomial.items()))
         done = self._done.get(key)
         if done is None:
-            done = self._done[key] = self._shortest(polynomial)
+            done = self._done[key] = self._shortest(polynomial, is_factor)
         return done
 
-    def _shortest(self, polynomial: Polynomial) -> Node:
+    def _shortest(self, polynomial: Polynomial, is_factor: bool) -> Node:
         best = collapsed(polynomial)
         if not 2 <= len(polynomial) <= _LONGEST or not is_sum(best) or not self.budget:
             return best
         self.budget -= 1
         least = self.price(best)
         for form in self._forms(polynomial):
-            if (price := self.price(form)) < least:
+            price = self.price(form)
+            if is_factor and isinstance(form, tuple) and form[0] == "*":
+                price -= 1
+            if price < least:
                 best, least = form, price
         return best
 
@@ -72,13 +78,33 @@ class Factoring:
         shared = content(polynomial)
         if shared:
             rest = over(polynomial, shared)
-            yield multiply(product(1.0, shared), self.shortest(rest))
+            yield multiply(product(1.0, shared), self.shortest(rest, is_factor=True))
         for shorter in _binomials(polynomial):
             yield self.shortest(shorter)
         for root, quotient in _linear_factors(polynomial):
-            yield multiply(collapsed(root), self.shortest(quotient))
+            yield multiply(collapsed(root), self.shortest(quotient, is_factor=True))
         if len(polynomial) > 2:
+            yield from self._split(polynomial)
             yield from self._grouped(polynomial)
+
+    def _split(self, polynomial: Polynomial) -> Iterator[Node]:
+        """``A x + B`` with ``B`` a multiple of ``A`` as ``A (x + B/A)``, where ``x`` is linear."""
+        bases = {base for monomial in polynomial for base, _ in monomial}
+        for base in sorted(bases):
+            inside = {m: c for m, c in polynomial.items() if any(b == base for b, _ in m)}
+            if not 2 <= len(inside) < len(polynomial):
+                continue
+            if any(b == base and e != 1.0 for m in inside for b, e in m):
+                continue
+            rest = {m: c for m, c in polynomial.items() if m not in inside}
+            factor = over(inside, ((base, 1.0),))
+            quotient = _multiple(rest, factor)
+            if quotient is not None:
+                outer = self.shortest(quotient)
+                yield multiply(
+                    self.shortest(factor, is_factor=True), add((base, 1.0), (outer, 1.0))
+                )
+                return
 
     def _grouped(self, polynomial: Polynomial) -> Iterator[Node]:
         """A factor of some terms taken out of them; the rest may contain what it leaves."""
@@ -89,7 +115,7 @@ class Factoring:
                 held = any(b == factor[0] and e * factor[1] > 0.0 for b, e in monomial)
                 (inside if held else rest)[monomial] = c
             inside = over(inside, (factor,))
-            inner = self.shortest(inside)
+            inner = self.shortest(inside, is_factor=True)
             outer = product(1.0, (factor,))
             if rest:
                 quotient = _multiple(rest, inside)

@@ -90,7 +90,7 @@ def product(coefficient: float, factors: Iterable[tuple[Form, float]]) -> Node:
             terms = tuple((node, scaled(coefficient, c)) for node, c in base[2])
             return "+", scaled(coefficient, base[1]), terms
         if base[0] == "*":
-            return "*", scaled(coefficient, base[1]), base[2]
+            return product(scaled(coefficient, base[1]), base[2])
     return "*", coefficient, kept
 
 

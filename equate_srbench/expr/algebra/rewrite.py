@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from functools import partial
 
 from equate_srbench.expr.algebra import nodes
 from equate_srbench.expr.algebra import terms as algebra
@@ -24,10 +23,12 @@ from equate_srbench.expr.algebra.expansion import (
     expanded,
     over_one_denominator,
     unopened,
+    with_sums_collected,
 )
+from equate_srbench.expr.algebra.exponentials import quotients, with_logarithms_joined
 from equate_srbench.expr.algebra.factoring import Factoring
-from equate_srbench.expr.algebra.nodes import Form, Node, UnsafeRewriteError
-from equate_srbench.expr.algebra.trigonometry import identities, is_circular
+from equate_srbench.expr.algebra.nodes import Form, Node, UnsafeRewriteError, is_call, is_sum
+from equate_srbench.expr.algebra.trigonometry import identities, is_circular, without_tangents
 from equate_srbench.expr.algebra.writing import Writer, cost, price
 from equate_srbench.expr.tree import Tree
 
@@ -162,7 +163,11 @@ class _Simplifier:
         if isinstance(node, float) or node[0] in ("v", "n"):
             return node
         if node[0] == "f":
-            return algebra.function(node[1], self.simplified(node[2]))
+            inner = self.simplified(node[2])
+            try:
+                return algebra.function(node[1], inner)
+            except UnsafeRewriteError:
+                return algebra.unfolded(node[1], inner)
         if node[0] == "^":
             base = node[1][1] if node[1][0] == "n" else self.simplified(node[1])
             return algebra.raised(base, self.simplified(node[2]))
@@ -172,7 +177,7 @@ class _Simplifier:
         if isinstance(new, float) or new[0] not in ("*", "+"):
             return new
         best = self._shortest(new)
-        if node[0] == "*" or self._measure(best) < self._measure(new):
+        if new[0] == "*" or self._measure(best) < self._measure(new):
             return best
         terms = [(self.simplified(term), c) for term, c in new[2]]
         if all(term is old for (term, _), (old, _) in zip(terms, new[2], strict=True)):
@@ -212,30 +217,44 @@ class _Simplifier:
             return
         if polynomial is None or not _is_reducible(node, polynomial):
             return
-        for form in self._steps(node, polynomial):
+        for source in (self._multiplied_out, self._closed, self._as_product, self._fraction):
             try:
-                yield form()
+                yield from source(node, polynomial)
             except UnsafeRewriteError:
                 continue
 
-    def _steps(self, node: Form, polynomial: Polynomial) -> Iterator[Callable[[], Node]]:
-        shortest = self._factoring.shortest
-        yield partial(shortest, polynomial)
-        yield partial(shortest, unopened(node))
-        if node[0] == "*" and (group := _of_one_power(node)) is not None:
-            yield partial(self._joint_power, *group)
-        if is_circular(polynomial):
-            for other in self._turned(polynomial):
-                yield partial(shortest, other)
-        if any(e < 0.0 for monomial in polynomial for _, e in monomial):
-            yield partial(self._fraction, polynomial)
+    def _multiplied_out(self, node: Form, polynomial: Polynomial) -> Iterator[Node]:
+        """Everything multiplied out, then factored."""
+        yield self._factoring.shortest(polynomial)
+        for other in self._turned(polynomial):
+            yield self._factoring.shortest(other)
 
-    def _joint_power(self, inner: Node, e: float, rest: Node) -> Node:
-        """``(x**2 - 1)**3/x**3`` as ``(x - 1/x)**3``."""
-        return algebra.multiply(rest, algebra.power(self.simplified(inner), e))
+    def _closed(self, node: Form, polynomial: Polynomial) -> Iterator[Node]:
+        """Factors that are sums as they are."""
+        closed = unopened(node)
+        for other in (closed, *with_sums_collected(closed)):
+            yield self._factoring.shortest(other)
+        if node[0] == "+":
+            yield from with_logarithms_joined(node)
+
+    def _as_product(self, node: Form, polynomial: Polynomial) -> Iterator[Node]:
+        """Quotients of exponentials; one sum distributed; ``(x**2 - 1)**3/x**3`` in its power."""
+        if node[0] == "*":
+            yield from quotients(node)
+            for i, (base, e) in enumerate(node[2]):
+                if is_sum(base) and e == 1.0 and len(node[2]) > 1:
+                    rest = nodes.product(node[1], (*node[2][:i], *node[2][i + 1 :]))
+                    terms = ((algebra.multiply(rest, term), c) for term, c in base[2])
+                    yield algebra.add((rest, base[1]), *terms)
+            group = _of_one_power(node)
+            if group is not None:
+                inner, e, rest = group
+                yield algebra.multiply(rest, algebra.power(self.simplified(inner), e))
 
     def _turned(self, polynomial: Polynomial) -> Iterator[Polynomial]:
         """The best that identities of sine and cosine make of a polynomial, one after another."""
+        if not is_circular(polynomial):
+            return
         least = self._measure(collapsed(polynomial))
         for _ in range(_MOST_IDENTITIES):
             best = None
@@ -247,11 +266,11 @@ class _Simplifier:
             polynomial = best
             yield polynomial
 
-    def _fraction(self, polynomial: Polynomial) -> Node:
+    def _fraction(self, node: Form, polynomial: Polynomial) -> Iterator[Node]:
         """A sum over one denominator, common divisors cancelled."""
-        found = over_one_denominator(polynomial)
+        found = over_one_denominator(without_tangents(polynomial))
         if found is None:
-            raise UnsafeRewriteError
+            return
         numerator, denominator = found
         below: list[Node] = []
         for base, e in denominator:
@@ -261,12 +280,16 @@ class _Simplifier:
                 if reduced is None:
                     break
                 numerator, rest = reduced
-                below.append(algebra.power(self._over(self._factoring.shortest(rest)), 1.0))
+                below.append(self._over(self._factoring.shortest(rest)))
                 e -= 1.0
             if e > 0.0:
                 below.append(algebra.power(self._over(base), e))
+        *_, numerator = numerator, *self._turned(numerator)
         above = self._factoring.shortest(numerator)
-        return algebra.multiply(above, *(algebra.power(part, -1.0) for part in below))
+        whole = algebra.multiply(above, *(algebra.power(part, -1.0) for part in below))
+        yield whole
+        if isinstance(whole, tuple) and whole[0] == "*":
+            yield from quotients(whole)
 
     def _over(self, node: Node) -> Node:
         """A denominator whose own fractions stand over one denominator."""
@@ -298,10 +321,14 @@ def _is_reducible(node: Form, polynomial: Polynomial) -> bool:
     products = [node] if node[0] == "*" else [term for term, _ in nodes.terms_of(node)[1]]
     if any(base[0] == "+" for part in products for base, _ in nodes.factors_of(part)):
         return True
+    if node[0] == "+":
+        calls = [term[1] for term, _ in node[2] if term[0] == "f"]
+        if "log" in calls or (len(node[2]) > 1 and "exp" in calls):
+            return True
     seen: set[Form] = set()
     for monomial in polynomial:
         for base, e in monomial:
-            if base in seen or e < 0.0 or (base[0] == "f" and base[1] in ("sin", "cos")):
+            if base in seen or e < 0.0 or is_call(base, "sin", "cos", "tan"):
                 return True
         seen.update(base for base, _ in monomial)
     return False

@@ -48,6 +48,7 @@ _POWERS = {"inv": -1.0, "sqrt": 0.5, "square": 2.0, "cube": 3.0}
 ODD = frozenset({"sin", "tan", "arcsin", "arctan", "tanh"})
 _UNDONE = {"sin": "arcsin", "cos": "arccos", "tan": "arctan"}
 _LARGEST_SHIFT = 50.0  # exp(u + c) gives its factor exp(c) away only in a harmless range
+_LARGEST_PRIMITIVE = 20.0
 _QUARTER = math.pi / 2.0
 _MANY_DIGITS, _FEW_DIGITS = 14, 9
 
@@ -206,15 +207,17 @@ def _freed(node: Form, a: float) -> tuple[tuple[Node, float], ...]:
 def multiply(*nodes: Node) -> Node:
     """Product of ``nodes`` with equal bases and exponentials collected."""
     forms = [node for node in nodes if isinstance(node, tuple)]
-    if len(forms) == 1 and forms[0][0] == "+":  # its coefficients need no division
+    if len(forms) == 1:  # the coefficients of a sum need no division
         factor = 1.0
         for node in nodes:
             factor = scaled(factor, node) if isinstance(node, float) else factor
-        return product(factor, ((forms[0], 1.0),))
+        if factor == 1.0:
+            return forms[0]
+        return product(factor, factors_of(forms[0]) if forms[0][0] != "*" else ((forms[0], 1.0),))
     coefficient = 1.0
     powers: dict[Form, float] = {}
     exponent: list[tuple[Node, float]] = []
-    circular = False
+    circular = absolute = False
     queue = list(nodes)
     while queue:
         node = queue.pop()
@@ -229,6 +232,7 @@ def multiply(*nodes: Node) -> Node:
                     exponent.append((base[2], 1.0))
                     continue
                 circular |= base[1] in ("sin", "cos", "tan")
+                absolute |= base[1] == "abs"
             if base[0] == "+":
                 lead, base = _primitive(base, e)
                 if lead != 1.0:
@@ -249,6 +253,8 @@ def multiply(*nodes: Node) -> Node:
         powers[call] = powers.get(call, 0.0) + 1.0
     if circular and len(powers) > 1:
         _merge_circular(powers)
+    if absolute and len(powers) > 1:
+        _merge_absolute(powers)
     return product(coefficient, powers.items())
 
 
@@ -263,6 +269,8 @@ def _primitive(node: Sum, e: float) -> tuple[float, Sum]:
 
     For whole powers most of its signs are plus.
     """
+    if abs(e) > _LARGEST_PRIMITIVE:
+        return 1.0, node  # the number to that power would have lost digits, if it were a double
     lead = _unit(node[2])
     if e.is_integer() and _is_mostly_minus(node):
         lead = -lead
@@ -280,6 +288,15 @@ def _unit(terms: Weighted) -> float:
         most = max(counts)
         terms = tuple(term for term, n in zip(terms, counts, strict=True) if n == most)
     return abs(next((c for term, c in terms if term[0] == "v"), terms[0][1]))
+
+
+def _merge_absolute(powers: dict[Form, float]) -> None:
+    """``abs(x) * x**2`` as ``abs(x)**3``, in place."""
+    for base in [b for b in powers if is_call(b, "abs")]:
+        d = powers.get(as_call(base)[2], 0.0)
+        if d and d % 2.0 == 0.0:
+            del powers[as_call(base)[2]]
+            powers[base] = tidy(powers[base] + d)
 
 
 def _merge_circular(powers: dict[Form, float]) -> None:
@@ -313,6 +330,9 @@ def power(base: Node, e: float) -> Node:
             return power(base[2], e)
         if base[1] == "exp" and (2.0 * e).is_integer():  # smaller powers could meet an underflow
             return function("exp", multiply(e, base[2]))
+    if base[0] == "u" and base[1] == "inv" and e == -1.0:  # 1/(1/0) is 0
+        inner = base[2][0]
+        return inner[1] if inner[0] == "n" else inner
     if base[0] == "^" and e.is_integer():
         return raised(base[1] if base[1][0] != "n" else base[1][1], multiply(e, base[2]))
     if base[0] == "+":

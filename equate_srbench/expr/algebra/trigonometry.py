@@ -25,8 +25,8 @@ _TOLERANCE = 1e-13
 
 
 def is_circular(polynomial: Polynomial) -> bool:
-    """Whether a sine or a cosine is among the factors of a polynomial."""
-    return any(b[0] == "f" and b[1] in ("sin", "cos") for m in polynomial for b, _ in m)
+    """Whether a sine, a cosine or a tangent is among the factors of a polynomial."""
+    return any(b[0] == "f" and b[1] in ("sin", "cos", "tan") for m in polynomial for b, _ in m)
 
 
 def identities(polynomial: Polynomial) -> Iterator[Polynomial]:
@@ -71,31 +71,42 @@ def _single(node: Node) -> tuple[float, Weighted]:
 
 def _eliminated(polynomial: Polynomial) -> Iterator[Polynomial]:
     """All even powers of sine by cosine, and the other way round; double angles halved before."""
-    halved = _halved(polynomial)
-    for start in (polynomial,) if halved is None else (polynomial, halved):
+    plain = without_tangents(polynomial)
+    halved = _halved(plain)
+    for start in (plain,) if halved is None else (plain, without_tangents(halved)):
         for name, other in (("sin", "cos"), ("cos", "sin")):
-            changed = [
-                (u, e)
-                for monomial in start
-                for u, e in _calls(monomial, name)
-                if e >= 2.0 and e.is_integer()
-            ]
-            if len(changed) > 1 or (changed and start is halved):
-                found = _substituted(start, {name: other})
-                if found is not None:
-                    yield found
+            squares = [e for m in start for _, e in _calls(m, name) if e >= 2.0 and e.is_integer()]
+            found = _substituted(start, name, other) if squares and len(start) > 1 else None
+            if found is not None:
+                yield found
 
 
-def _substituted(polynomial: Polynomial, names: dict[str, str]) -> Polynomial | None:
+def without_tangents(polynomial: Polynomial) -> Polynomial:
+    """``tan(u)`` as ``sin(u)/cos(u)``."""
+    if not any(_calls(monomial, "tan") for monomial in polynomial):
+        return polynomial
+    found: Polynomial = {}
+    for monomial, c in polynomial.items():
+        powers = dict(monomial)
+        for u, e in _calls(monomial, "tan"):
+            del powers["f", "tan", u]
+            for name, d in (("sin", e), ("cos", -e)):
+                powers["f", name, u] = powers.get(("f", name, u), 0.0) + d
+        kept = tuple(sorted((base, e) for base, e in powers.items() if e))
+        found[kept] = total(found.get(kept, 0.0), c)
+    return {monomial: c for monomial, c in found.items() if c}
+
+
+def _substituted(polynomial: Polynomial, name: str, other: str) -> Polynomial | None:
+    """Even powers of one function by ``1 -`` the square of the other; None if it is too long."""
     found: Polynomial = {}
     for monomial, c in polynomial.items():
         whole = product(1.0, monomial)
-        for name, other in names.items():
-            for u, e in _calls(monomial, name):
-                if e >= 2.0 and e.is_integer():
-                    k = 2.0 * (e // 2.0)
-                    rest = add((1.0, 1.0), (power(("f", other, u), 2.0), -1.0))
-                    whole = multiply(whole, power(("f", name, u), -k), power(rest, 0.5 * k))
+        for u, e in _calls(monomial, name):
+            if e >= 2.0 and e.is_integer():
+                k = 2.0 * (e // 2.0)
+                rest = add((1.0, 1.0), (power(("f", other, u), 2.0), -1.0))
+                whole = multiply(whole, power(("f", name, u), -k), power(rest, 0.5 * k))
         if not _gathered(found, whole, c):
             return None
     return found

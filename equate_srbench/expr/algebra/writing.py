@@ -55,7 +55,7 @@ def cost(node: Node) -> int:
     if node[0] == "u":
         return 1 + sum(cost(arg) for arg in node[2])
     if node[0] == "*":
-        return _product_cost(node[1], node[2])
+        return _product_cost(*_rescaled(node[1], node[2]))
     assert node[0] == "+"
     parts = [cost_of_term(term, c) for term, c in node[2]]
     return 1 + sum(parts) + (node[1] != 0.0)
@@ -67,6 +67,7 @@ def price(node: Node) -> float:
     return cost(node) + LONG * _long_numbers(node)
 
 
+@lru_cache(maxsize=8192)
 def _long_numbers(node: Node) -> int:
     if isinstance(node, float):
         return int(_is_long(node))
@@ -75,8 +76,9 @@ def _long_numbers(node: Node) -> int:
     if node[0] == "^":
         return _long_numbers(node[1]) + _long_numbers(node[2])
     if node[0] in ("*", "+"):
-        parts = sum(_long_numbers(part) for part, _ in node[2])
-        return parts + _is_long(node[1]) + sum(_is_long(number) for _, number in node[2])
+        number, weighted = _rescaled(node[1], node[2]) if node[0] == "*" else node[1:]
+        parts = sum(_long_numbers(part) for part, _ in weighted)
+        return parts + _is_long(number) + sum(_is_long(e) for _, e in weighted)
     return int(node[0] == "n" and _is_long(node[1]))
 
 
@@ -91,7 +93,7 @@ def cost_of_term(node: Form, c: float) -> int:
     if c == 1.0 or (c == -1.0 and opposite(node) is not None):
         return cost(node)
     if node[0] == "*":
-        return _product_cost(nodes.tidy(c * node[1]), node[2])
+        return _product_cost(*_rescaled(nodes.tidy(c * node[1]), node[2]))
     return 2 + cost(node)
 
 
@@ -393,13 +395,15 @@ def _fraction(coefficient: float, above: list[Tree], below: list[Tree]) -> Tree:
 # -- numbers in their best places -----------------------------------------------------------------
 
 
+@lru_cache(maxsize=8192)
 def _rescaled(coefficient: float, factors: Weighted) -> tuple[float, Weighted]:
     """Numbers moved between the coefficient and the sums, for few nodes, then few digits."""
     for i, (base, e) in enumerate(factors):
         if base[0] != "+" or nodes.is_centred(base):
             continue
         best: tuple[tuple[float, int], float, Form]
-        best = _price(coefficient, base[1], base[2]), coefficient, base
+        alone = len(factors) == 1
+        best = _price(coefficient, base[1], base[2], alone), coefficient, base
         for s in _scales(coefficient, base[1], base[2], e):
             try:
                 outside = nodes.scaled(coefficient, nodes.number_power(s, -e))
@@ -407,7 +411,7 @@ def _rescaled(coefficient: float, factors: Weighted) -> tuple[float, Weighted]:
                 terms = tuple((node, nodes.scaled(c, s)) for node, c in base[2])
             except UnsafeRewriteError:
                 continue
-            found = _price(outside, constant, terms)
+            found = _price(outside, constant, terms, alone)
             if found < best[0]:
                 best = found, outside, ("+", constant, terms)
         coefficient = best[1]
@@ -418,18 +422,18 @@ def _rescaled(coefficient: float, factors: Weighted) -> tuple[float, Weighted]:
 def _scales(coefficient: float, constant: float, terms: Weighted, e: float) -> Iterator[float]:
     numbers = {abs(c) for _, c in terms} | ({abs(constant)} - {0.0})
     scales = {1.0 / c for c in numbers}
-    if coefficient != 1.0 and abs(e) in (0.5, 1.0, 2.0, 3.0):
+    if coefficient != 1.0 and 1e-100 < abs(coefficient) < 1e100 and abs(e) in (0.5, 1.0, 2.0, 3.0):
         inside = nodes.tidy(abs(coefficient) ** (1.0 / e))  # 2**0.5 was taken out of 2*x + 3
         scales.add(math.copysign(inside, coefficient if e % 2.0 == 1.0 else 1.0))
     for s in sorted(scales):
         yield s
-        if e % 2.0 == 1.0:
+        if e.is_integer():
             yield -s
 
 
-def _price(coefficient: float, constant: float, terms: Weighted) -> tuple[float, int]:
+def _price(coefficient: float, constant: float, terms: Weighted, alone: bool) -> tuple[float, int]:
     """Nodes, long numbers among them counting more, and digits of ``c * (constant + terms)``."""
-    count: float = int(coefficient != 1.0)
+    count: float = int(coefficient != 1.0) * (1 + alone)  # and the product with it
     count += LONG * sum(map(_is_long, (coefficient, constant, *(c for _, c in terms))))
     digits = len(repr(coefficient)) if count else 0
     digits += 2 * (coefficient < 0.0) + len(repr(constant)) + all(c < 0.0 for _, c in terms)
