@@ -374,8 +374,10 @@ class LibrarySearch:
         from equate_srbench.enumeration import enumeration_loops as loops
 
         formulas = self.formulas
-        rank = formulas.rarity(COMMON)[len(formulas.numbers) : formulas.up_to(largest)]
-        order = len(formulas.numbers) + np.argsort(rank, kind="stable")[: 2 * most]
+        begin, small = len(formulas.numbers), formulas.up_to(4)
+        rank = formulas.rarity(COMMON)[begin : formulas.up_to(largest)]
+        is_large = np.arange(begin, begin + len(rank)) >= small  # behind all of up to 4 nodes
+        order = begin + np.lexsort((rank, is_large))[: 2 * most]
         table = np.zeros(1 << (2 * len(order) + 1).bit_length(), dtype=np.int64)
         kept = np.zeros(len(order) + 1, dtype=np.int64)
         block = np.ascontiguousarray(formulas.values[:, order])
