@@ -191,7 +191,8 @@ def _step(
 
 
 def _length(archive: Archive, tree: Tree, loss: float) -> float:
-    return description_length(tree, loss, archive.variance, archive.n_rows)
+    n, floor = archive.n_rows, archive.least_error
+    return description_length(tree, loss, archive.variance, n, floor=floor)
 
 
 def _with_outer(archive: Archive, tree: Tree, rewrite: Rewrite) -> _Formula | None:
