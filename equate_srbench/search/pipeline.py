@@ -44,9 +44,9 @@ RELATIVE_FRONT = 4
 #: Share of the time left that the neural part may take in processor time.
 NEURAL_WORK = 0.25
 #: Formulas of the first round of edits, which comes before the neural part.
-FIRST_EDITS = 3000
+FIRST_EDITS = 20_000
 #: Formulas after a long exact one: within so many there may be a shorter one.
-AFTER_EXACT = 10_000
+AFTER_EXACT = 60_000
 #: Longest answer, in nodes, that is plausible for what it is: waiting for a better one may end.
 PLAUSIBLE = 12
 #: Noise is the same at all sizes: half as long formulas have at most this many times the loss, and

@@ -191,8 +191,9 @@ def _step(
 
 
 def _length(archive: Archive, tree: Tree, loss: float) -> float:
-    n, floor = archive.n_rows, archive.least_error
-    return description_length(tree, loss, archive.variance, n, floor=floor)
+    return description_length(
+        tree, loss, archive.variance, archive.n_rows, floor=archive.least_error
+    )
 
 
 def _with_outer(archive: Archive, tree: Tree, rewrite: Rewrite) -> _Formula | None:
