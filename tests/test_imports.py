@@ -30,6 +30,7 @@ FLOORS = (
     ("refine", "backbone"),
     ("backbone.convert", "equation"),
     ("problem",),
+    ("enumeration",),
     ("equate", "edits", "families"),
     ("search",),
     ("formula_regressor", "results", "sklearn_callbacks"),

@@ -23,11 +23,13 @@ from numpy.typing import NDArray
 
 from equate_srbench.edits.library import Library
 from equate_srbench.expr.tree import Tree
-from equate_srbench.problem.archive import EXACT, Archive, Candidate
+from equate_srbench.problem.archive import Archive, Candidate
+from equate_srbench.problem.floor import EXACT
 from equate_srbench.problem.target_views import (
     IDENTITY,
     TRANSFORMS,
     TargetView,
+    Transform,
     monomial_factor,
     view,
 )
@@ -38,10 +40,6 @@ if TYPE_CHECKING:  # loads compiled code
     from equate_srbench.edits.island import Island
 
 Array = NDArray[np.float64]
-
-#: Exact formulas of at most this many nodes are not made shorter; others for at least this many
-#: rounds.
-SHORT, POLISH = 5, 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +104,14 @@ class EditSearch:
         self.columns = [j for j in columns if np.ptp(self.X[:, j]) > 0]
         self.rng = rng
         self.islands: list[Island] = []
+        self._views: list[tuple[Tree | None, Transform]] | None = None
         self._libraries: dict[tuple[int, ...], Library] = {}
         self._counted: dict[int, int] = {}
 
     @property
     def exact(self) -> bool:
-        """Whether the archive holds a formula that is exact on the fit rows."""
-        return self.archive.error < EXACT
+        """Whether the archive holds a short formula that is exact on the fit rows."""
+        return self.archive.law is not None
 
     def run(
         self,
@@ -123,9 +122,10 @@ class EditSearch:
         patience: float = math.inf,
         length: Callable[[Candidate], float] | None = None,
     ) -> None:
-        """Search until the deadline, the patience is exhausted, or an exact formula is short.
+        """Search until the deadline, the patience is exhausted, or a short formula is exact.
 
-        After an exact formula only shorter ones are looked for, half as long as the search took.
+        After a long exact formula only shorter ones are looked for. A second run goes on with the
+        islands of the first.
 
         Parameters
         ----------
@@ -170,11 +170,6 @@ class EditSearch:
                 island.library.extend(island.blocks())
         return [c for c in news if c is not None]
 
-    def shortest_exact(self) -> int:
-        """Number of nodes, without scale and offset, of the shortest exact formula."""
-        exact = EXACT * self.archive.variance
-        return min(c.inner.size for c in self.archive.candidates if c.loss < exact)
-
     def limit(self, size: int) -> None:
         """Set the largest number of nodes of new formulas on all islands."""
         for island in self.islands:
@@ -188,23 +183,30 @@ class EditSearch:
     def _populate(
         self, deadline: Deadline, starts: list[Tree], tick: Callable[[], None] | None
     ) -> None:
-        """Create one island per view in which the target is defined, the identity first."""
-        factor = monomial_factor(self.X, self.y)
-        for divisor in [None] if factor is None else [None, factor]:
-            for transform in TRANSFORMS:
-                if deadline.over or self.exact:
-                    return
-                seen_as = view(transform, self.X, self.y, self.weights, divisor)
-                if seen_as is None:
-                    continue
-                island = self._island(seen_as, divisor)
-                self.islands.append(island)
-                island.start(deadline=deadline)
-                if transform is IDENTITY and divisor is None and starts:
-                    island.race(Programs(starts), 0, deadline=deadline)
-                self._promote(island)
-                if tick is not None:
-                    tick()
+        """Create one island per view in which the target is defined, the identity first.
+
+        A second run goes on with the views that the first did not reach.
+        """
+        if self.islands and starts:
+            self.islands[0].race(Programs(starts), 0, deadline=deadline)
+            self._promote(self.islands[0])
+        if self._views is None:
+            factor = monomial_factor(self.X, self.y)
+            divisors = [None] if factor is None else [None, factor]
+            self._views = [(divisor, seen) for divisor in divisors for seen in TRANSFORMS]
+        while self._views and not (deadline.over or self.exact):
+            divisor, transform = self._views.pop(0)
+            seen_as = view(transform, self.X, self.y, self.weights, divisor)
+            if seen_as is None:
+                continue
+            island = self._island(seen_as, divisor)
+            self.islands.append(island)
+            island.start(deadline=deadline)
+            if transform is IDENTITY and divisor is None and starts:
+                island.race(Programs(starts), 0, deadline=deadline)
+            self._promote(island)
+            if tick is not None:
+                tick()
 
     def _island(self, seen_as: TargetView, divisor: Tree | None) -> Island:
         from equate_srbench.edits.island import Island
@@ -267,27 +269,29 @@ class _Course:
         self.search, self.patience, self.deadline = search, patience, deadline
         self._best, self._since = best, search.refined
         self._half, self._is_late = 0.5 * deadline.left(), False
-        self._rounds, self._shortest, self._last = 0, math.inf, math.inf
+        self._checked, self._shortest = 0, math.inf
 
     def note(self, reached: float) -> None:
         """A round has ended; its best value of the criterion."""
-        self._rounds += 1
         if reached < self._best:
             self._best, self._since = reached, self.search.refined
 
     def goes_on(self) -> bool:
         """Whether there is another round; sets the largest size of its formulas."""
-        search = self.search
-        if search.exact:
-            shortest = search.shortest_exact()
-            if shortest < self._shortest:
-                self._shortest = shortest
-                self._last = self._rounds + max(POLISH, self._rounds // 2)
-                search.limit(max(1, shortest - 1))
-            return self._rounds < self._last and shortest > SHORT
-        waited = search.refined - self._since
+        search, waited = self.search, self.search.refined - self._since
         is_late = waited > 0.5 * self.patience or self.deadline.left() < self._half
-        if is_late and not self._is_late:
+        if is_late and not self._is_late and self._shortest == math.inf:
             search.limit(search.settings.late_size)
         self._is_late = self._is_late or is_late
-        return waited <= self.patience
+        self._look_for_shorter()
+        return not search.exact and waited <= self.patience
+
+    def _look_for_shorter(self) -> None:
+        """Limit new formulas to fewer nodes than the shortest exact one has."""
+        archive = self.search.archive
+        new = archive.candidates[self._checked :]
+        self._checked = len(archive.candidates)
+        shortest = min((c.inner.size for c in new if archive.is_exact(c)), default=math.inf)
+        if shortest < self._shortest:
+            self._shortest = shortest
+            self.search.limit(max(1, int(shortest) - 1))

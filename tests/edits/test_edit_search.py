@@ -8,7 +8,8 @@ import pytest
 from equate_srbench.edits.edit_search import EditSearch, EditSettings
 from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.expr.tree import Tree
-from equate_srbench.problem.archive import EXACT, Archive
+from equate_srbench.problem.archive import Archive
+from equate_srbench.problem.floor import EXACT
 from equate_srbench.runtime.clock import Deadline
 
 SMALL = EditSettings(library=3000, edits=800)
