@@ -44,7 +44,7 @@ RELATIVE_FRONT = 4
 #: Share of the time left that the neural part may take in processor time.
 NEURAL_WORK = 0.25
 #: Formulas of the first round of edits, which comes before the neural part.
-FIRST_EDITS = 20_000
+FIRST_EDITS = 30_000
 #: Formulas after a long exact one: within so many there may be a shorter one.
 AFTER_EXACT = 60_000
 #: Longest answer, in nodes, that is plausible for what it is: waiting for a better one may end.
