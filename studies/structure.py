@@ -1,0 +1,242 @@
+"""Composed laws, drawn by seed: how well their structure is read, and what that recovers.
+
+    python studies/structure.py laws --seeds 0:30
+    python studies/structure.py detect --seeds 0:30 --noise 0,0.01,0.1 --out detect.csv
+    python studies/structure.py recover --seeds 0:20 --seconds 20 --out recover.csv
+    python studies/structure.py summary detect.csv recover.csv
+
+A law has 4 to 9 columns and 15 to 40 nodes: products and sums, two or three levels deep, of parts
+with one to three columns, some of which are functions of one combination of columns. No law is from
+a list. Ranges are uniform or log-uniform, rows 300 to 1000, and one law in six has a column that
+does nothing. What belongs together is not taken from the drawing but computed from the law, by
+differences on its exact values.
+
+``recover`` counts processor time, so that a busy machine does not change the results, and runs each
+fit in a child process: families and edits, with and without the structure search between them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from equate_srbench.bench.recovery import Law, judge
+from equate_srbench.bench.suites.drawing import Range, draw_rows
+from equate_srbench.expr.algebra.complexity import complexity
+from equate_srbench.expr.evaluate import evaluate
+from equate_srbench.expr.text.parser import parse
+from equate_srbench.expr.tree import Tree
+
+Array = NDArray[np.float64]
+Partition = frozenset[frozenset[int]]
+
+RANGES = (
+    Range(1, 5), Range(1, 3), Range(0.5, 2), Range(0.1, 2), Range(0.2, 1), Range(1, 10),
+    Range(-2, 2), Range(0.1, 10, log=True), Range(0.5, 20, log=True), Range(1, 100, log=True),
+)  # fmt: skip
+COLUMNS, NODES, ROWS = (4, 9), (15, 40), (300, 1000)
+IDLE = 1 / 6
+#: Difference of an exact law, relative to its size, below which two columns do not interact.
+NO_INTERACTION = 1e-7
+
+
+# -- drawing ---------------------------------------------------------------------------------------
+
+
+def number(r: Random) -> str:
+    """A constant of a law: mostly whole or a half, else two digits."""
+    return r.choice(("1", "2", "3", "0.5", "4")) if r.random() < 0.6 else f"{r.uniform(0.1, 5):.2g}"
+
+
+def function(r: Random, u: str) -> str:
+    """A function of one argument."""
+    c = number(r)
+    return r.choice((
+        f"exp(-{u})", f"exp(-{c}*{u})", f"sin({u})", f"cos({c}*{u})", f"sqrt({c} + ({u})**2)",
+        f"log({c} + ({u})**2)", f"1/({c} + ({u})**2)", f"({u})**2", f"tanh({u})", f"(1 - exp(-{u}))",
+        f"({c} + ({u})**2)",
+    ))  # fmt: skip
+
+
+def combination(r: Random, a: str, b: str) -> str:
+    """One combination of two columns."""
+    return r.choice((f"({a} - {b})", f"({a} + {b})", f"{a}*{b}", f"{a}/{b}", f"({a}**2 + {b}**2)"))
+
+
+def part(r: Random, names: list[str]) -> str:
+    """A part of one to three columns."""
+    a, b, c = (names + names[-1:] * 2)[:3]
+    if len(names) == 1:
+        return r.choice((a, a, f"{a}**2", f"sqrt({a})", function(r, a), f"({a} + {number(r)})"))
+    if len(names) == 2:
+        return r.choice((
+            function(r, combination(r, a, b)), function(r, combination(r, a, b)),
+            f"({a} + {number(r)}*{b})", f"{a}/({b} + {number(r)})", f"{a}*{function(r, b)}",
+            f"sqrt({a}**2 + {b}**2)", f"({a} - {b})**2", f"{a}*{b}", f"{a}/{b}",
+        ))  # fmt: skip
+    return r.choice((
+        f"({a}*{b} + {c})", f"{a}/({b} + {c})", f"{a}*{function(r, combination(r, b, c))}",
+        f"({a} + {function(r, combination(r, b, c))})", function(r, f"{a}*{b}/{c}"),
+        f"sqrt({a}**2 + {b}**2 + {c}**2)", f"{a}*{b}/({number(r)} + {c})",
+        f"(({a} - {b})**2 + {c}**2)",
+    ))  # fmt: skip
+
+
+def joined(r: Random, names: list[str], depth: int, how: str) -> str:
+    """A product or a sum of parts over groups of the columns, alternating by level."""
+    if len(names) == 1 or depth == 0:
+        return part(r, names[:3]) if len(names) <= 3 else joined(r, names, 1, how)
+    groups = split(r, names, r.choice((2, 2, 3)))
+    other = "sum" if how == "product" else "product"
+    parts = [joined(r, g, depth - 1, other) for g in groups]
+    if how == "sum":
+        terms = [f"{number(r)}*{p}" if r.random() < 0.4 else p for p in parts]
+        return "(" + "".join(f" {r.choice('++-')} {t}" for t in terms)[3:] + ")"
+    out = parts[0]
+    for p in parts[1:]:
+        out += f"{r.choice('***/')}({p})"
+    return out
+
+
+def split(r: Random, names: list[str], n: int) -> list[list[str]]:
+    """At most ``n`` groups that are not empty."""
+    cuts = sorted(r.sample(range(1, len(names)), min(n - 1, len(names) - 1)))
+    return [names[a:b] for a, b in zip([0, *cuts], [*cuts, len(names)], strict=True)]
+
+
+def composed(r: Random) -> tuple[str, dict[str, Range]]:
+    """The formula of a law, and the ranges of its columns."""
+    n = r.randint(*COLUMNS)
+    idle = r.random() < IDLE and n > COLUMNS[0]
+    names = [f"x{j}" for j in range(n)]
+    used = names[:-1] if idle else list(names)
+    r.shuffle(used)
+    text = joined(r, used, r.choice((1, 2, 2, 2)), r.choice(("product", "product", "sum")))
+    u = r.random()
+    if u < 0.08:
+        text = f"sqrt({text})"
+    elif u < 0.16:
+        text = f"1/({text})"
+    elif u < 0.22:
+        text = f"{text} + {number(r)}"
+    return text, {name: r.choice(RANGES) for name in names}
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A law with its rows."""
+
+    law: Law
+    tree: Tree
+    X: Array
+    y: Array
+
+    def noisy(self, noise: float, seed: int) -> Array:
+        """The target with noise, as a share of its root mean square."""
+        errors = np.random.default_rng([seed, 1]).normal(0.0, 1.0, len(self.y))
+        return self.y + noise * float(np.sqrt(np.mean(self.y**2))) * errors
+
+
+def drawn(seed: int) -> Drawn:
+    """The law of a seed; those without a usable table, or of another size, are drawn again."""
+    r = Random(f"composed {seed}")  # noqa: S311
+    while True:
+        text, ranges = composed(r)
+        rows = r.randint(*ROWS)
+        try:
+            tree = parse(text, list(ranges))
+            if not NODES[0] <= complexity(tree) <= NODES[1]:
+                continue
+            X, y = draw_rows(tree, ranges, rows, np.random.default_rng(seed))
+        except (ValueError, ArithmeticError):
+            continue
+        spread = float(np.std(y))
+        tame = spread > 1e-3 * np.abs(y).max() and np.abs(y - y.mean()).max() < 20 * spread
+        if tame and np.abs(y).max() < 1e6 and judge(text, Law(text, ranges)).recovered:
+            return Drawn(Law(text, ranges), tree, X.to_numpy(), y)
+
+
+# -- what belongs together, from the law itself ----------------------------------------------------
+
+VIEWS: dict[str, Callable[[Array], Array]] = {
+    "identity": lambda y: y,
+    "log": lambda y: np.log(np.abs(y)),
+    "square": np.square,
+    "inverse": lambda y: 1.0 / y,
+}
+
+
+def interactions(law: Drawn, view: str) -> NDArray[np.bool_]:
+    """Which pairs of columns interact in a view of the exact law; the diagonal: which act at all."""
+    f = VIEWS[view]
+    rng = np.random.default_rng(0)
+    a, b = rng.permutation(len(law.X))[:100], rng.permutation(len(law.X))[:100]
+    X, Z = law.X[a], law.X[b]
+    p = X.shape[1]
+
+    def at(*columns: int) -> Array:
+        mixed = X.copy()
+        mixed[:, columns] = Z[:, columns]
+        with np.errstate(all="ignore"):
+            return f(evaluate(law.tree, mixed))
+
+    base, single = at(), [at(j) for j in range(p)]
+    out = np.zeros((p, p), bool)
+    scale = np.nanstd(base)
+    for i in range(p):
+        out[i, i] = np.nanmax(np.abs(single[i] - base)) > NO_INTERACTION * scale
+        for j in range(i):
+            mixed = at(i, j) - single[i] - single[j] + base
+            size = np.abs(base) + np.abs(single[i]) + np.abs(single[j]) + scale
+            out[i, j] = out[j, i] = np.nanmax(np.abs(mixed) / size) > NO_INTERACTION
+    return out
+
+
+def partition(act: NDArray[np.bool_]) -> Partition:
+    """Groups of columns that hang together by interactions; idle columns are in none."""
+    left = {j for j in range(len(act)) if act[j, j]}
+    groups = set()
+    while left:
+        group, todo = set(), [min(left)]
+        while todo:
+            i = todo.pop()
+            group.add(i)
+            todo += [j for j in left - group if act[i, j]]
+        groups.add(frozenset(group))
+        left -= group
+    return frozenset(groups)
+
+
+def truth(law: Drawn) -> dict[str, Partition]:
+    """The finest partition in each view in which the law falls apart."""
+    found = {view: partition(interactions(law, view)) for view in VIEWS}
+    return {view: groups for view, groups in found.items() if len(groups) > 1}
+
+
+def show_laws(seeds: range) -> None:
+    """Print laws and their groups."""
+    for seed in seeds:
+        law = drawn(seed)
+        words = {v: " ".join(sorted("".join(map(str, sorted(g))) for g in groups))
+                 for v, groups in truth(law).items()}  # fmt: skip
+        print(seed, len(law.y), complexity(law.tree), law.law.formula, words)
+
+
+if __name__ == "__main__":
+    import sys
+    first, last = map(int, sys.argv[1].split(":"))
+    show_laws(range(first, last))
