@@ -162,7 +162,7 @@ def sums(joint: Surrogate, rng: np.random.Generator, dropped: Sequence[int]) -> 
     strength, _ = differences(joint, joint.X, columns, rng)
     tried = [refitted(joint, groups) for groups in partitions(strength, columns)]
     tried.sort(key=lambda additive: -additive.evidence)
-    best = [improved(additive, dropped, rng) for additive in tried[:2]]
+    best = list({a.groups: a for a in (improved(a, dropped, rng) for a in tried[:2])}.values())
     best.sort(key=lambda additive: -additive.evidence)
     return [a for a in best if a.evidence > joint.evidence + LEAST and len(a.groups) > 1]
 
