@@ -21,11 +21,11 @@ import argparse
 import json
 import multiprocessing
 import time
-import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from functools import partial
+from itertools import combinations, product
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -36,10 +36,18 @@ from numpy.typing import NDArray
 
 from equate_srbench.bench.recovery import Law, judge
 from equate_srbench.bench.suites.drawing import Range, draw_rows
+from equate_srbench.equate.settings import EquateSettings
+from equate_srbench.equation import Equation
 from equate_srbench.expr.algebra.complexity import complexity
 from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.expr.text.parser import parse
 from equate_srbench.expr.tree import Tree
+from equate_srbench.problem.archive import EXACT, Archive
+from equate_srbench.runtime.clock import Deadline
+from equate_srbench.search.pipeline import FitPipeline, PipelineOptions
+from equate_srbench.structure.detectors import read
+from equate_srbench.structure.structure_search import StructureSearch
+from equate_srbench.structure.surrogate import MAX_ROWS
 
 Array = NDArray[np.float64]
 Partition = frozenset[frozenset[int]]
@@ -227,16 +235,189 @@ def truth(law: Drawn) -> dict[str, Partition]:
     return {view: groups for view, groups in found.items() if len(groups) > 1}
 
 
+# -- measuring -------------------------------------------------------------------------------------
+
+
 def show_laws(seeds: range) -> None:
     """Print laws and their groups."""
     for seed in seeds:
         law = drawn(seed)
-        words = {v: " ".join(sorted("".join(map(str, sorted(g))) for g in groups))
-                 for v, groups in truth(law).items()}  # fmt: skip
+        words = {v: written(groups) for v, groups in truth(law).items()}
         print(seed, len(law.y), complexity(law.tree), law.law.formula, words)
 
 
+def written(groups: Partition) -> str:
+    """Groups as text, such as ``012 34``."""
+    return " ".join(sorted("".join(map(str, sorted(g))) for g in groups))
+
+
+def detect(seed: int, noise: float) -> dict[str, Any]:
+    """One reading of a law: whether a finding is its finest partition, and the pairs it separates.
+
+    ``found`` is among all findings, ``first`` for the first of them. ``separated`` counts the pairs
+    of columns that the first finding puts into different groups, ``right`` those of them that do
+    not interact in its view, ``apart`` the pairs that do not interact there.
+    """
+    law = drawn(seed)
+    y = law.noisy(noise, seed)
+    rng = np.random.default_rng(seed)
+    rows = rng.permutation(len(y))[:MAX_ROWS]
+    begun = time.process_time()
+    reading = read(law.X[rows], y[rows], range(law.X.shape[1]), rng)
+    seconds = time.process_time() - begun
+    known = truth(law)
+    hits, pairs = [], (0, 0, 0)
+    for place, finding in enumerate(reading.findings):
+        view = "log" if finding.kind == "product" else finding.view.name
+        groups = frozenset(frozenset(g) for g in finding.groups)
+        hits.append(known.get(view) == groups)
+        if place == 0:
+            act = interactions(law, view)
+            lines = [
+                (any(i in g and j in g for g in groups), act[i, j])
+                for i, j in combinations(sorted(set().union(*groups)), 2)
+            ]
+            split = [not act_ for together, act_ in lines if not together]
+            pairs = len(split), sum(split), sum(not act_ for _, act_ in lines)
+    return {
+        "law": law.law.formula, "columns": law.X.shape[1], "rows": len(y),
+        "truth": json.dumps({view: written(groups) for view, groups in known.items()}),
+        "separable": bool(known), "found": any(hits), "first": bool(hits and hits[0]),
+        "separated": pairs[0], "right": pairs[1], "apart": pairs[2],
+        "reading": json.dumps([f"{f.kind} {f.view.name} {f.groups} {f.gain:.0f}"
+                               for f in reading.findings]),
+        "cpu": round(seconds, 2),
+    }  # fmt: skip
+
+
+class StructuredPipeline(FitPipeline):
+    """Families, then structure, then the edits, which start from what structure found."""
+
+    share = 0.7
+
+    def _solve(self, tick: Callable[[str], None]) -> bool:
+        if super()._solve(tick):
+            return True
+        archive = self.archive
+        tick("structure")
+        deadline = archive.deadline.within(self.share * archive.deadline.left())
+        columns = list(range(archive.X.shape[1]))
+        structure = StructureSearch(archive, columns, rng=self.rng)
+        structure.run(deadline, tick=lambda: tick("structure"))
+        return archive.error < EXACT
+
+    def _edit(self, deadline: Deadline, starts: list[Tree], tick: Callable[[str], None]) -> None:
+        ranked = sorted(self.archive.candidates, key=self.length)[:60]
+        super()._edit(deadline, [*starts, *(c.inner for c in ranked)], tick)
+
+
+PIPELINES = {"without": FitPipeline, "with": StructuredPipeline}
+
+
+def recover(seed: int, noise: float, seconds: float, search: str) -> dict[str, Any]:
+    """One fit of a law, judged."""
+    law = drawn(seed)
+    y = law.noisy(noise, seed)
+    deadline = Deadline(seconds, clock=time.process_time)
+    archive = Archive(law.X, y, deadline=deadline)
+    options = PipelineOptions(
+        "", EquateSettings(sources=("families", "edits")), "cpu", False, False
+    )
+    begun = time.process_time()
+    pipeline = PIPELINES[search](archive, np.random.default_rng(seed), options)
+    pipeline.run(lambda phase: None)
+    spent = time.process_time() - begun
+    chosen = pipeline.choose("best")
+    found = str(Equation(chosen.tree, list(law.law.ranges)))
+    judged = judge(found, law.law, (law.X, law.y) if noise else None)
+    clean = float(np.mean((evaluate(chosen.tree, law.X) - law.y) ** 2) / np.var(law.y))
+    return {
+        "law": law.law.formula, "nodes": complexity(law.tree), "found": found,
+        "found_nodes": complexity(chosen.tree), "error": clean, "recovered": judged.recovered,
+        "short": judged.short, "source": archive.best.source, "cpu": round(spent, 2),
+        "tried": sum(archive.tried.values()),
+    }  # fmt: skip
+
+
+def rows_of(
+    part: str, seeds: range, noises: Sequence[float], seconds: float, searches: Sequence[str]
+) -> Iterator[tuple[dict[str, Any], Callable[[], dict[str, Any]]]]:
+    """Keys of all rows, each with the function that makes it."""
+    for noise, seed in product(noises, seeds):
+        if part == "detect":
+            yield {"seed": seed, "noise": noise}, partial(detect, seed, noise)
+            continue
+        for search in searches:
+            key = {"seed": seed, "noise": noise, "seconds": seconds, "search": search}
+            yield key, partial(recover, seed, noise, seconds, search)
+
+
+def make(args: argparse.Namespace, part: str) -> None:
+    """Make the rows that a file does not have yet, each in a child process."""
+    out = Path(args.out or f"{part}.csv")
+    first, last = map(int, args.seeds.split(":"))
+    noises = [float(word) for word in args.noise.split(",")]
+    wanted = rows_of(part, range(first, last), noises, args.seconds, args.search.split(","))
+    context = multiprocessing.get_context("fork")
+    for key, job in wanted:
+        if out.exists():
+            done = pd.read_csv(out)
+            if (done[list(key)] == pd.Series(key)).all(axis=1).any():
+                continue
+        here, there = context.Pipe()
+        process = context.Process(target=child, args=(job, there))
+        process.start()
+        there.close()
+        row = key | here.recv()
+        process.join()
+        pd.DataFrame([row]).to_csv(out, mode="a", header=not out.exists(), index=False)
+        print(json.dumps(row), flush=True)
+
+
+def child(job: Callable[[], dict[str, Any]], pipe: Any) -> None:
+    """Send a row; an error ends the run."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pipe.send(job())
+
+
+def summary(path: str) -> str:
+    """Shares by noise, and by search."""
+    rows = pd.read_csv(path)
+    if "search" in rows:
+        groups = rows.groupby(["noise", "seconds", "search"])
+        shares = groups[["recovered", "short", "cpu"]].mean()
+        return str(pd.concat([groups.size().rename("laws"), shares], axis=1).round(3))
+    rows = rows[rows["separable"]]
+    groups = rows.groupby("noise")
+    sums = groups[["separated", "right", "apart"]].sum()
+    table = groups[["found", "first", "cpu"]].mean()
+    table["precision"] = sums["right"] / sums["separated"]
+    table["recall"] = sums["right"] / sums["apart"]
+    return str(pd.concat([groups.size().rename("laws"), table], axis=1).round(3))
+
+
+def main() -> None:
+    """Draw, measure or summarise."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("part", choices=("laws", "detect", "recover", "summary"))
+    parser.add_argument("files", nargs="*", help="of rows, to be summarised")
+    parser.add_argument("--seeds", default="0:30", help="first:last, the last one left out")
+    parser.add_argument("--noise", default="0", help="shares of the target's RMS")
+    parser.add_argument("--seconds", type=float, default=20.0, help="of processor time")
+    parser.add_argument("--search", default="without,with")
+    parser.add_argument("--out", help="file of rows; default: the part's name")
+    args = parser.parse_args()
+    if args.part == "laws":
+        show_laws(range(*map(int, args.seeds.split(":"))))
+    elif args.part == "summary":
+        for path in args.files:
+            print(summary(path))
+    else:
+        make(args, args.part)
+
+
 if __name__ == "__main__":
-    import sys
-    first, last = map(int, sys.argv[1].split(":"))
-    show_laws(range(first, last))
+    main()

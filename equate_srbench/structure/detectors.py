@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equate_srbench.structure.gaussian_process import Group
-from equate_srbench.structure.surrogate import IDENTITY, LOG, VIEWS, Surrogate, View
+from equate_srbench.structure.surrogate import IDENTITY, INVERSE, LOG, VIEWS, Surrogate, View
 
 Array = NDArray[np.float64]
 Groups = tuple[Group, ...]
@@ -26,8 +26,12 @@ REFIT = 25
 SMALL = 30.0
 #: Gain of evidence, in nats, that a finding needs.
 LEAST = 3.0
+#: Share of the largest gain from which a grouping into fewer groups goes first.
+COARSE = 0.8
 #: Most steps of the improvement of a grouping, and the score from which a merger is tried.
-MOST_MOVES, SCORE = 8, 3.0
+MOST_MOVES, SCORE = 6, 3.0
+#: Gain of evidence, in nats, from which wide columns are not seen by their logarithm.
+STRAIGHT = 20.0
 #: Views whose groupings are tried: those in which the joint process has most evidence.
 MOST_VIEWS = 2
 
@@ -59,12 +63,21 @@ class Finding:
     parts : tuple of Part
     gain : float
         Log evidence ratio against the law that does not fall apart, in nats.
+    error : float
+        Mean squared leave-one-out error of the parts together, as a share of the variance in the
+        view.
     """
 
     kind: str
     view: View
     parts: tuple[Part, ...]
     gain: float
+    error: float
+
+    @property
+    def is_additive(self) -> bool:
+        """Whether the law is a sum in the view: a product is one in the logarithm."""
+        return self.kind == "sum" or self.view is LOG
 
     @property
     def groups(self) -> Groups:
@@ -139,45 +152,29 @@ def active(joint: Surrogate, rng: np.random.Generator) -> Surrogate:
         if effect > SMALL * joint.error or len(joint.groups[0]) == 1:
             break
         fewer = tuple(j for j in joint.groups[0] if j != columns[place])
-        without = Surrogate(joint.X, joint.y, [fewer], view=joint.view,
-                            start=joint.process.scales, evaluations=REFIT)  # fmt: skip
+        without = joint.refitted([fewer])
         if without.evidence < joint.evidence:
             break
         joint = without
     return joint
 
 
-def sums(joint: Surrogate, rng: np.random.Generator, dropped: Sequence[int]) -> list[Surrogate]:
-    """Groupings in which the view of the target is a sum, those of most evidence first.
+def sums(joint: Surrogate, rng: np.random.Generator) -> list[Surrogate]:
+    """The two groupings with most evidence in which the view of the target is a sum.
 
-    Parameters
-    ----------
-    joint : Surrogate
-        On one group.
-    rng : numpy Generator
-    dropped : sequence of int
-        Columns that seemed to do nothing, as far as the joint process could tell.
+    They may have less evidence than the joint process: one wrong link is enough for that.
     """
     (columns,) = joint.groups
     strength, _ = differences(joint, joint.X, columns, rng)
-    tried = [refitted(joint, groups) for groups in partitions(strength, columns)]
-    tried.sort(key=lambda additive: -additive.evidence)
-    best = list({a.groups: a for a in (improved(a, dropped, rng) for a in tried[:2])}.values())
-    best.sort(key=lambda additive: -additive.evidence)
-    return [a for a in best if a.evidence > joint.evidence + LEAST and len(a.groups) > 1]
-
-
-def refitted(known: Surrogate, groups: Groups) -> Surrogate:
-    """A process with other groups on the same rows, started from a known one."""
-    return Surrogate(known.X, known.y, groups, view=known.view,
-                     start=known.process.scales, evaluations=REFIT)  # fmt: skip
+    tried = [joint.refitted(groups) for groups in partitions(strength, columns)]
+    return sorted(tried, key=lambda additive: -additive.evidence)[:2]
 
 
 def improved(additive: Surrogate, dropped: Sequence[int], rng: np.random.Generator) -> Surrogate:
     """Merge, split and add to groups while the evidence grows."""
     for _ in range(MOST_MOVES):
         better = max(
-            [refitted(additive, g) for g in [*_larger(additive, dropped), *_split(additive, rng)]],
+            [additive.refitted(g) for g in [*_larger(additive, dropped), *_split(additive, rng)]],
             key=lambda other: other.evidence,
             default=additive,
         )
@@ -228,16 +225,19 @@ def product(joint: Surrogate, rng: np.random.Generator) -> list[Finding]:
     """
     (columns,) = joint.groups
     _, strength = differences(joint, joint.X, columns, rng)
+    target = joint.view.forward(joint.y)
     tried = []
     for groups in partitions(strength, columns):
         factors = [_slices(joint, g, rng) for g in groups]
         whole = np.prod(factors, axis=0)
-        scale = float(whole @ joint.y) / max(float(whole @ whole), 1e-300)
+        scale = float(whole @ target) / max(float(whole @ whole), 1e-300)
         factors[0] = factors[0] * scale
-        tried.append((float(np.mean((joint.y - scale * whole) ** 2)), groups, factors))
+        tried.append((float(np.mean((target - scale * whole) ** 2)), groups, factors))
     least = min((error for error, *_ in tried), default=0.0)
     found = [f for error, *rest in tried if error < 3.0 * least for f in _alternated(joint, *rest)]
-    return sorted(found, key=lambda finding: -finding.gain)[:2]
+    found.sort(key=lambda finding: -finding.gain)
+    # a finer grouping that is wrong costs more than a coarser one, whose parts fall apart later
+    return sorted(found, key=lambda f: (f.gain < COARSE * found[0].gain, len(f.parts)))[:2]
 
 
 def _slices(joint: Surrogate, group: Group, rng: np.random.Generator) -> Array:
@@ -254,7 +254,7 @@ def _slices(joint: Surrogate, group: Group, rng: np.random.Generator) -> Array:
 
 def _alternated(joint: Surrogate, groups: Groups, values: list[Array]) -> list[Finding]:
     """Factors as processes, fitted in turn."""
-    X, y = joint.X, joint.y
+    X, y = joint.X, joint.view.forward(joint.y)
     fitted: list[Surrogate | None] = [None] * len(groups)
     errors = [np.inf] * len(groups)
     for _ in range(2):
@@ -267,19 +267,42 @@ def _alternated(joint: Surrogate, groups: Groups, values: list[Array]) -> list[F
             safe = np.where(keep, others, size)
             weights = np.where(keep, others**2, 1e-6 * size**2)
             process = Surrogate(X, np.where(keep, y / safe, 0.0), [group], weights=weights,
-                                evaluations=REFIT)  # fmt: skip
+                                evaluations=REFIT, logs=joint.logs)  # fmt: skip
             left_out = process.process.left_out * process._spread * others
             errors[k] = float(np.mean(left_out[keep] ** 2)) / float(np.var(y))
             values[k], fitted[k] = process(X), process
     gain = 0.5 * len(y) * float(np.log(joint.error / max(errors)))
     if gain < LEAST:
         return []
-    parts = tuple(Part(g, f) for g, f in zip(groups, fitted, strict=True) if f is not None)
-    return [Finding("product", IDENTITY, parts, gain)]
+    invert = joint.view is not IDENTITY
+    parts = tuple(
+        Part(g, _inverse(f) if invert else f) for g, f in zip(groups, fitted, strict=True) if f
+    )
+    return [Finding("product", joint.view, parts, gain, max(errors))]
 
 
-def findings(X: Array, y: Array, columns: Sequence[int], rng: np.random.Generator) -> list[Finding]:
-    """All groupings with evidence, best first.
+def _inverse(f: Callable[[Array], Array]) -> Callable[[Array], Array]:
+    return lambda X: 1.0 / f(X)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a table says about its law.
+
+    Attributes
+    ----------
+    joint : Surrogate
+        One process on the columns that do something, in the view with most evidence.
+    findings : list of Finding
+        Those of most evidence first.
+    """
+
+    joint: Surrogate
+    findings: list[Finding]
+
+
+def read(X: Array, y: Array, columns: Sequence[int], rng: np.random.Generator) -> Reading:
+    """Read the structure of a law.
 
     Parameters
     ----------
@@ -291,29 +314,40 @@ def findings(X: Array, y: Array, columns: Sequence[int], rng: np.random.Generato
     """
     signed = bool((y > 0.0).all() or (y < 0.0).all())
     joints = [
-        Surrogate(X, y, [tuple(columns)], view=view) for view in (VIEWS if signed else VIEWS[:1])
+        Surrogate(X, y, [tuple(columns)], view=view)
+        for view in VIEWS
+        if view is IDENTITY or signed or (view is INVERSE and (y != 0.0).all())
     ]
     joints.sort(key=lambda joint: -joint.evidence)
+    joints = [active(joint, rng) for joint in joints[: MOST_VIEWS if signed else 1]]
     found: list[tuple[float, Finding]] = []
-    for whole in joints[:MOST_VIEWS]:
-        joint = active(whole, rng)
-        if len(joint.groups[0]) < 2:
-            continue
+    tried = [(additive, joint) for joint in joints for additive in sums(joint, rng)]
+    for additive, joint in sorted(tried, key=lambda pair: -pair[0].evidence)[:2]:
         dropped = [j for j in columns if j not in joint.groups[0]]
-        for additive in sums(joint, rng, dropped):
-            gain = additive.evidence - joint.evidence
-            found.append((additive.evidence, _as_finding(additive, gain)))
-        if joint.view is IDENTITY and not signed:
-            for finding in product(joint, rng):
-                found.append((joint.evidence + finding.gain, finding))
+        better = _straight(improved(additive, dropped, rng))
+        gain = better.evidence - joint.evidence
+        if gain > LEAST and all(better.groups != f.groups for _, f in found):
+            found.append((better.evidence, _as_finding(better, gain)))
+    joints[0] = _straight(joints[0])
+    if not signed:
+        found += [(joints[0].evidence + f.gain, f) for f in product(joints[0], rng)]
     found.sort(key=lambda pair: -pair[0])
-    return [finding for _, finding in found]
+    return Reading(joints[0], [finding for _, finding in found])
+
+
+def _straight(process: Surrogate) -> Surrogate:
+    """The same without logarithms of wide columns, if that has clearly more evidence."""
+    if not process.is_wide:
+        return process
+    other = Surrogate(process.X, process.y, process.groups, view=process.view, logs=False)
+    return other if other.evidence > process.evidence + STRAIGHT else process
 
 
 def _as_finding(additive: Surrogate, gain: float) -> Finding:
     is_log = additive.view is LOG
     parts = tuple(Part(g, _component(additive, g, is_log)) for g in additive.groups)
-    return Finding("product" if is_log else "sum", additive.view, parts, gain)
+    kind = "product" if is_log else "sum"
+    return Finding(kind, additive.view, parts, gain, additive.error)
 
 
 def _component(additive: Surrogate, group: Group, is_log: bool) -> Callable[[Array], Array]:

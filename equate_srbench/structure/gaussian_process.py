@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,7 +94,10 @@ class GaussianProcess:
         self._places = [slice(e - len(g), e) for g, e in zip(self.groups, ends, strict=True)]
         self._n_lengths = int(ends[-1])
         self.n_parameters = self._n_lengths + len(self.groups) + 1
-        self._squares = (X.T[:, :, None] - X.T[:, None, :]) ** 2  # (n_columns, n_rows, n_rows)
+        self._rows = np.tril_indices(len(y), -1)  # pairs of rows, in the order of the arrays below
+        i, j = self._rows
+        squares = (X[i] - X[j]).T ** 2  # (n_columns, n_pairs)
+        self._squares = [squares[list(g)] for g in self.groups]
         best = minimize(
             self._objective,
             self._initial(start),
@@ -118,43 +120,54 @@ class GaussianProcess:
         return out
 
     def _kernels(self, theta: Array) -> list[Array]:
-        """Covariance of each component, each (n_rows, n_rows)."""
+        """Covariance of each component between pairs of rows, each (n_pairs,)."""
         out = []
-        n = len(self.y)
-        for k, (g, place) in enumerate(zip(self.groups, self._places, strict=True)):
-            weights = np.exp(-2.0 * theta[place])
-            exponent = weights @ self._squares[list(g)].reshape(len(g), -1)
-            amplitude = np.exp(2.0 * theta[self._n_lengths + k])
-            out.append(amplitude * np.exp(-0.5 * exponent).reshape(n, n))
+        for k, (squares, place) in enumerate(zip(self._squares, self._places, strict=True)):
+            exponent = np.exp(-2.0 * theta[place]) @ squares
+            out.append(np.exp(2.0 * theta[self._n_lengths + k] - 0.5 * exponent))
         return out
+
+    def _solved(self, theta: Array, kernels: list[Array]) -> tuple[Array | None, Array, float]:
+        """Inverse covariance (lower triangle), its product with ``y``, minus the log likelihood."""
+        n = len(self.y)
+        covariance = np.zeros((n, n))
+        covariance[self._rows] = np.sum(kernels, axis=0)
+        diagonal = float(np.exp(2.0 * theta[self._n_lengths : -1]).sum())
+        covariance.flat[:: n + 1] = diagonal + np.exp(2.0 * theta[-1]) * self.variances
+        # the transpose has the order of LAPACK, and its upper triangle
+        root, failed = lapack.dpotrf(covariance.T, lower=0, overwrite_a=1)
+        if failed or not np.isfinite(root[-1, -1]):
+            return None, self.y, _FAILED
+        alpha, _ = lapack.dpotrs(root, self.y, lower=0)
+        value = 0.5 * float(self.y @ alpha) + float(np.log(np.diag(root)).sum())
+        inverse, _ = lapack.dpotri(root, lower=0, overwrite_c=1)
+        return inverse.T, alpha, value + 0.5 * n * float(np.log(2.0 * np.pi))
 
     def _objective(self, theta: Array) -> tuple[float, Array]:
         """Minus the log of likelihood times prior, and its gradient."""
         kernels = self._kernels(theta)
-        noise = float(np.exp(2.0 * theta[-1]))
-        inverse, alpha, value = _solved(sum(kernels), noise * self.variances, self.y)
+        inverse, alpha, value = self._solved(theta, kernels)
         if inverse is None:
             return _FAILED, np.zeros_like(theta)
         gradient = np.empty_like(theta)
-        outer = np.outer(alpha, alpha) - inverse
-        for k, (g, place) in enumerate(zip(self.groups, self._places, strict=True)):
-            moved = (outer * kernels[k]).ravel()
-            sums = self._squares[list(g)].reshape(len(g), -1) @ moved
-            gradient[place] = -0.5 * np.exp(-2.0 * theta[place]) * sums
-            gradient[self._n_lengths + k] = -moved.sum()
-        gradient[-1] = -noise * float(self.variances @ np.diag(outer))
+        i, j = self._rows
+        outer = alpha[i] * alpha[j] - inverse[self._rows]
+        own = alpha**2 - np.diag(inverse)
+        for k, (squares, place) in enumerate(zip(self._squares, self._places, strict=True)):
+            moved = outer * kernels[k]
+            gradient[place] = -np.exp(-2.0 * theta[place]) * (squares @ moved)
+            amplitude = float(np.exp(2.0 * theta[self._n_lengths + k]))
+            gradient[self._n_lengths + k] = -2.0 * moved.sum() - amplitude * own.sum()
+        gradient[-1] = -float(np.exp(2.0 * theta[-1])) * float(self.variances @ own)
         off = (theta[: self._n_lengths] - _PRIOR_MEAN) / _PRIOR_SPREAD
         gradient[: self._n_lengths] += off / _PRIOR_SPREAD
         return value + 0.5 * float(off @ off), gradient
 
     def _finish(self, theta: Array) -> None:
-        self._theta = theta
-        kernels = self._kernels(theta)
-        noise = float(np.exp(2.0 * theta[-1]))
-        inverse, self._alpha, value = _solved(sum(kernels), noise * self.variances, self.y)
+        inverse, self._alpha, value = self._solved(theta, self._kernels(theta))
         if inverse is None:
             raise np.linalg.LinAlgError("the covariance is not positive definite")
-        self._inverse = inverse
+        self._inverse = np.tril(inverse) + np.tril(inverse, -1).T
         self.log_likelihood = -value
         amplitudes = np.exp(theta[self._n_lengths : -1]).tolist()
         self.scales = Scales(
@@ -162,6 +175,7 @@ class GaussianProcess:
             dict(zip(self.groups, amplitudes, strict=True)),
             float(np.exp(theta[-1])),
         )
+        del self._squares, self._rows  # large, and of no use any more
 
     @property
     def evidence(self) -> float:
@@ -223,21 +237,6 @@ class GaussianProcess:
         squares = (a**2).sum(1)[:, None] + (b**2).sum(1) - 2.0 * a @ b.T
         out: Array = self.scales.amplitudes[group] ** 2 * np.exp(-0.5 * np.maximum(squares, 0.0))
         return out
-
-
-def _solved(kernel: Any, noise: Array, y: Array) -> tuple[Array | None, Array, float]:
-    """Inverse covariance, its product with ``y``, and minus the log likelihood."""
-    covariance = kernel.copy()
-    covariance.flat[:: len(y) + 1] += noise
-    root, failed = lapack.dpotrf(covariance, lower=1, overwrite_a=1)
-    if failed or not np.isfinite(root[-1, -1]):
-        return None, y, _FAILED
-    inverse, _ = lapack.dpotri(root, lower=1)
-    inverse = np.tril(inverse) + np.tril(inverse, -1).T
-    alpha, _ = lapack.dpotrs(root, y, lower=1)
-    logs = float(np.log(np.diag(root)).sum())
-    value = 0.5 * float(y @ alpha) + logs + 0.5 * len(y) * float(np.log(2.0 * np.pi))
-    return inverse, alpha, value
 
 
 def _lengths_from(start: Scales | None, group: Group) -> Array:

@@ -12,6 +12,7 @@ from equate_srbench.expr.operators import BY_NAME, CONSTANT
 from equate_srbench.expr.tree import Tree
 from equate_srbench.problem.archive import Candidate
 from equate_srbench.structure.detectors import Finding
+from equate_srbench.structure.surrogate import LOG
 
 Array = NDArray[np.float64]
 
@@ -47,6 +48,13 @@ def left_by(y: Array, values: Sequence[Array], k: int, finding: Finding) -> tupl
         return target, weights
     scale = np.median(np.abs(target)) / max(np.median(np.abs(own)), 1e-300)
     return target / scale, weights
+
+
+def left_view(y: Array, values: Array, finding: Finding) -> Array:
+    """What one part leaves of ``y`` in the finding's view: by division, or by subtraction."""
+    if not finding.is_additive:
+        return y / values
+    return finding.view.forward(y) - (np.log(np.abs(values)) if finding.view is LOG else values)
 
 
 def spellings(front: Sequence[Candidate], finding: Finding) -> list[Tree]:

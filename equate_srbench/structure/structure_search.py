@@ -9,7 +9,7 @@ their constants, and needs no surrogate. Joined formulas are refitted on the row
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product as combinations_of
 
 import numpy as np
@@ -24,8 +24,9 @@ from equate_srbench.problem.archive import EXACT, Archive, Candidate
 from equate_srbench.problem.selection import description_length
 from equate_srbench.runtime.clock import Deadline
 from equate_srbench.structure import joining
-from equate_srbench.structure.detectors import Finding, Part, findings
-from equate_srbench.structure.surrogate import MAX_ROWS
+from equate_srbench.structure.combinations import Combination, combinations
+from equate_srbench.structure.detectors import Finding, Part, read
+from equate_srbench.structure.surrogate import MAX_ROWS, Surrogate
 from equate_srbench.structure.tidying import tidied
 
 Array = NDArray[np.float64]
@@ -37,6 +38,12 @@ MAX_DEPTH = 3
 BEAM = 2
 #: Rows of a part's table.
 PART_ROWS = 400
+#: Error of a part's target, as a share of its variance, above which the part is left to the others.
+LARGEST_FLOOR = 0.3
+#: Error of a part's formula, in units of its floor, up to which the formula stands for the part.
+FITS = 4.0
+#: Forms of a part that are judged by what they leave, and evaluations of the likelihood for each.
+JUDGED, JUDGING = 6, 30
 #: Formulas of a part whose constants are made simple.
 TIDIED = 2
 #: Formulas of each part that are joined, and most joined formulas that are refitted.
@@ -159,18 +166,42 @@ class StructureSearch:
         """Follow the best findings."""
         archive = table.archive
         rows = self.rng.permutation(len(archive.y))[:MAX_ROWS]
-        found = findings(archive.X[rows], archive.y[rows], table.columns, self.rng)
+        reading = read(archive.X[rows], archive.y[rows], table.columns, self.rng)
         if table.depth == 0:
-            self.findings = found
-        for finding in found[:BEAM]:
+            self.findings = reading.findings
+        elif reading.findings:  # what was peeled off may have been exact
+            table.floor = min(table.floor, max(reading.findings[0].error, EXACT))
+        for finding in reading.findings[:BEAM]:
             if self._over(table):
                 return
             self._follow(table, finding)
+        if len(table.columns) >= 3:
+            for combination in combinations(reading.joint)[:BEAM]:
+                if self._over(table):
+                    return
+                self._combine(table, combination)
+
+    def _combine(self, table: Table, combination: Combination) -> None:
+        """Solve the table with two columns replaced by their combination."""
+        archive = table.archive
+        X = combination.added(archive.X)
+        if not np.isfinite(X).all():
+            return
+        new = X.shape[1] - 1
+        own = Archive(X, archive.y, archive.weights, deadline=self._deadline)
+        columns = (*(j for j in table.columns if j not in combination.columns), new)
+        sub = Table(own, columns, table.depth + 1, table.floor)
+        self._solve(sub)
+        trees = [combination.resolved(c.inner, new) for c in sub.front()]
+        archive.refine(trees, "structure", deadline=self._deadline)
 
     def _follow(self, table: Table, finding: Finding) -> None:
         """Solve the parts, the smallest first, each on what the others leave; then once more."""
         archive = table.archive
-        parts = sorted(finding.parts, key=lambda part: len(part.columns))
+        parts = [p for p in self._sorted(finding) if self._is_known(table, finding, p)]
+        if len(parts) < 2:
+            return
+        finding = replace(finding, parts=tuple(parts))
         idle = tuple(j for j in table.columns if not any(j in p.columns for p in parts))
         values = [part.values(archive.X) for part in parts]
         fronts: list[list[Tree]] = [[] for _ in parts]
@@ -185,14 +216,55 @@ class StructureSearch:
                     return
                 self._solve(sub)
                 self._tidy(sub, finding.kind == "product")
-                fronts[k] = joining.spellings(sub.front(), finding) + fronts[k][:FRONT]
+                forms = joining.spellings(sub.front(), finding)
+                if not table.solved and len(forms) > 1 and k < last and not round_:
+                    forms = self._by_what_they_leave(table, finding, k, forms)
+                fronts[k] = (forms + fronts[k])[: 2 * FRONT]
                 best = min(sub.archive.candidates, key=sub.length)
-                if round_ or best.loss <= 4.0 * sub.floor * sub.archive.variance:
-                    values[k] = evaluate(best.tree, archive.X)
+                if round_ or best.loss <= FITS * sub.floor * sub.archive.variance:
+                    values[k] = evaluate(forms[0], archive.X)
             joined = self._join(table, finding, fronts)
             if joined is None or table.solved:
                 return
             values = joined
+
+    def _by_what_they_leave(
+        self, table: Table, finding: Finding, k: int, forms: list[Tree]
+    ) -> list[Tree]:
+        """Forms of a part, ordered by how well the other columns predict what they leave.
+
+        The right form leaves a function of fewer columns, whatever the surrogate's errors were.
+        """
+        X, y = table.archive.X, table.archive.y
+        rows = self.rng.permutation(len(y))[:MAX_ROWS]
+        X, y = X[rows], y[rows]
+        groups = [p.columns for i, p in enumerate(self._sorted(finding)) if i != k]
+        groups = groups if finding.is_additive else [tuple(sorted(sum(groups, ())))]
+        ranked, start = [], None
+        for place, form in enumerate(forms[:JUDGED]):
+            left = joining.left_view(y, evaluate(form, X), finding)
+            if not np.isfinite(left).all() or not np.ptp(left) > 0.0:
+                continue
+            process = Surrogate(X, left, groups, start=start, evaluations=JUDGING)
+            start = start or process.process.scales
+            price = description_length(form, 1.0, 1.0, len(y))
+            jacobian = 0.0
+            if finding.kind == "product" and not finding.is_additive:
+                jacobian = -float(np.log(np.abs(evaluate(form, X))).sum())
+            ranked.append((price - process.evidence - jacobian, place))
+        order = [place for _, place in sorted(ranked)]
+        return [forms[i] for i in order] + [f for i, f in enumerate(forms) if i not in order]
+
+    def _is_known(self, table: Table, finding: Finding, part: Part) -> bool:
+        """Whether the surrogate says more about a part than that it is constant."""
+        parts = self._sorted(finding)
+        k, values = parts.index(part), [p.values(table.archive.X) for p in parts]
+        own = self._part_table(table, finding, k, values, part.columns)
+        return own is not None and own.floor < LARGEST_FLOOR
+
+    @staticmethod
+    def _sorted(finding: Finding) -> list[Part]:
+        return sorted(finding.parts, key=lambda part: len(part.columns))
 
     def _tidy(self, table: Table, is_factor: bool) -> None:
         """Add the best formulas with simple numbers, which make what they leave exact."""

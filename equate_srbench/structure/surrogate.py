@@ -41,12 +41,13 @@ class View:
 
 IDENTITY = View("identity", lambda y: y, np.ones_like)
 LOG = View("log", lambda y: np.log(np.abs(y)), lambda y: 1.0 / y)
+INVERSE = View("inverse", lambda y: 1.0 / y, lambda y: -(y**-2.0))
 #: A law that is a sum in the second is a product; of the last two, the root or the inverse of a sum.
 VIEWS = (
     IDENTITY,
     LOG,
     View("square", np.square, lambda y: 2.0 * y),
-    View("inverse", lambda y: 1.0 / y, lambda y: -(y**-2.0)),
+    INVERSE,
 )
 
 
@@ -56,11 +57,13 @@ class Frame:
     Parameters
     ----------
     X : ndarray of shape (n_rows, n_columns)
+    logs : bool, default=True
+        Whether wide columns are seen by their logarithm.
     """
 
-    def __init__(self, X: Array) -> None:
+    def __init__(self, X: Array, logs: bool = True) -> None:
         low, high = X.min(axis=0), X.max(axis=0)
-        self._wide = (low > 0.0) & (high > WIDE * low)
+        self._wide = (low > 0.0) & (high > WIDE * low) & logs
         seen = self._seen(X)
         self._mean, spread = seen.mean(axis=0), seen.std(axis=0)
         self._spread = np.where(spread > 0.0, spread, 1.0)
@@ -97,6 +100,8 @@ class Surrogate:
         Of a process on the same rows.
     evaluations : int, default=60
         Most evaluations of the marginal likelihood.
+    logs : bool, default=True
+        Whether wide columns are seen by their logarithm.
     """
 
     def __init__(
@@ -109,9 +114,10 @@ class Surrogate:
         weights: Array | None = None,
         start: Scales | None = None,
         evaluations: int = 60,
+        logs: bool = True,
     ) -> None:
-        self.X, self.y, self.view = X, y, view
-        self.frame = Frame(X)
+        self.X, self.y, self.view, self.logs = X, y, view, logs
+        self.frame = Frame(X, logs)
         target, slope = view.forward(y), view.slope(y)
         variances = None
         mean = float(np.average(target, weights=weights))
@@ -127,6 +133,16 @@ class Surrogate:
             evaluations=evaluations,
         )
         self._jacobian = float(np.log(np.abs(slope)).sum()) - len(y) * float(np.log(self._spread))
+
+    def refitted(self, groups: Sequence[Group], evaluations: int = 25) -> Surrogate:
+        """A process with other groups on the same rows, started from the scales of this one."""
+        return Surrogate(self.X, self.y, groups, view=self.view, start=self.process.scales,
+                         evaluations=evaluations, logs=self.logs)  # fmt: skip
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether any column is seen by its logarithm."""
+        return bool(self.frame._wide.any())
 
     @property
     def evidence(self) -> float:
