@@ -75,8 +75,8 @@ def function(r: Random, u: str) -> str:
     c = number(r)
     return r.choice((
         f"exp(-{u})", f"exp(-{c}*{u})", f"sin({u})", f"cos({c}*{u})", f"sqrt({c} + ({u})**2)",
-        f"log({c} + ({u})**2)", f"1/({c} + ({u})**2)", f"({u})**2", f"tanh({u})", f"(1 - exp(-{u}))",
-        f"({c} + ({u})**2)",
+        f"log({c} + ({u})**2)", f"1/({c} + ({u})**2)", f"({u})**2", f"tanh({u})",
+        f"(1 - exp(-{u}))", f"({c} + ({u})**2)",
     ))  # fmt: skip
 
 
@@ -189,7 +189,7 @@ VIEWS: dict[str, Callable[[Array], Array]] = {
 
 
 def interactions(law: Drawn, view: str) -> NDArray[np.bool_]:
-    """Which pairs of columns interact in a view of the exact law; the diagonal: which act at all."""
+    """Which columns interact in a view of the exact law, and on the diagonal: which act at all."""
     f = VIEWS[view]
     rng = np.random.default_rng(0)
     a, b = rng.permutation(len(law.X))[:100], rng.permutation(len(law.X))[:100]
@@ -268,7 +268,7 @@ def detect(seed: int, noise: float) -> dict[str, Any]:
     known = truth(law)
     hits, pairs = [], (0, 0, 0)
     for place, finding in enumerate(reading.findings):
-        view = "log" if finding.kind == "product" else finding.view.name
+        view = "log" if finding.kind == "product" else finding.link.name
         groups = frozenset(frozenset(g) for g in finding.groups)
         hits.append(known.get(view) == groups)
         if place == 0:
@@ -284,7 +284,7 @@ def detect(seed: int, noise: float) -> dict[str, Any]:
         "truth": json.dumps({view: written(groups) for view, groups in known.items()}),
         "separable": bool(known), "found": any(hits), "first": bool(hits and hits[0]),
         "separated": pairs[0], "right": pairs[1], "apart": pairs[2],
-        "reading": json.dumps([f"{f.kind} {f.view.name} {f.groups} {f.gain:.0f}"
+        "reading": json.dumps([f"{f.kind} {f.link.name} {f.groups} {f.gain:.0f}"
                                for f in reading.findings]),
         "cpu": round(seconds, 2),
     }  # fmt: skip

@@ -31,6 +31,7 @@ FLOORS = (
     ("backbone.convert", "equation"),
     ("problem",),
     ("equate", "edits", "families"),
+    ("structure",),
     ("search",),
     ("formula_regressor", "results", "sklearn_callbacks"),
     ("search_regressor", "teacher", "pretrain.corpus"),

@@ -103,7 +103,7 @@ def combinations(joint: Surrogate) -> list[Combination]:
             continue
         X = np.column_stack([joint.X, u])
         group = (*(j for j in columns if j not in pair), X.shape[1] - 1)
-        fewer = Surrogate(X, joint.y, [group], view=joint.view, evaluations=_EVALUATIONS,
+        fewer = Surrogate(X, joint.y, [group], link=joint.link, evaluations=_EVALUATIONS,
                           logs=joint.logs)  # fmt: skip
         found.append(Combination(name, pair, tree, fewer.evidence - joint.evidence))
     return sorted((c for c in found if c.gain > 0.0), key=lambda c: -c.gain)

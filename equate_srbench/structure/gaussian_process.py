@@ -103,9 +103,7 @@ class GaussianProcess:
             self._initial(start),
             jac=True,
             method="L-BFGS-B",
-            bounds=np.log(
-                [_LENGTH] * self._n_lengths + [_AMPLITUDE] * len(self.groups) + [_NOISE]
-            ),
+            bounds=np.log([_LENGTH] * self._n_lengths + [_AMPLITUDE] * len(self.groups) + [_NOISE]),
             options={"maxfun": evaluations, "maxiter": evaluations},
         )
         self._finish(np.asarray(best.x))

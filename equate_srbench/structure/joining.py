@@ -11,17 +11,19 @@ from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.expr.operators import BY_NAME, CONSTANT
 from equate_srbench.expr.tree import Tree
 from equate_srbench.problem.archive import Candidate
-from equate_srbench.structure.detectors import Finding
+from equate_srbench.structure.decomposition import Decomposition
 from equate_srbench.structure.surrogate import LOG
 
 Array = NDArray[np.float64]
 
 _ADD, _MUL = BY_NAME["add"].code, BY_NAME["mul"].code
-#: Trees that solve for ``y`` in the view in which it is a sum.
+#: Operators that lead from the sum on the link's scale to ``y``.
 _BACK = {"identity": (), "square": ("sqrt",), "inverse": ("inv",)}
 
 
-def left_by(y: Array, values: Sequence[Array], k: int, finding: Finding) -> tuple[Array, Array]:
+def left_by(
+    y: Array, values: Sequence[Array], k: int, finding: Decomposition
+) -> tuple[Array, Array]:
     """What the other parts leave of ``y`` for part ``k``.
 
     Parameters
@@ -30,7 +32,7 @@ def left_by(y: Array, values: Sequence[Array], k: int, finding: Finding) -> tupl
     values : sequence of ndarray of shape (n_rows,)
         Of all parts; factors up to scale, summands up to an offset.
     k : int
-    finding : Finding
+    finding : Decomposition
 
     Returns
     -------
@@ -43,21 +45,21 @@ def left_by(y: Array, values: Sequence[Array], k: int, finding: Finding) -> tupl
         target, weights = y / whole, whole**2
         own = values[k]
     else:
-        target = finding.view.forward(y) - np.sum(others, axis=0)
-        weights = finding.view.slope(y) ** -2.0
+        target = finding.link.forward(y) - np.sum(others, axis=0)
+        weights = finding.link.slope(y) ** -2.0
         return target, weights
     scale = np.median(np.abs(target)) / max(np.median(np.abs(own)), 1e-300)
     return target / scale, weights
 
 
-def left_view(y: Array, values: Array, finding: Finding) -> Array:
-    """What one part leaves of ``y`` in the finding's view: by division, or by subtraction."""
+def left_by_one(y: Array, values: Array, finding: Decomposition) -> Array:
+    """What one part leaves of ``y`` on the scale of the link: by division, or by subtraction."""
     if not finding.is_additive:
         return y / values
-    return finding.view.forward(y) - (np.log(np.abs(values)) if finding.view is LOG else values)
+    return finding.link.forward(y) - (np.log(np.abs(values)) if finding.link is LOG else values)
 
 
-def spellings(front: Sequence[Candidate], finding: Finding) -> list[Tree]:
+def spellings(front: Sequence[Candidate], finding: Decomposition) -> list[Tree]:
     """Trees of a part's formulas: factors with and without their offset, summands without."""
     out: dict[Tree, None] = {}
     for candidate in front:
@@ -89,11 +91,11 @@ def affine(tree: Tree) -> tuple[float, Tree, float]:
     return scale, tree, offset
 
 
-def joined(parts: Sequence[Tree], finding: Finding) -> Tree:
+def joined(parts: Sequence[Tree], finding: Decomposition) -> Tree:
     """The formula of the whole; scale and offset are fitted around it."""
     if finding.kind == "product":
         return _chain("mul", parts)
-    back = _BACK[finding.view.name]
+    back = _BACK[finding.link.name]
     if not back:  # the scale of the first is the one around the formula
         first, *rest = map(affine, parts)
         return _chain("add", [first[1], *(_times(c / first[0], f) for c, f, _ in rest)])
@@ -104,7 +106,7 @@ def joined(parts: Sequence[Tree], finding: Finding) -> Tree:
 
 
 def part_values(
-    candidate: Candidate, parts: Sequence[Tree], finding: Finding, X: Array
+    candidate: Candidate, parts: Sequence[Tree], finding: Decomposition, X: Array
 ) -> list[Array]:
     """Values of the parts in a refined joined formula.
 
@@ -113,11 +115,11 @@ def part_values(
     candidate : Candidate
         Of ``joined(parts, finding)``.
     parts : sequence of Tree
-    finding : Finding
+    finding : Decomposition
     X : ndarray of shape (n_rows, n_columns)
     """
     inner, at, refined = candidate.inner, 0, []
-    if finding.kind == "sum" and not _BACK[finding.view.name]:
+    if finding.kind == "sum" and not _BACK[finding.link.name]:
         first, *rest = map(affine, parts)
         parts = [first[1], *(_times(c / first[0], f) for c, f, _ in rest)]
     for part in parts:
@@ -128,7 +130,7 @@ def part_values(
         return refined
     whole, outer = evaluate(inner, X), evaluate(candidate.tree, X)
     scale = float(np.cov(whole, outer)[0, 1] / max(np.var(whole, ddof=1), 1e-300))
-    return [finding.view.forward(np.asarray(scale)) * values for values in refined]
+    return [finding.link.forward(np.asarray(scale)) * values for values in refined]
 
 
 def _chain(name: str, trees: Sequence[Tree]) -> Tree:

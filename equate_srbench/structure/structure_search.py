@@ -25,7 +25,8 @@ from equate_srbench.problem.selection import description_length
 from equate_srbench.runtime.clock import Deadline
 from equate_srbench.structure import joining
 from equate_srbench.structure.combinations import Combination, combinations
-from equate_srbench.structure.detectors import Finding, Part, read
+from equate_srbench.structure.decomposition import Decomposition, Part
+from equate_srbench.structure.detectors import read
 from equate_srbench.structure.surrogate import MAX_ROWS, Surrogate
 from equate_srbench.structure.tidying import tidied
 
@@ -123,7 +124,7 @@ class StructureSearch:
         self.archive, self.rng = archive, rng
         self.columns = tuple(j for j in columns if np.ptp(archive.X[:, j]) > 0.0)
         #: What was found about the whole table, best first.
-        self.findings: list[Finding] = []
+        self.findings: list[Decomposition] = []
 
     def run(self, deadline: Deadline, tick: Tick | None = None) -> None:
         """Search until a formula is exact, all findings were followed, or the deadline.
@@ -195,7 +196,7 @@ class StructureSearch:
         trees = [combination.resolved(c.inner, new) for c in sub.front()]
         archive.refine(trees, "structure", deadline=self._deadline)
 
-    def _follow(self, table: Table, finding: Finding) -> None:
+    def _follow(self, table: Table, finding: Decomposition) -> None:
         """Solve the parts, the smallest first, each on what the others leave; then once more."""
         archive = table.archive
         parts = [p for p in self._sorted(finding) if self._is_known(table, finding, p)]
@@ -229,7 +230,7 @@ class StructureSearch:
             values = joined
 
     def _by_what_they_leave(
-        self, table: Table, finding: Finding, k: int, forms: list[Tree]
+        self, table: Table, finding: Decomposition, k: int, forms: list[Tree]
     ) -> list[Tree]:
         """Forms of a part, ordered by how well the other columns predict what they leave.
 
@@ -242,7 +243,7 @@ class StructureSearch:
         groups = groups if finding.is_additive else [tuple(sorted(sum(groups, ())))]
         ranked, start = [], None
         for place, form in enumerate(forms[:JUDGED]):
-            left = joining.left_view(y, evaluate(form, X), finding)
+            left = joining.left_by_one(y, evaluate(form, X), finding)
             if not np.isfinite(left).all() or not np.ptp(left) > 0.0:
                 continue
             process = Surrogate(X, left, groups, start=start, evaluations=JUDGING)
@@ -255,7 +256,7 @@ class StructureSearch:
         order = [place for _, place in sorted(ranked)]
         return [forms[i] for i in order] + [f for i, f in enumerate(forms) if i not in order]
 
-    def _is_known(self, table: Table, finding: Finding, part: Part) -> bool:
+    def _is_known(self, table: Table, finding: Decomposition, part: Part) -> bool:
         """Whether the surrogate says more about a part than that it is constant."""
         parts = self._sorted(finding)
         k, values = parts.index(part), [p.values(table.archive.X) for p in parts]
@@ -263,7 +264,7 @@ class StructureSearch:
         return own is not None and own.floor < LARGEST_FLOOR
 
     @staticmethod
-    def _sorted(finding: Finding) -> list[Part]:
+    def _sorted(finding: Decomposition) -> list[Part]:
         return sorted(finding.parts, key=lambda part: len(part.columns))
 
     def _tidy(self, table: Table, is_factor: bool) -> None:
@@ -276,7 +277,12 @@ class StructureSearch:
                     a.add(tree, tree, loss, candidate.source)
 
     def _part_table(
-        self, table: Table, finding: Finding, k: int, values: list[Array], columns: tuple[int, ...]
+        self,
+        table: Table,
+        finding: Decomposition,
+        k: int,
+        values: list[Array],
+        columns: tuple[int, ...],
     ) -> Table | None:
         """What the other parts leave of the rows."""
         archive = table.archive
@@ -299,7 +305,7 @@ class StructureSearch:
         return Table(own, columns, table.depth + 1, floor)
 
     def _join(
-        self, table: Table, finding: Finding, fronts: Sequence[list[Tree]]
+        self, table: Table, finding: Decomposition, fronts: Sequence[list[Tree]]
     ) -> list[Array] | None:
         """Refit the joined formulas on the rows; values of the parts of the best one."""
         if not all(fronts):
@@ -310,9 +316,7 @@ class StructureSearch:
         chosen = [[fronts[k][i] for k, i in enumerate(places)] for places in ranked]
         trees = [joining.joined(parts, finding) for parts in chosen]
         refined = table.archive.refine(trees, "structure", deadline=self._deadline)
-        known = [
-            (table.length(c), i) for i, c in enumerate(refined) if c is not None
-        ]
+        known = [(table.length(c), i) for i, c in enumerate(refined) if c is not None]
         if not known:
             return None
         _, i = min(known)

@@ -1,8 +1,8 @@
-"""``Surrogate``: a smooth function through the rows of a table, in some view of its target.
+"""``Surrogate``: a smooth function through the rows of a table, for the target or a link of it.
 
 Columns that spread over a factor of more than ``WIDE`` are seen by their logarithm. The process is
-fitted to at most ``MAX_ROWS`` rows; its evidence is that of the target itself, whatever the view
-(the logarithm of the view's slope is added), so that views can be compared.
+fitted to at most ``MAX_ROWS`` rows; its evidence is that of the target itself, whatever the link
+(the logarithm of the link's slope is added), so that links can be compared.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ Array = NDArray[np.float64]
 MAX_ROWS = 250
 #: Ratio of the largest to the smallest value above which a positive column is seen in logarithms.
 WIDE = 8.0
+#: Evaluations of the likelihood where it starts from a process on the same rows.
+REFIT = 25
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """A transform of the target in which a law may be a sum.
+class Link:
+    """A link function, as in generalised additive models: a law may be a sum on its scale.
 
     Attributes
     ----------
@@ -39,14 +41,14 @@ class View:
     slope: Callable[[Array], Array]
 
 
-IDENTITY = View("identity", lambda y: y, np.ones_like)
-LOG = View("log", lambda y: np.log(np.abs(y)), lambda y: 1.0 / y)
-INVERSE = View("inverse", lambda y: 1.0 / y, lambda y: -(y**-2.0))
-#: A law that is a sum in the second is a product; of the last two, the root or the inverse of a sum.
-VIEWS = (
+IDENTITY = Link("identity", lambda y: y, np.ones_like)
+LOG = Link("log", lambda y: np.log(np.abs(y)), lambda y: 1.0 / y)
+INVERSE = Link("inverse", lambda y: 1.0 / y, lambda y: -(y**-2.0))
+#: A law that is a sum in the second is a product; in the last two, a root or an inverse of a sum.
+LINKS = (
     IDENTITY,
     LOG,
-    View("square", np.square, lambda y: 2.0 * y),
+    Link("square", np.square, lambda y: 2.0 * y),
     INVERSE,
 )
 
@@ -90,10 +92,10 @@ class Surrogate:
     ----------
     X : ndarray of shape (n_rows, n_columns)
     y : ndarray of shape (n_rows,)
-        Finite in the view.
+        Finite on the link's scale.
     groups : sequence of tuple of int
         Components of the process, as columns of ``X``.
-    view : View, default=IDENTITY
+    link : Link, default=IDENTITY
     weights : ndarray of shape (n_rows,), optional
         Inverse variances of the errors of ``y``.
     start : Scales, optional
@@ -110,18 +112,21 @@ class Surrogate:
         y: Array,
         groups: Sequence[Group],
         *,
-        view: View = IDENTITY,
+        link: Link = IDENTITY,
         weights: Array | None = None,
         start: Scales | None = None,
         evaluations: int = 60,
         logs: bool = True,
     ) -> None:
-        self.X, self.y, self.view, self.logs = X, y, view, logs
+        self.X, self.y, self.link, self.logs = X, y, link, logs
         self.frame = Frame(X, logs)
-        target, slope = view.forward(y), view.slope(y)
+        target, slope = link.forward(y), link.slope(y)
         variances = None
         mean = float(np.average(target, weights=weights))
-        self._mean, self._spread = mean, float(np.sqrt(np.average((target - mean) ** 2, weights=weights)))
+        self._mean, self._spread = (
+            mean,
+            float(np.sqrt(np.average((target - mean) ** 2, weights=weights))),
+        )
         if weights is not None:
             variances = np.clip(weights.mean() / weights, 1e-3, 1e6)
         self.process = GaussianProcess(
@@ -134,9 +139,9 @@ class Surrogate:
         )
         self._jacobian = float(np.log(np.abs(slope)).sum()) - len(y) * float(np.log(self._spread))
 
-    def refitted(self, groups: Sequence[Group], evaluations: int = 25) -> Surrogate:
+    def refitted(self, groups: Sequence[Group], evaluations: int = REFIT) -> Surrogate:
         """A process with other groups on the same rows, started from the scales of this one."""
-        return Surrogate(self.X, self.y, groups, view=self.view, start=self.process.scales,
+        return Surrogate(self.X, self.y, groups, link=self.link, start=self.process.scales,
                          evaluations=evaluations, logs=self.logs)  # fmt: skip
 
     @property
@@ -146,12 +151,12 @@ class Surrogate:
 
     @property
     def evidence(self) -> float:
-        """Log evidence of the rows, in nats; comparable between views and groups of one table."""
+        """Log evidence of the rows, in nats; comparable between links and groups of a table."""
         return self.process.evidence + self._jacobian
 
     @property
     def error(self) -> float:
-        """Mean squared leave-one-out error in the view, as a share of the variance there."""
+        """Mean squared leave-one-out error on the link's scale, as a share of the variance there."""
         return self.process.error
 
     @property
@@ -161,11 +166,11 @@ class Surrogate:
 
     @property
     def noise(self) -> float:
-        """Standard deviation of the noise in the view."""
+        """Standard deviation of the noise on the link's scale."""
         return self.process.scales.noise * self._spread
 
     def __call__(self, X: Array, group: Group | None = None) -> Array:
-        """Values in the view; of one component: its share of them, without the mean.
+        """Values on the link's scale; of one component: its share of them, without the mean.
 
         Parameters
         ----------
@@ -176,6 +181,6 @@ class Surrogate:
         return values + self._mean if group is None else values
 
     def gradient(self, X: Array) -> Array:
-        """Gradient in the view by the columns; (n, n_columns)."""
+        """Gradient on the link's scale by the columns; (n, n_columns)."""
         out: Array = self.process.gradient(self.frame(X)) * self.frame.slope(X) * self._spread
         return out
