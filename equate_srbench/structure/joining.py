@@ -48,8 +48,10 @@ def left_by(
         target = finding.link.forward(y) - np.sum(others, axis=0)
         weights = finding.link.slope(y) ** -2.0
         return target, weights
-    scale = np.median(np.abs(target)) / max(np.median(np.abs(own)), 1e-300)
-    return target / scale, weights
+    usable = np.isfinite(target) & np.isfinite(own) & np.isfinite(weights)
+    w, u = weights[usable], own[usable]
+    scale = float(w @ (target[usable] * u)) / max(float(w @ u**2), 1e-300)
+    return target / (scale or 1.0), weights
 
 
 def left_by_one(y: Array, values: Array, finding: Decomposition) -> Array:

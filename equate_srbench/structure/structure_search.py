@@ -9,7 +9,7 @@ their constants, and needs no surrogate. Joined formulas are refitted on the row
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import product as combinations_of
 
 import numpy as np
@@ -37,12 +37,15 @@ Tick = Callable[[], None]
 MAX_DEPTH = 3
 #: Findings of one table that are followed.
 BEAM = 2
-#: Rows of a part's table.
+#: Fewest rows with a structure to read, and most rows of a part's table.
+MIN_ROWS = 20
 PART_ROWS = 400
 #: Error of a part's target, as a share of its variance, above which the part is left to the others.
 LARGEST_FLOOR = 0.3
 #: Error of a part's formula, in units of its floor, up to which the formula stands for the part.
 FITS = 4.0
+#: Floor of a part in the second round, as a share of the error of its first formula.
+SECOND = 0.01
 #: Forms of a part that are judged by what they leave, and evaluations of the likelihood for each.
 JUDGED, JUDGING = 6, 30
 #: Formulas of a part whose constants are made simple.
@@ -79,7 +82,6 @@ class Table:
     columns: tuple[int, ...]
     depth: int = 0
     floor: float = EXACT
-    starts: list[Tree] = field(default_factory=list)
 
     @property
     def solved(self) -> bool:
@@ -167,7 +169,12 @@ class StructureSearch:
         """Follow the best findings."""
         archive = table.archive
         rows = self.rng.permutation(len(archive.y))[:MAX_ROWS]
-        reading = read(archive.X[rows], archive.y[rows], table.columns, self.rng)
+        if len(rows) < MIN_ROWS or not np.ptp(archive.y[rows]) > 0.0:
+            return
+        try:
+            reading = read(archive.X[rows], archive.y[rows], table.columns, self.rng)
+        except np.linalg.LinAlgError:  # equal rows, or a target that is no function of the columns
+            return
         if table.depth == 0:
             self.findings = reading.findings
         elif reading.findings:  # what was peeled off may have been exact
@@ -193,6 +200,7 @@ class StructureSearch:
         columns = (*(j for j in table.columns if j not in combination.columns), new)
         sub = Table(own, columns, table.depth + 1, table.floor)
         self._solve(sub)
+        self.archive.tried["structure"] += sum(sub.archive.tried.values())
         trees = [combination.resolved(c.inner, new) for c in sub.front()]
         archive.refine(trees, "structure", deadline=self._deadline)
 
@@ -215,9 +223,14 @@ class StructureSearch:
                 sub = self._part_table(table, finding, k, values, tuple(sorted(columns)))
                 if sub is None:
                     return
+                if round_:  # the formula of the round before is at the floor, and may be wrong
+                    sub.floor = max(SECOND * sub.floor, EXACT)
                 self._solve(sub)
+                self.archive.tried["structure"] += sum(sub.archive.tried.values())
                 self._tidy(sub, finding.kind == "product")
                 forms = joining.spellings(sub.front(), finding)
+                if not forms:
+                    return
                 if not table.solved and len(forms) > 1 and k < last and not round_:
                     forms = self._by_what_they_leave(table, finding, k, forms)
                 fronts[k] = (forms + fronts[k])[: 2 * FRONT]

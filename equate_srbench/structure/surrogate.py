@@ -156,7 +156,7 @@ class Surrogate:
 
     @property
     def error(self) -> float:
-        """Mean squared leave-one-out error on the link's scale, as a share of the variance there."""
+        """Mean squared leave-one-out error, as a share of the variance on the link's scale."""
         return self.process.error
 
     @property
