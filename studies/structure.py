@@ -291,23 +291,25 @@ def detect(seed: int, noise: float) -> dict[str, Any]:
 
 
 class StructuredPipeline(FitPipeline):
-    """Families, then structure, then the edits, which start from what structure found."""
+    """Families, a share of the edits, structure, and the other edits, from what there is then."""
 
-    share = 0.7
-
-    def _solve(self, tick: Callable[[str], None]) -> bool:
-        if super()._solve(tick):
-            return True
-        archive = self.archive
-        tick("structure")
-        deadline = archive.deadline.within(self.share * archive.deadline.left())
-        columns = list(range(archive.X.shape[1]))
-        structure = StructureSearch(archive, columns, rng=self.rng)
-        structure.run(deadline, tick=lambda: tick("structure"))
-        return archive.error < EXACT
+    edits_first, structure_share = 0.25, 0.65
 
     def _edit(self, deadline: Deadline, starts: list[Tree], tick: Callable[[str], None]) -> None:
-        ranked = sorted(self.archive.candidates, key=self.length)[:60]
+        archive = self.archive
+        super()._edit(deadline.within(self.edits_first * deadline.left()), starts, tick)
+        if archive.error < EXACT:
+            return
+        tick("structure")
+        columns = list(range(archive.X.shape[1]))
+        structure = StructureSearch(archive, columns, rng=self.rng)
+        structure.run(
+            deadline.within(self.structure_share * deadline.left()),
+            tick=lambda: tick("structure"),
+        )
+        if archive.error < EXACT:
+            return
+        ranked = sorted(archive.candidates, key=self.length)[:60]
         super()._edit(deadline, [*starts, *(c.inner for c in ranked)], tick)
 
 

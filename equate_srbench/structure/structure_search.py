@@ -53,7 +53,7 @@ TIDIED = 2
 #: Formulas of each part that are joined, and most joined formulas that are refitted.
 FRONT, JOINED = 6, 64
 #: Longest formula that ends a part's search at the floor: nodes, and more for each column.
-SHORT, SHORT_PER_COLUMN = 4, 4
+SHORT, SHORT_PER_COLUMN = 1, 3
 #: Error of a part's formula, as a share of the variance, that only rounding explains.
 ROUNDING = 1e-14
 #: Formulas that the edits try on a part without a shorter description, by its columns.
