@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,15 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from equate_srbench.equation import Equation
 from equate_srbench.expr.text.html import formulas_html
-from equate_srbench.problem.canonical import bad_columns
+from equate_srbench.problem.canonical import Problem, bad_columns
+from equate_srbench.problem.column_kinds import refuse_columns
 from equate_srbench.problem.domain import Domain
 
 Array = NDArray[np.float64]
+
+
+class ConstantAnswerWarning(UserWarning):
+    """A fit ran out of time before it tried a formula: its answer is the mean of the target."""
 
 
 class FormulaRegressor(RegressorMixin, BaseEstimator):
@@ -65,6 +71,7 @@ class FormulaRegressor(RegressorMixin, BaseEstimator):
 
     def _validated(self, X: ArrayLike, *y: ArrayLike, **options: Any) -> Any:
         """scikit-learn's checks; where they refuse a table, the message names its columns too."""
+        refuse_columns(X, *y)
         try:
             return validate_data(self, X, *y, dtype=np.float64, **options)
         except (ValueError, TypeError) as error:
@@ -83,6 +90,19 @@ class FormulaRegressor(RegressorMixin, BaseEstimator):
         box: str = super()._html_repr()
         chosen = getattr(self, "equation_", None)
         return box if chosen is None else box + formulas_html([chosen])
+
+
+def warn_of_constant(limit: float, problem: Problem) -> None:
+    """Say that no formula was tried within ``limit`` seconds, unless the target is constant."""
+    if np.ptp(problem.y) > 0.0:
+        rows = len(problem.y if problem.rows is None else problem.rows)
+        warnings.warn(
+            f"no formula was tried within max_time={limit:g} s on {rows:,} different rows and "
+            f"{len(problem.kept)} columns: the answer is a constant, the mean of the target; give "
+            "more time or fewer rows",
+            ConstantAnswerWarning,
+            stacklevel=5,
+        )
 
 
 def model(est: Any, X: pd.DataFrame | None = None) -> str:

@@ -32,11 +32,13 @@ class EquateRegressor(SearchRegressor):
     ----------
     max_time : float or None, default=None
         Most seconds of wall clock for ``fit``; None: 60, in preset ``fast`` 2. It ends earlier when
-        a formula is exact, or when nothing better was found for a while (on small tables soon).
+        a short formula is exact, or when nothing better was found for a while (on small tables
+        soon) and the answer is short or what it leaves is noise.
     preset : {"default", "paper", "fast"}, default="default"
         ``paper``: backbone and gradient ascent only, as published; stops at fit R2 > .99.
-        ``default``: adds edits. ``fast``: the same with less work before the edits, for fits of
-        about 2 seconds.
+        ``default``: families of formulas that linear algebra solves, then edits before and after
+        the network; what is exact and short ends the fit at once. ``fast``: the same with less
+        work of the network, for fits of about 2 seconds.
     backbone : str or path-like, default="compact"
         Name of a shipped checkpoint, or path of one, such as Meta's E2E weights as ``equate
         convert`` writes them.
@@ -85,8 +87,11 @@ class EquateRegressor(SearchRegressor):
         Joint embedding behind each row of ``trajectory_`` (mean over the embedding's rows); NaN
         where a row has none, width 0 if there was no gradient ascent.
     diagnostics_ : dict
-        Formulas tried per source; flip rate, validity rate and rank correlation of predicted and
-        true score of the gradient ascent; the verdict on the ``teacher`` if there is one.
+        Formulas tried per source (``tried``); ``began``, False where ``max_time`` was over before
+        the search proper; ``floor``, how the numbers were rounded (``y has 3 decimals``), and
+        ``exact``, whether the formula's residuals are no more than that rounding; flip rate,
+        validity rate and rank correlation of predicted and true score of the gradient ascent; the
+        verdict on the ``teacher`` if there is one.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Only when ``X`` has column names that are all strings.

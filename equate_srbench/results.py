@@ -121,17 +121,17 @@ class FitResult:
         self._tables: dict[str, Any] = {}
 
     @classmethod
-    def of(cls, search: Search, equations: RawEquations, select: str) -> Self:
+    def of(cls, search: Search, equations: RawEquations, chosen: Candidate) -> Self:
         """What a search would leave if it ended now.
 
         Parameters
         ----------
         search : Search
         equations : RawEquations
-        select : str
-            As ``Search.choose`` takes it.
+        chosen : Candidate
+            The answer, as ``Search.choose`` gives it.
         """
-        archive, chosen = search.archive, search.choose(select)
+        archive = search.archive
         kept = sorted(archive.candidates, key=lambda c: c.loss)[:MAX_CANDIDATES]
         if chosen not in kept:
             kept.append(chosen)
@@ -201,8 +201,8 @@ class FitResult:
         rows = list(self._rows)
         best = max((row.score for row in rows if row.score == row.score), default=-np.inf)
         for c in self._candidates:
-            if c.source in ("family", "edit", "shorten"):
-                source = "family" if c.source == "family" else "edit"
+            if c.source in ("family", "library", "edit", "shorten"):
+                source = c.source if c.source in ("family", "library") else "edit"
                 accepted = c.score > best
                 rows.append(
                     edit_row(c.tree, c.r2, c.score, c.seconds, accepted=accepted, source=source)

@@ -17,7 +17,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from equate_srbench.formula_regressor import FormulaRegressor
+from equate_srbench.formula_regressor import FormulaRegressor, warn_of_constant
 from equate_srbench.problem.archive import PARSIMONY, Archive
 from equate_srbench.problem.canonical import Problem, prepare
 from equate_srbench.problem.domain import Domain
@@ -28,6 +28,7 @@ from equate_srbench.runtime.progress import Listener, Progress, Reporter
 from equate_srbench.runtime.threads import full_precision, one_thread
 from equate_srbench.search.base import Search
 from equate_srbench.search.columns import narrowed
+from equate_srbench.search.starts import most_correlated
 from equate_srbench.sklearn_callbacks import CallbackSupportMixin, CallbackTasks, with_callbacks
 
 warm_up()  # on import, so that compiling, once per installation, takes no time of a fit
@@ -116,9 +117,10 @@ class SearchRegressor(CallbackSupportMixin, FormulaRegressor):
         told: list[Listener] = [] if self.on_progress is None else [fit.tell]
         report = Reporter(deadline, [*told, tasks])
         self.interrupted_ = False
-        # a constant is the answer from the first moment on; too many columns are chosen from first
+        # simple formulas are the answer from the first moment on; of many columns, in a few of them
         wide = len(problem.kept) > self.max_features
-        fit.begin(problem.of_columns([]) if wide else problem)
+        few = most_correlated(problem.X, problem.y, self.max_features)
+        fit.begin(problem.of_columns(few) if wide else problem)
         try:
             tasks.begin()
             # formulas are tried where they are not defined
@@ -133,7 +135,11 @@ class SearchRegressor(CallbackSupportMixin, FormulaRegressor):
         finally:  # other exceptions, such as a harness's alarm, pass through
             fit.keep()
             self.fit_time_ = deadline.elapsed()
+        if not self.interrupted_:
+            self._warn_if_untried(fit.search)
         tasks.finish()
+        if deadline.elapsed() >= self.time_limit and not self.diagnostics_["tried"]:
+            warn_of_constant(self.time_limit, problem)
         return self
 
     # -- parts of fit -----------------------------------------------------------------------
@@ -163,6 +169,23 @@ class SearchRegressor(CallbackSupportMixin, FormulaRegressor):
             stacklevel=5,
         )
         return problem
+
+    def _warn_if_untried(self, search: Search) -> None:
+        """Say that the time was over before the search began."""
+        late = self.fit_time_ >= self.time_limit and search.archive.law is None
+        if late and not search.has_begun:
+            tried = sum(search.archive.tried.values())
+            found = (
+                f"the answer is the best of {tried} simple formulas"
+                if tried
+                else ("no formula was tried, and the answer is the mean of the target")
+            )
+            warnings.warn(
+                f"max_time={self.time_limit:g} s was over before the search began: {found}; raise "
+                "max_time, or fit fewer rows",
+                UserWarning,
+                stacklevel=5,
+            )
 
     # -- results ----------------------------------------------------------------------------
 
@@ -225,8 +248,9 @@ class _Fit:
         lam = self._est.lam
         parsimony = PARSIMONY if isinstance(lam, str) else lam
         archive = Archive(
-            problem.X, problem.y, problem.weights, deadline=self._deadline, parsimony=parsimony
-        )
+            problem.X, problem.y, problem.weights,
+            deadline=self._deadline, parsimony=parsimony, floor=problem.floor,
+        )  # fmt: skip
         search = self._make_search(archive, self._rng, problem.rows)
         named = hasattr(self._est, "feature_names_in_")
         equations = RawEquations(problem.without_rows(), self._est._names(), named)
@@ -234,14 +258,21 @@ class _Fit:
         # one assignment, so that an interrupted fit keeps the old stage or has the new one
         self._stage = _Stage(search, domain, equations, LiveFront(archive, equations))
         self.keep()
+        search.start()
+        self.keep()
 
     def attributes(self) -> dict[str, Any]:
         """The fitted attributes as they are if the fit ends now."""
         stage = self._stage
-        result = FitResult.of(stage.search, stage.equations, self._est.select)
+        chosen = stage.search.choose(self._est.select)
+        result = FitResult.of(stage.search, stage.equations, chosen)
         return {
             "equation_": result.chosen,
-            "diagnostics_": stage.search.diagnostics(),
+            "diagnostics_": {
+                **stage.search.diagnostics(),
+                "floor": ", ".join(stage.equations.problem.roundings(self._est._names())),
+                "exact": stage.search.archive.is_exact(chosen),
+            },
             "lam_": stage.search.archive.parsimony,
             "_domain": stage.domain,
             "_result": result,

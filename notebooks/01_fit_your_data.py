@@ -18,7 +18,7 @@
 #
 # **Which short formula predicts this column from the others, how well, and can it be trusted?**
 #
-# Give a file (CSV, TSV or Parquet) and the column to predict. Everything below describes the
+# Give a file (text, Excel, Parquet) and the column to predict. Everything below describes the
 # chosen formula; the rows held out for the test took no part in finding it.
 
 # %% tags=["parameters"]

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler
 
 from equate_srbench.baselines import methods
 from equate_srbench.equation import Equation
 from equate_srbench.expr.tree import Tree
-from equate_srbench.formula_regressor import FormulaRegressor, model
+from equate_srbench.formula_regressor import (
+    ConstantAnswerWarning,
+    FormulaRegressor,
+    model,
+    warn_of_constant,
+)
+from equate_srbench.problem.canonical import prepare
 from equate_srbench.problem.domain import Domain
 
 OURS = sorted(
@@ -83,3 +92,52 @@ def test__estimators__parameters__stand_beside_those_of_their_bases(home):
     signature = inspect.signature(cls.__init__).parameters.values()
     positional = [p for p in signature if p.kind is p.POSITIONAL_OR_KEYWORD]
     assert len(positional) <= 3  # self and two more
+
+
+@pytest.mark.parametrize(
+    "labels", [[0, 1], pd.MultiIndex.from_tuples([("in", "mass"), ("in", "time")])]
+)
+def test__fit__labels_that_are_no_text__columns_are_numbered(frame, labels):
+    """A table made of an array, or with two levels of names, is read by position."""
+    table = frame.set_axis(labels, axis=1)
+    est = Ratio().fit(table, frame["mass"])
+    assert str(est.equation_) == "x0/x1"
+    np.testing.assert_array_equal(est.predict(table), frame["mass"] / frame["time"])
+    np.testing.assert_array_equal(est.equation_.predict(table), est.predict(table))
+
+
+@pytest.mark.parametrize("dtype", ["Float64", "double[pyarrow]", "category", object])
+def test__fit__extension_types__same_numbers(frame, dtype):
+    """Pandas' nullable and Arrow numbers are numbers; a missing one is named."""
+    table = frame.astype(dtype)
+    est = Ratio().fit(table, frame["mass"])
+    np.testing.assert_array_equal(est.predict(table), frame["mass"] / frame["time"])
+    with pytest.raises(ValueError, match="missing or infinite values: time"):
+        Ratio().fit(table.assign(time=table["time"].where(frame["time"] > 1.5)), frame["mass"])
+
+
+def test__fit__dates__refused_by_name(frame):
+    """Not taken for nanoseconds, alone or beside numbers, nor in predict."""
+    days = pd.date_range("2024-05-01", periods=20)
+    est = Ratio().fit(frame, frame["mass"])
+    for table in (frame.assign(time=days), pd.DataFrame({"time": days})):
+        with pytest.raises(ValueError, match=r"dates: time .turn them into elapsed time"):
+            Ratio().fit(table, frame["mass"])
+        with pytest.raises(ValueError, match="dates: time"):
+            est.predict(table)
+
+
+def test__pipeline__set_output_pandas__names_arrive(frame):
+    """A scaler that hands on DataFrames."""
+    steps = make_pipeline(MinMaxScaler((1, 2)).set_output(transform="pandas"), Ratio())
+    assert steps.fit(frame, frame["mass"])[-1].model_string() == "mass/time"
+
+
+def test__warn_of_constant__target_that_varies__own_warning(frame):
+    """A mean for an answer is said, unless the target is constant."""
+    X, y = frame.to_numpy(), frame["mass"].to_numpy()
+    with pytest.warns(ConstantAnswerWarning, match=r"max_time=1 s on 20 different rows and 2 col"):
+        warn_of_constant(1.0, prepare(X, y, None))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_of_constant(1.0, prepare(X, np.ones(20), None))

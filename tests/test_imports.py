@@ -30,6 +30,7 @@ FLOORS = (
     ("refine", "backbone"),
     ("backbone.convert", "equation"),
     ("problem",),
+    ("enumeration",),
     ("equate", "edits", "families"),
     ("structure",),
     ("search",),

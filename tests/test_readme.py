@@ -59,7 +59,7 @@ def test__fit_commands__as_written__find_a_formula(
     monkeypatch.chdir(tmp_path)
     x = pd.Series(range(1, 31), dtype=float)
     pd.DataFrame({"volume": 1 / x, "pressure": 8.314 * x}).to_csv("measurements.csv", index=False)
-    for command in (COMMANDS[0].split(" && ")[1], COMMANDS[3]):
+    for command in (COMMANDS[0].split(" && ")[1], *COMMANDS[3].splitlines()):
         program, *words = shlex.split(command)
         assert program == "equate"
         run = CliRunner().invoke(app, words)

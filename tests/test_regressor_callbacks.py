@@ -15,7 +15,7 @@ from equate_srbench.regressor import EquateRegressor
 
 callbacks = pytest.importorskip("sklearn.callback", reason="callbacks came with scikit-learn 1.9")
 
-PHASES = {"propose", "align", "ascend", "edit", "shorten"}
+PHASES = {"families", "library", "propose", "align", "ascend", "edit", "shorten"}
 
 
 class Recorder:
@@ -75,7 +75,7 @@ def test__callback__whole_fit__task_tree_of_phases_and_steps(table):
     assert recorder.open == 0
     assert recorder.ended[-1] == "fit"
     assert set(recorder.ended) <= PHASES | {"fit", "step"}
-    assert {"propose", "edit", "shorten"} <= set(recorder.ended)
+    assert {"families", "library", "propose", "edit", "shorten"} <= set(recorder.ended)
     assert recorder.scores[-1] == est.score(*table)
     assert not hasattr(est, "_callback_fit_ctx")
 
@@ -147,13 +147,13 @@ def test__grid_search__callbacks__reach_every_fit(table, jobs):
     """Propagated through a meta-estimator: phases of the inner fits appear in its task tree."""
     monitor, recorder = callbacks.ScoringMonitor(scoring="r2"), Everywhere()
     grid = GridSearchCV(
-        EquateRegressor(random_state=0), {"select": ["best", "accurate"]}, cv=2, n_jobs=jobs
+        EquateRegressor(random_state=0), {"lam": [0.1, 0.5]}, cv=2, n_jobs=jobs
     ).set_callbacks(recorder)
     grid.estimator.set_callbacks(monitor)
     grid.fit(*(part[:20] for part in table))
     assert grid.best_score_ > 0.5
     if jobs == 1:  # workers have their own copies
-        assert recorder.ended.count("edit") == 5
+        assert recorder.ended.count("propose") == 5
         assert recorder.calls == ["setup", "teardown"]
     assert not hasattr(grid.best_estimator_, "_parent_callback_ctx")
 

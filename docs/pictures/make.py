@@ -9,7 +9,7 @@ import numpy as np
 
 from equate_srbench import EquateRegressor
 from equate_srbench.data import SHIPPED
-from equate_srbench.data.reading import read_table, split_columns
+from equate_srbench.data.reading import load_table
 from equate_srbench.report.figures import fit_figures
 from equate_srbench.report.figures.colours import COLOURS
 from equate_srbench.report.tables.record import FitRecord, RowSubset
@@ -28,7 +28,7 @@ FRAME = """<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.or
 def fit(name: str) -> FitRecord:
     """Fit a shipped table with the defaults of the package."""
     table = SHIPPED[name]
-    problem = split_columns(read_table(name), table.target)
+    problem = load_table(name)
     rows = RowSubset(problem.X, problem.y.to_numpy(np.float64))
     estimator = EquateRegressor(random_state=0).fit(rows.X, rows.y)
     return FitRecord.of(estimator, rows, table=name, target=table.target)

@@ -13,16 +13,38 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from equate_srbench.cli.table_options import (
+    Dates,
+    Decimal,
+    Missing,
+    Separator,
+    Sheet,
+    Source,
+    read_options,
+)
 from equate_srbench.runtime.terminal import check_folder, errors_in_one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from equate_srbench.data.reading import LoadedTable
+    from equate_srbench.data.table import LoadedTable, ReadOptions
     from equate_srbench.report.tables.record import FitRecord
 
 PRESETS = ("fast", "default", "paper")
 TEACHERS = ("none", "auto")
+
+_MaxTime = Annotated[
+    float | None,
+    typer.Option(help="Time limit of the search in seconds. [default: 60; preset fast: 2]"),
+]
+_Teacher = Annotated[
+    str,
+    typer.Option(help="none, or auto: smooth a noisy table of 40 to 1000 rows if that helps."),
+]
+_Lam = Annotated[
+    str,
+    typer.Option(help="Weight of simplicity in the search, or auto: chosen for this table."),
+]
 
 
 class OptionError(ValueError):
@@ -79,12 +101,7 @@ class FitOptions:
 
 
 def fit(
-    table: Annotated[
-        str,
-        typer.Argument(
-            help="CSV, TSV or Parquet file, optionally compressed, or the name of a bundled table."
-        ),
-    ] = "",
+    table: Source = "",
     target: Annotated[
         str, typer.Option(help="Column to predict; optional for a bundled table.")
     ] = "",
@@ -92,24 +109,20 @@ def fit(
         str,
         typer.Option(help="Columns to predict from, separated by commas. [default: all others]"),
     ] = "",
-    max_time: Annotated[
-        float | None,
-        typer.Option(help="Time limit of the search in seconds. [default: 60; preset fast: 2]"),
-    ] = None,
+    max_time: _MaxTime = None,
     preset: Annotated[str, typer.Option(help="fast, default or paper.")] = "default",
     test_size: Annotated[
         float, typer.Option(help="Share of rows held out for testing; 0 fits all rows.")
     ] = 0.25,
     seed: Annotated[int, typer.Option(help="Random seed of the search and the split.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    teacher: Annotated[
-        str,
-        typer.Option(help="none, or auto: smooth a noisy table of 40 to 1000 rows if that helps."),
-    ] = "none",
-    lam: Annotated[
-        str,
-        typer.Option(help="Weight of simplicity in the search, or auto: chosen for this table."),
-    ] = "0.1",
+    teacher: _Teacher = "none",
+    lam: _Lam = "0.1",
+    separator: Separator = "",
+    decimal: Decimal = "",
+    sheet: Sheet = "",
+    dates: Dates = "",
+    missing: Missing = "refuse",
     out: Annotated[
         Path | None, typer.Option(help="Folder for the results. [default: equate-TABLE]")
     ] = None,
@@ -121,10 +134,12 @@ def fit(
     if list_tables:
         _list_tables()
         return
-    folder = out or Path(f"equate-{Path(table).name.partition('.')[0]}")
+    name = "stdin" if table == "-" else Path(table).name
+    folder = out or Path(f"equate-{name.partition('.')[0]}")
     settings = FitOptions(preset, max_time, seed, device, test_size, teacher, lam)
     with _errors():
-        loaded = _read(table, target, features)
+        options = read_options(separator, decimal, sheet, dates, missing)
+        loaded = _read(table, target, features, options)
         settings.check()
         check_folder(folder)
     from rich.console import Console
@@ -132,7 +147,7 @@ def fit(
     from equate_srbench.report.fit.console import show_result
     from equate_srbench.report.fit.output_folder import write_results
 
-    record = _search(Path(table).name, loaded, settings, Console(stderr=True, highlight=False))
+    record = _search(name, loaded, settings, Console(stderr=True, highlight=False))
     show_result(Console(highlight=False), record)
     with _errors():
         write_results(folder, record)
@@ -143,7 +158,7 @@ def fit(
 
 
 def _errors() -> AbstractContextManager[None]:
-    from equate_srbench.data.reading import TableError
+    from equate_srbench.data.table import TableError
 
     return errors_in_one_line(OptionError, TableError, OSError)
 
@@ -155,14 +170,14 @@ def _list_tables() -> None:
         typer.echo(f"{table.name:<8s} --target {table.target:<9s} {table.about}")
 
 
-def _read(table: str, target: str, features: str) -> LoadedTable:
+def _read(table: str, target: str, features: str, options: ReadOptions) -> LoadedTable:
     """Read the columns as numbers; raises TableError if one of them cannot be used."""
-    from equate_srbench.data.reading import TableError, load_table
+    from equate_srbench.data.reading import load_table
 
     if not table:
-        raise TableError("no table is given: use a file or a name from `equate fit --list-tables`")
+        raise OptionError("no table is given: use a file or a name from `equate fit --list-tables`")
     chosen = [name.strip() for name in features.split(",")] if features else []
-    return load_table(table, target, chosen)
+    return load_table(table, target, chosen, options)
 
 
 def _search(name: str, table: LoadedTable, settings: FitOptions, console: Console) -> FitRecord:

@@ -14,6 +14,7 @@ from equate_srbench.cli.bench_command import bench
 from equate_srbench.cli.convert_command import convert
 from equate_srbench.cli.doctor_command import doctor
 from equate_srbench.cli.fit_command import fit
+from equate_srbench.cli.peek_command import peek
 from equate_srbench.cli.pretrain_command import pretrain
 from equate_srbench.cli.report_command import report
 
@@ -24,6 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(fit)
+app.command()(peek)
 app.command()(bench)
 app.command()(report)
 app.command()(doctor)

@@ -1,92 +1,72 @@
-"""Read tables from files; errors name the file, column and value."""
+"""Read tables from files of many kinds; errors name the file, line, column and value."""
 
 from __future__ import annotations
 
-import warnings
-import zlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+import io
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from equate_srbench.data import SHIPPED
-from equate_srbench.runtime.hints import did_you_mean
+from equate_srbench.data import SHIPPED, dates, grid
+from equate_srbench.data.sources import decoded, kind_of, read_bytes
+from equate_srbench.data.splitting import split_columns
+from equate_srbench.data.table import LoadedTable, ReadOptions, Table, TableError, quoted
 
-_TEXT = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": None}
-_PARQUET = (".parquet", ".pq")
-_PACKED = (".gz", ".bz2", ".xz", ".zst")
-
-
-class TableError(ValueError):
-    """A table cannot be used as requested; the message is one line for the user."""
+_KINDS = {"parquet": "Parquet", "feather": "Feather", "npz": "NumPy arrays", "npy": "a NumPy array"}
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedTable:
-    """Features and target of a table.
-
-    Attributes
-    ----------
-    X : DataFrame of shape (n_rows, n_features), float64
-        Finite everywhere, at least one column.
-    y : Series of shape (n_rows,), float64
-        Named after the target column.
-    notes : tuple of str
-        What was omitted, one line each.
-    """
-
-    X: pd.DataFrame
-    y: pd.Series
-    notes: tuple[str, ...] = ()
-
-
-def read_table(source: str) -> pd.DataFrame:
-    """Read a bundled table by name, or a CSV, TSV or Parquet file, optionally compressed.
+def read_table(source: str, options: ReadOptions | None = None) -> Table:
+    """Read a table: text of any layout, Excel, Parquet, Feather, or NumPy's; packed or not.
 
     Parameters
     ----------
     source : str
-        A name in ``SHIPPED`` or a path. An existing file wins over a name.
+        A path, ``-`` for standard input, or a name in ``SHIPPED``. An existing file wins.
+    options : ReadOptions, optional
+        What is known about the file; the rest is found out.
 
     Returns
     -------
-    DataFrame of shape (n_rows, n_columns)
-        At least one row and one column; all column names are text.
+    Table
+        At least one row and one column.
 
     Raises
     ------
     TableError
-        If the file does not exist, has an unknown type, or has no rows.
+        If there is no such file, it is damaged or of another kind, or its layout cannot be told.
     """
-    path = Path(source)
-    if not path.exists():
-        if source not in SHIPPED:
-            raise TableError(
-                f"no file {source!r} and no bundled table of that name"
-                f" ({', '.join(SHIPPED)}){did_you_mean(source, SHIPPED)}"
-            )
-        path = SHIPPED[source].path
-    if path.is_dir():
-        raise TableError(f"{source!r} is a folder, not a table")
+    options = options or ReadOptions()
+    data = read_bytes(source)
+    kind = kind_of(data, source)
     try:
-        frame = _read(path)
-    except (OSError, EOFError, zlib.error, ValueError, ImportError) as error:
-        # parser, decoding and Arrow errors are ValueErrors
-        raise TableError(f"cannot read {source!r}: {_one_line(error)}") from error
-    frame.columns = [str(name).strip() for name in frame.columns]
-    if frame.empty:
-        raise TableError(f"{source!r} has no rows")
-    doubled = sorted(set(frame.columns[frame.columns.duplicated()]))
-    if doubled:
-        raise TableError(f"{source!r} has more than one column {doubled[0]!r}")
-    return frame
+        if kind == "text":
+            text, encoding = decoded(data, source)
+            cells = grid.of_text(text, options)
+            if encoding != "UTF-8":
+                cells.understood.insert(0, encoding)
+            table = grid.table_of(cells)
+        elif kind == "xlsx":
+            sheet, rows = _sheet(data, options.sheet)
+            cells = grid.of_sheet(rows, options)
+            cells.understood.insert(0, f"sheet {sheet!r}")
+            table = grid.table_of(cells)
+        else:
+            frame = _arrays(data) if kind in ("npz", "npy") else _columns(data, kind)
+            table = _of_frame(frame, options, _KINDS[kind])
+    except TableError as error:
+        raise error if source in str(error) else _named(source, error) from None
+    return dates.elapsed(table, options.dates) if options.dates else table
 
 
-def load_table(source: str, target: str = "", features: Sequence[str] = ()) -> LoadedTable:
+def load_table(
+    source: str,
+    target: str = "",
+    features: Sequence[str] = (),
+    options: ReadOptions | None = None,
+) -> LoadedTable:
     """Read a table and split it into features and target.
 
     Parameters
@@ -97,142 +77,137 @@ def load_table(source: str, target: str = "", features: Sequence[str] = ()) -> L
         A shipped table has one of its own.
     features : sequence of str, optional
         Both as ``split_columns`` takes them.
+    options : ReadOptions, optional
 
     Raises
     ------
     TableError
         For tables and columns that cannot be used.
     """
-    frame = read_table(source)
+    options = options or ReadOptions()
+    table = read_table(source, options)
     if not target and source not in SHIPPED:
-        names = ", ".join(map(repr, frame.columns[:20]))
-        raise TableError(f"which column should be predicted? Give target, one of {names}")
-    return split_columns(frame, target or SHIPPED[source].target, list(features) or None)
-
-
-def _read(path: Path) -> pd.DataFrame:
-    suffixes = [s.lower() for s in path.suffixes]
-    if suffixes and suffixes[-1] in _PACKED:
-        suffixes.pop()
-    kind = suffixes[-1] if suffixes else ""
-    if kind in _PARQUET:
-        return pd.read_parquet(path)
-    if kind not in _TEXT:
         raise TableError(
-            f"unknown kind {kind!r}: use .csv, .tsv, .txt or .parquet, optionally compressed"
+            f"which column should be predicted? Give target, one of {quoted(table.frame, 20)}"
         )
-    separator = _TEXT[kind]
-    engine = "c" if separator else "python"  # only the Python engine guesses a separator
-    # encoding: spreadsheet programs put a byte order mark before the first column's name
-    how: dict[str, Any] = {"sep": separator, "engine": engine, "encoding": "utf-8-sig"}
-    header = pd.read_csv(path, header=None, nrows=1, dtype=str, **how).iloc[0]
-    names = [str(name).strip() for name in header.fillna("")]
-    doubled = sorted({name for name in names if names.count(name) > 1})
-    if len(names) == 1 and (other := next((c for c in ";\t|" if c in names[0]), None)):
-        raise ValueError(
-            f"its fields are separated by {other!r}: name it .tsv for tabs, .txt for anything else"
+    target = target or SHIPPED[source].target
+    return split_columns(table, target, list(features) or None, missing=options.missing)
+
+
+def _named(source: str, error: TableError) -> TableError:
+    """The error with the name of the file before it."""
+    return TableError(f"cannot read {source!r}: {error}")
+
+
+# -- files that are not text ---------------------------------------------------------------------
+
+
+def _sheet(data: bytes, name: str) -> tuple[str, list[list[object]]]:
+    """Name and rows of one sheet of a workbook."""
+    try:
+        sheets = _foreign(
+            pd.read_excel, io.BytesIO(data), sheet_name=None, header=None, dtype=object,
+            engine="openpyxl", keep_default_na=False, na_values=[""],
+        )  # fmt: skip
+    except ImportError:
+        raise TableError("Excel files need openpyxl: pip install 'equate-srbench[excel]'") from None
+    if name:
+        if name not in sheets:
+            raise TableError(f"no sheet {name!r} among {quoted(sheets)}")
+        return name, _rows(sheets[name])
+    filled = [title for title, sheet in sheets.items() if len(sheet) > 1]
+    if len(filled) != 1:
+        raise TableError(
+            f"{len(filled)} sheets have rows ({quoted(filled)}): choose one with --sheet"
+            if filled
+            else "none of its sheets has rows"
         )
-    if doubled:  # pandas would number them
-        raise ValueError(f"more than one column {doubled[0]!r}")
-    with warnings.catch_warnings():
-        # rows longer than the header, of which pandas would drop the end
-        warnings.simplefilter("error", pd.errors.ParserWarning)
-        try:
-            return pd.read_csv(path, index_col=False, **how)
-        except pd.errors.ParserWarning:
-            raise ValueError(
-                f"rows have more fields than the header, which has {len(names)}"
-            ) from None
+    return filled[0], _rows(sheets[filled[0]])
 
 
-def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return text or type(error).__name__
+def _rows(sheet: pd.DataFrame) -> list[list[object]]:
+    rows: list[list[object]] = sheet.to_numpy(dtype=object).tolist()
+    return rows
 
 
-def split_columns(
-    frame: pd.DataFrame, target: str, features: Sequence[str] | None = None
-) -> LoadedTable:
-    """Split a table into features and target as finite floats.
+def _columns(data: bytes, kind: str) -> pd.DataFrame:
+    """Columns of a Parquet or Feather file; an index with a name is one of them."""
+    reader = pd.read_parquet if kind == "parquet" else pd.read_feather
+    frame: pd.DataFrame = _foreign(reader, io.BytesIO(data))
+    named = [level for level in frame.index.names if level is not None]
+    return frame.reset_index(level=named) if named else frame
 
-    Columns without any number (names, labels) are omitted with a note unless they were
-    requested. Boolean columns count as 0 and 1.
 
-    Parameters
-    ----------
-    frame : DataFrame of shape (n_rows, n_columns)
-    target : str
-        Column to predict.
-    features : sequence of str, optional
-        Columns to predict from; default all others.
+def _arrays(data: bytes) -> pd.DataFrame:
+    """Columns of NumPy's files: vectors by name, the columns of matrices by name and number.
 
-    Returns
-    -------
-    LoadedTable
+    Pickled objects are never loaded.
+    """
+    loaded = _foreign(np.load, io.BytesIO(data), allow_pickle=False)
+    if isinstance(loaded, np.ndarray):
+        arrays = {"": loaded}
+        if loaded.dtype.names:
+            arrays = {name: loaded[name] for name in loaded.dtype.names}
+    else:
+        arrays = {name: _foreign(loaded.__getitem__, name) for name in loaded.files}
+    lengths = [len(array) for array in arrays.values() if array.ndim in (1, 2)]
+    if not lengths:
+        raise TableError("it holds no vector and no matrix")
+    n_rows = max(lengths, key=lengths.count)
+    columns: dict[str, Any] = {}
+    left_out = []
+    for name, array in arrays.items():
+        if array.ndim == 1 and len(array) == n_rows:
+            columns[name or "c1"] = array
+        elif array.ndim == 2 and len(array) == n_rows:
+            for j in range(array.shape[1]):
+                alone = name and array.shape[1] == 1
+                columns[name if alone else f"{name}{j}" if name else f"c{j + 1}"] = array[:, j]
+        else:
+            left_out.append(f"{name} of shape {array.shape}")
+    frame = pd.DataFrame({name: _native(array) for name, array in columns.items()})
+    frame.attrs["left out"] = left_out
+    return frame
+
+
+def _native(array: np.ndarray) -> np.ndarray:
+    """The array in this machine's byte order, which pandas needs."""
+    return array.astype(array.dtype.newbyteorder("="))
+
+
+def _of_frame(frame: pd.DataFrame, options: ReadOptions, understood: str) -> Table:
+    """A table from a frame with its own types."""
+    if frame.empty:
+        raise TableError("it has no rows")
+    left_out = frame.attrs.get("left out", [])
+    index = frame.index
+    notes = [f"left out, of another length: {quoted(left_out)}"] if left_out else []
+    if not isinstance(index, pd.RangeIndex):
+        if index.dtype.kind not in "iu":
+            raise TableError(
+                f"its index of {index.dtype} has no name: make it a column (reset_index) or drop it"
+            )
+        notes.append("left out: row numbers in an index without a name")
+    table = grid.table_of(grid.of_frame(frame, options, understood))
+    return replace(table, notes=(*notes, *table.notes))
+
+
+def _foreign(read: Any, *args: Any, **options: Any) -> Any:
+    """Call another library's reader, whatever a damaged file makes it raise.
 
     Raises
     ------
     TableError
-        If a column is missing, or has text, gaps or infinities among its numbers.
+        With the reader's own words.
+    ImportError
+        If the reader is not installed.
     """
-    for name in (target, *(features or ())):
-        if name not in frame.columns:
-            raise TableError(
-                f"no column {name!r} among {_some(frame.columns)}"
-                f"{did_you_mean(name, frame.columns)}"
-            )
-    if features is not None and target in features:
-        raise TableError(f"{target!r} cannot be both target and feature")
-    for name in features or ():
-        if list(features or ()).count(name) > 1:
-            raise TableError(f"feature {name!r} is given more than once")
-    y = _numbers(frame[target], "target column")
-    columns, labels = {}, []
-    for name in features if features is not None else frame.columns.drop(target):
-        if features is None and _is_label(frame[name]):
-            labels.append(name)
-        else:
-            columns[name] = _numbers(frame[name], "column")
-    if not columns:
-        raise TableError(f"no numeric column to predict {target!r} from")
-    notes = (f"left out, not numbers: {_some(labels)}",) if labels else ()
-    return LoadedTable(pd.DataFrame(columns), pd.Series(y, name=target), notes)
-
-
-def _some(names: Iterable[str], limit: int = 8) -> str:
-    """At most ``limit`` names in quotes, and the number of further ones."""
-    names = [repr(str(name)) for name in names]
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more
-
-
-def _is_label(column: pd.Series) -> bool:
-    """Whether no value of the column is a number: it holds names or labels."""
-    if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
-        return False
-    return bool(np.isnan(_coerced(column)).all())
-
-
-def _coerced(column: pd.Series) -> NDArray[np.float64]:
-    """The column as float64, NaN where a value is not a number."""
     try:
-        values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-    except OverflowError:  # a whole number of more than 308 digits
-        raise TableError(f"column {column.name!r} holds a number beyond 1e308") from None
-    return np.asarray(values)
-
-
-def _numbers(column: pd.Series, role: str) -> NDArray[np.float64]:
-    """The column as finite float64 of shape (n_rows,)."""
-    if pd.api.types.is_complex_dtype(column) or pd.api.types.is_datetime64_any_dtype(column):
-        raise TableError(f"{role} {column.name!r} holds {column.dtype}, not real numbers")
-    values = _coerced(column)
-    bad = np.flatnonzero(~np.isfinite(values))
-    if len(bad):
-        first = column.iloc[bad[0]]
-        what = "is empty" if pd.isna(first) else f"holds {str(first)!r}"
-        count = f" ({len(bad)} such rows)" if len(bad) > 1 else ""
-        raise TableError(
-            f"{role} {column.name!r} {what} in row {bad[0] + 1}{count}: numbers needed"
-        )
-    return values
+        return read(*args, **options)
+    except ImportError:
+        raise
+    except Exception as error:  # XML, ZIP, Arrow and NumPy have no common one
+        words = " ".join(str(error).split())[:200] or type(error).__name__
+        if "pickle" in words:
+            words = "it holds Python objects, which are never loaded"
+        raise TableError(f"damaged or not of this kind ({words})") from None

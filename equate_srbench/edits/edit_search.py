@@ -19,11 +19,12 @@ from equate_srbench.edits.island import Individual, Island
 from equate_srbench.edits.library import Library
 from equate_srbench.expr.mutations import Mutator
 from equate_srbench.expr.tree import Tree
-from equate_srbench.problem.archive import EXACT, Archive, Candidate
+from equate_srbench.problem.archive import Archive, Candidate
 from equate_srbench.problem.target_views import (
     IDENTITY,
     TRANSFORMS,
     TargetView,
+    Transform,
     monomial_factor,
     view,
 )
@@ -93,12 +94,13 @@ class EditSearch:
         self.columns = [j for j in columns if np.ptp(self.X[:, j]) > 0]
         self.rng = rng
         self.islands: list[Island] = []
+        self._views: list[tuple[Tree | None, Transform]] | None = None
         self._libraries: dict[tuple[int, ...], Library] = {}
 
     @property
     def exact(self) -> bool:
-        """Whether the archive holds a formula that is exact on the fit rows."""
-        return self.archive.error < EXACT
+        """Whether the archive holds a short formula that is exact on the fit rows."""
+        return self.archive.law is not None
 
     def run(
         self,
@@ -132,6 +134,11 @@ class EditSearch:
         late = False
         while self.islands and not deadline.over and not self.exact:
             island = self._next_island()
+            if not island.population:  # the time was over before its start
+                island.start(deadline=deadline)
+                if not island.population:
+                    self.islands.remove(island)
+                continue
             before = island.tried
             news = self._promote(island, island.step(self.settings.children, deadline=deadline))
             self.archive.tried["edit"] += island.tried - before
@@ -161,24 +168,30 @@ class EditSearch:
     def _populate(
         self, deadline: Deadline, starts: list[Tree], tick: Callable[[], None] | None
     ) -> None:
-        """Create one island per view in which the target is defined, the identity first."""
-        factor = monomial_factor(self.X, self.y)
-        for divisor in [None] if factor is None else [None, factor]:
-            for transform in TRANSFORMS:
-                if deadline.over or self.exact:
-                    return
-                seen_as = view(transform, self.X, self.y, self.weights, divisor)
-                if seen_as is None:
-                    continue
-                island = self._island(seen_as, divisor)
-                self.islands.append(island)
-                news = island.start(deadline=deadline)
-                self.archive.tried["edit"] += island.tried
-                if transform is IDENTITY and divisor is None:
-                    news += island.absorb(starts, deadline=deadline)
-                self._promote(island, news)
-                if tick is not None:
-                    tick()
+        """Create one island per view in which the target is defined, the identity first.
+
+        A second run goes on with the views that the first did not reach.
+        """
+        if self.islands:
+            self._promote(self.islands[0], self.islands[0].absorb(starts, deadline=deadline))
+        if self._views is None:
+            factor = monomial_factor(self.X, self.y)
+            divisors = [None] if factor is None else [None, factor]
+            self._views = [(divisor, seen) for divisor in divisors for seen in TRANSFORMS]
+        while self._views and not (deadline.over or self.exact):
+            divisor, transform = self._views.pop(0)
+            seen_as = view(transform, self.X, self.y, self.weights, divisor)
+            if seen_as is None:
+                continue
+            island = self._island(seen_as, divisor)
+            self.islands.append(island)
+            news = island.start(deadline=deadline)
+            self.archive.tried["edit"] += island.tried
+            if transform is IDENTITY and divisor is None:
+                news += island.absorb(starts, deadline=deadline)
+            self._promote(island, news)
+            if tick is not None:
+                tick()
 
     def _island(self, seen_as: TargetView, divisor: Tree | None) -> Island:
         taken = () if divisor is None else divisor.columns

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equate_srbench.edits.inversion import NodeTarget, node_targets
-from equate_srbench.edits.library import Library, Matches
+from equate_srbench.edits.library import Library
+from equate_srbench.enumeration.matching import Matches
 from equate_srbench.expr.mutations import Mutator
 from equate_srbench.expr.tree import Tree
-from equate_srbench.problem.archive import EXACT
+from equate_srbench.problem.floor import EXACT
 from equate_srbench.problem.target_views import TargetView
 from equate_srbench.refine import Refined, Refiner
 from equate_srbench.runtime.clock import Deadline

@@ -7,38 +7,114 @@ compiled kernel. The kernel refines the matches afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from equate_srbench.edits.enumeration import fill
+from equate_srbench.enumeration.formulas import COMMON, PROBES, Formulas, spread_rows
+from equate_srbench.enumeration.matching import Matches, UnitTargets, nearest, standardised
 from equate_srbench.expr.evaluate import evaluate
+from equate_srbench.expr.operators import BY_NAME, OPERATORS
 from equate_srbench.expr.tree import Tree
 
 Array = NDArray[np.float64]
 Array32 = NDArray[np.float32]
 
+#: Entries chosen by what laws are made of; a larger library has all small formulas beside them.
+PLAIN = 8000
+#: Rows on which all entries are fitted, and how many times ``k`` go on to all rows.
+LOOK_ROWS, LOOKED_AT = 32, 8
 
-@dataclass(frozen=True, slots=True)
-class Matches:
-    """The best library entries for each target column.
+
+@dataclass(slots=True)
+class _Arrays:
+    """What is stored of the entries, with room for more.
 
     Attributes
     ----------
-    index : ndarray of shape (n_targets, k), int
-        Entries of the library, best first.
-    error : ndarray of shape (n_targets, k)
-        Weighted squared residual as a fraction of the target column's variance.
-    slope, intercept : ndarray of shape (n_targets, k)
-        ``d ~ slope * u + intercept``.
+    values : ndarray of shape (room, n_rows)
+        Unit columns.
+    look, squares : ndarray of shape (room, n_look_rows)
+        The same on a few rows, and squared.
+    centre, norm : ndarray of shape (room,)
+        Mean and deviation before.
     """
 
-    index: NDArray[np.int64]
-    error: Array
-    slope: Array
-    intercept: Array
+    values: Array32
+    look: Array32
+    squares: Array32
+    centre: Array
+    norm: Array
+
+    @classmethod
+    def of(cls, room: int, n_rows: int) -> _Arrays:
+        """Empty arrays."""
+        look = (room, min(n_rows, LOOK_ROWS))
+        return cls(
+            np.empty((room, n_rows), np.float32), np.empty(look, np.float32),
+            np.empty(look, np.float32), np.empty(room), np.empty(room),
+        )  # fmt: skip
+
+    def _all(self) -> tuple[NDArray[Any], ...]:
+        return self.values, self.look, self.squares, self.centre, self.norm
+
+    def with_room(self, n: int) -> _Arrays:
+        """These, or a copy with room for half as many more."""
+        if n <= len(self.norm):
+            return self
+        out = _Arrays.of(n + n // 2 + 256, self.values.shape[1])
+        for new, old in zip(out._all(), self._all(), strict=True):
+            new[: len(old)] = old
+        return out
+
+    def put(
+        self, at: int, unit: Array32, look: NDArray[np.int64], centre: Array, norm: Array
+    ) -> None:
+        """Write entries from number ``at`` on."""
+        here = slice(at, at + len(unit))
+        few = unit[:, look]
+        for array, new in zip(self._all(), (unit, few, few**2, centre, norm), strict=True):
+            array[here] = new
+
+    def drop(self, begin: int, n: int, end: int) -> None:
+        """Remove ``n`` entries from number ``begin`` on; those up to ``end`` move down."""
+        for array in self._all():
+            array[begin : end - n] = array[begin + n : end].copy()
+
+
+class LazyTrees(Sequence[Tree]):
+    """Trees of library entries; those of enumerated formulas are built when they are asked for."""
+
+    def __init__(self) -> None:
+        self._entries: list[Tree | tuple[Formulas, int]] = []
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @overload
+    def __getitem__(self, i: int) -> Tree: ...
+    @overload
+    def __getitem__(self, i: slice) -> list[Tree]: ...
+    def __getitem__(self, i: int | slice) -> Tree | list[Tree]:
+        if isinstance(i, slice):
+            return [self[j] for j in range(*i.indices(len(self)))]
+        entry = self._entries[i]
+        if not isinstance(entry, Tree):
+            formulas, at = entry
+            entry = self._entries[i] = formulas.tree(at)
+        return entry
+
+    def append(self, entry: Tree | tuple[Formulas, int]) -> None:
+        """Add a tree, or the enumerated formula that it is."""
+        self._entries.append(entry)
+
+    def drop(self, begin: int, end: int) -> None:
+        """Remove the entries ``begin .. end - 1``."""
+        del self._entries[begin:end]
 
 
 class Library:
@@ -51,7 +127,9 @@ class Library:
     columns : sequence of int
         Columns that may appear.
     capacity : int, default=8000
-        Largest number of entries; simpler ones come first.
+        Largest number of entries; simpler ones come first. An entry takes 4 bytes a row and 300
+        more. The first ``PLAIN`` are chosen by what laws are made of, the others are all formulas
+        in order of size.
     rng : numpy Generator
         Samples the largest formulas when there are too many.
     """
@@ -60,29 +138,56 @@ class Library:
         self, X: Array, columns: list[int], *, capacity: int = 8000, rng: np.random.Generator
     ) -> None:
         self.X = X
-        self.trees: list[Tree] = []
-        self.values: Array32 = np.zeros((0, len(X)), np.float32)
-        self.squares: Array32 = np.zeros((0, len(X)), np.float32)
-        self._centre: Array = np.zeros(0)
-        self._norm: Array = np.zeros(0)
+        self.trees = LazyTrees()
+        self._arrays = _Arrays.of(0, len(X))
         self._seen: set[bytes] = set()
-        self._probe = np.linspace(0, len(X) - 1, min(len(X), 32)).astype(int)
+        self._probe = np.linspace(0, len(X) - 1, min(len(X), LOOK_ROWS)).astype(int)
         #: Entries that are columns or products of powers of columns.
-        self.products = fill(self, columns, capacity, rng)
+        self.products = fill(self, columns, min(capacity, PLAIN), rng)
+        if capacity > PLAIN and len(X) >= PROBES:
+            self._enumerate(columns, capacity, rng)
         #: Number of enumerated entries; those of ``extend`` follow them.
-        self.enumerated = len(self.trees)
+        self.enumerated = len(self)
 
     def __len__(self) -> int:
         return len(self.trees)
 
-    def add(self, values: Array, make: Callable[[int], Tree], limit: int) -> list[int]:
+    @property
+    def values(self) -> Array32:
+        """Values of the entries as unit columns, shape (n_entries, n_rows)."""
+        return self._arrays.values[: len(self)]
+
+    def _enumerate(self, columns: list[int], capacity: int, rng: np.random.Generator) -> None:
+        """Fill up with all formulas of one node, two nodes, ..., a sample of the largest."""
+        X, usable = self.X, [j for j in columns if np.ptp(self.X[:, j]) > 0.0]
+        operators = OPERATORS if len(usable) <= 2 else [BY_NAME[name] for name in COMMON]
+        probes = spread_rows(X[:, usable], X[:, usable].sum(axis=1), PROBES, rng)
+        formulas = Formulas(X[probes], usable, operators=operators, capacity=12 * capacity)
+        while len(formulas) < capacity and formulas.grow():
+            pass
+        rest = rng.permutation(formulas.of_size(formulas.largest))[:capacity]
+        positions = np.r_[
+            len(formulas.numbers) : formulas.up_to(formulas.largest - 1), np.sort(rest)
+        ]
+        formulas.forget_values()
+        for block in np.array_split(positions, len(positions) // 16384 + 1):
+            values = formulas.values_at(X, block).T
+
+            def entry(i: int, block: NDArray[np.int64] = block) -> tuple[Formulas, int]:
+                return formulas, int(block[i])
+
+            self.add(values, entry, capacity - len(self))
+
+    def add(
+        self, values: Array, make: Callable[[int], Tree | tuple[Formulas, int]], limit: int
+    ) -> list[int]:
         """Keep rows of ``values`` that are finite, not constant and not affine copies of others.
 
         Parameters
         ----------
         values : ndarray of shape (m, n_rows)
         make : callable
-            Row number -> tree; called only for rows that are kept.
+            Row number -> tree, or where it is enumerated; called only for rows that are kept.
         limit : int
             Largest number of rows kept, the first ones.
 
@@ -91,18 +196,13 @@ class Library:
         list of int
             The rows that were kept.
         """
+        unit, centre, norm = standardised(values.T)
         with np.errstate(all="ignore"):
-            centre = values.mean(axis=1)
-            unit = values - centre[:, None]
-            norm = np.sqrt(np.einsum("ij,ij->i", unit, unit) / values.shape[1])
-            good = np.isfinite(norm) & (norm > 1e-9 * np.abs(values).max(axis=1, initial=1e-300))
-            unit /= norm[:, None]
-            good &= np.abs(unit).max(axis=1) < 12.0  # a pole: one row would decide every match
             probe = unit[:, self._probe]
             lead = np.take_along_axis(probe, (np.abs(probe) > 0.1).argmax(axis=1)[:, None], axis=1)
             keys = np.round(probe * np.sign(lead) * 2e4).astype(np.int32)
         kept: list[int] = []
-        for i in np.flatnonzero(good):
+        for i in np.flatnonzero(np.isfinite(unit[:, 0])):
             if len(kept) >= limit:
                 break
             key = keys[i].tobytes()
@@ -110,24 +210,20 @@ class Library:
                 self._seen.add(key)
                 kept.append(int(i))
         if kept:
-            self.trees += [make(i) for i in kept]
-            block = unit[kept].astype(np.float32)
-            self.values = np.concatenate([self.values, block])
-            self.squares = np.concatenate([self.squares, block**2])
-            self._centre = np.concatenate([self._centre, centre[kept]])
-            self._norm = np.concatenate([self._norm, norm[kept]])
+            self._arrays = self._arrays.with_room(len(self) + len(kept))
+            self._arrays.put(len(self), unit[kept], self._probe, centre[kept], norm[kept])
+            for row in kept:
+                self.trees.append(make(row))
         return kept
 
     def extend(self, trees: list[Tree], limit: int = 2000) -> None:
         """Add building blocks found by the search; drops the oldest additions beyond ``limit``."""
         if trees:
             self.add(np.stack([evaluate(t, self.X) for t in trees]), trees.__getitem__, len(trees))
-        surplus = len(self.trees) - self.enumerated - limit
+        surplus = len(self) - self.enumerated - limit
         if surplus > 0:  # additions follow the enumerated entries
-            keep = np.r_[0 : self.enumerated, self.enumerated + surplus : len(self.trees)]
-            self.trees = [self.trees[i] for i in keep]
-            self.values, self.squares = self.values[keep], self.squares[keep]
-            self._centre, self._norm = self._centre[keep], self._norm[keep]
+            self._arrays.drop(self.enumerated, surplus, len(self))
+            self.trees.drop(self.enumerated, self.enumerated + surplus)
 
     def match(
         self,
@@ -137,7 +233,9 @@ class Library:
         k: int = 3,
         among: NDArray[np.int64] | None = None,
     ) -> Matches:
-        """The ``k`` entries that fit each target column best, with slope and intercept.
+        """The ``k`` entries that fit each target best, with slope and intercept.
+
+        All entries are fitted on a few rows by matrix products; the best on all rows.
 
         Parameters
         ----------
@@ -149,43 +247,23 @@ class Library:
         among : ndarray of int, optional
             Entries to choose from; default: all.
         """
-        values = self.values if among is None else self.values[among]
-        squares = self.squares if among is None else self.squares[among]
-        w = weights / weights.sum(axis=1, keepdims=True)
-        d = np.where(w > 0, targets, 0.0)
-        mean = (w * d).sum(axis=1, keepdims=True)
-        spread = np.sqrt((w * (d - mean) ** 2).sum(axis=1, keepdims=True))
-        spread[spread == 0] = 1.0
-        d = np.where(w > 0, (d - mean) / spread, 0.0)
-        w32 = w.astype(np.float32)
-        su = w32 @ values.T  # (n_targets, n_entries)
-        suu = w32 @ squares.T
-        sud = (w * d).astype(np.float32) @ values.T
-        var = np.maximum(suu - su**2, 1e-7)
-        gain = sud**2 / var
-        k = min(k, gain.shape[1])
-        index = np.argpartition(-gain, k - 1, axis=1)[:, :k]
-        order = np.argsort(-np.take_along_axis(gain, index, axis=1), axis=1, kind="stable")
-        index = np.take_along_axis(index, order, axis=1)
-        best = np.take_along_axis(gain, index, axis=1).astype(np.float64)
-        slope = np.take_along_axis(sud / var, index, axis=1).astype(np.float64)
-        centre = np.take_along_axis(su, index, axis=1).astype(np.float64)
-        if among is not None:
-            index = among[index]
-        slope = slope * spread
-        intercept = mean - slope * centre
-        norm = self._norm[index]  # entries are stored as unit columns
+        chosen = slice(len(self)) if among is None else among
+        look, squares = self._arrays.look[chosen], self._arrays.squares[chosen]
+        few = targets[:, self._probe], weights[:, self._probe]
+        index, _ = nearest(look, squares, *few, LOOKED_AT * k)
+        index = index if among is None else among[index]
+        found = UnitTargets.of(targets, weights).fits(self._arrays.values[index], k)
+        index = np.take_along_axis(index, found.index, axis=1)
+        norm = self._arrays.norm[index]  # entries are stored as unit columns
+        slope = found.slope / norm
         return Matches(
-            index,
-            np.maximum(1.0 - best, 0.0),
-            slope / norm,
-            intercept - slope * self._centre[index] / norm,
+            index, found.error, slope, found.intercept - slope * self._arrays.centre[index]
         )
 
     def sums(
         self, target: Array, weights: Array, *, starts: int = 8, terms: int = 8
     ) -> list[list[int]]:
-        """Sums of entries ``t ~ a u + b v + ... + c``, by orthogonal least squares.
+        """Sums of the first entries ``t ~ a u + b v + ... + c``, by orthogonal least squares.
 
         Every step adds the entry with the least squared error after refitting all coefficients
         (Chen, Billings & Luo 1989). Each run starts from another entry, since the best single
@@ -206,7 +284,8 @@ class Library:
         """
         w = weights / weights.sum()
         root = np.sqrt(w).astype(np.float32)
-        Z = (self.values - (self.values @ w.astype(np.float32))[:, None]) * root
+        values = self.values[:PLAIN]
+        Z = (values - (values @ w.astype(np.float32))[:, None]) * root
         Z /= np.maximum(np.sqrt(np.einsum("ij,ij->i", Z, Z)), 1e-12)[:, None]
         t = ((target - w @ target) * np.sqrt(w)).astype(np.float32)
         t /= max(float(np.sqrt(t @ t)), 1e-30)
@@ -235,7 +314,7 @@ class Library:
     def pairs(
         self, target: Array, weights: Array, *, heads: int = 250, k: int = 60
     ) -> list[tuple[int, int, float]]:
-        """Best sums of two entries ``t ~ a u + b v + c``, by joint squared correlation.
+        """Best sums ``t ~ a u + b v + c`` of two of the first entries, by squared correlation.
 
         Parameters
         ----------
@@ -253,8 +332,8 @@ class Library:
         root = np.sqrt(w).astype(np.float32)
         t = target - w @ target
         t = t / max(np.sqrt(w @ t**2), 1e-300)
-        mean = self.values @ w.astype(np.float32)
-        Z = (self.values - mean[:, None]) * root
+        values = self.values[:PLAIN]
+        Z = (values - (values @ w.astype(np.float32))[:, None]) * root
         norm = np.sqrt((Z**2).sum(axis=1))
         good = norm > 1e-3
         Z = Z / np.where(good, norm, 1.0)[:, None]

@@ -18,10 +18,10 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "finetune": ("frozen", "full", "lora", "random"),
     "joint": ("memory", "shift"),
     "pooling": ("attention", "mean"),
-    "sources": ("families", "backbone", "ascent", "edits"),
+    "sources": ("families", "library", "backbone", "ascent", "edits"),
 }
 #: Sources of the presets ``default`` and ``fast``.
-SOURCES = ("backbone", "ascent", "edits")
+SOURCES = ("families", "library", "backbone", "ascent", "edits")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +50,9 @@ class EquateSettings:
         Largest number of quadruples.
     max_length : int
         Largest number of decoded tokens in the compact vocabulary; five times as many for E2E's.
-    sources : tuple of {"families", "backbone", "ascent", "edits"}
-        Sources of formulas; ``ascent`` needs ``backbone``. ``families`` runs first, and a short
-        exact formula of it ends the search.
+    sources : tuple of {"families", "library", "backbone", "ascent", "edits"}
+        Sources of formulas; ``ascent`` needs ``backbone``. A short exact formula of one ends the
+        search.
     finetune : {"frozen", "full", "lora", "random"}
         Weights trained besides the new modules; see ``finetune.prepare``.
     rank : int

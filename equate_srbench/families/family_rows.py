@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from equate_srbench.expr.evaluate import evaluate
+from equate_srbench.expr.operators import CONSTANT, VARIABLE
 from equate_srbench.expr.tree import Tree
 from equate_srbench.families.least_squares import DEPENDENT, FLOOR
 from equate_srbench.families.term_trees import exponents_up_to, monomial_values
@@ -28,6 +32,8 @@ MAX_ROWS = 300
 SCREENED_ROWS = 1000
 #: Most columns that the families look at, and how many of them whatever the surrogate says.
 MAX_COLUMNS, ALWAYS = 8, 4
+#: Distance from 0, in ranges, from which on a column is looked at less a round number.
+FAR = 8.0
 #: Most rows beyond ``OUTLYING`` times the typical residual for them to be outliers, as a share.
 OUTLIERS, OUTLYING = 0.15, 10.0
 
@@ -47,7 +53,7 @@ class Proposal:
     family: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FamilyRows:
     """Sampled rows of a table with the views of their target.
 
@@ -55,40 +61,79 @@ class FamilyRows:
     ----------
     X : ndarray of shape (n_rows, n_columns)
     y : ndarray of shape (n_rows,)
+        The target, divided by ``factor`` if there is one.
     weights : ndarray of shape (n_rows,) or None
     columns : tuple of int
         Those that matter, the most important first.
-    views : tuple of TargetView
-        The identity first, if it is defined.
+    trees : tuple of Tree
+        What each column of ``X`` is, over canonical columns: the column itself, less a large
+        number, or a group of columns.
+    factor : Tree or None
+        Over canonical columns.
     """
 
     X: Array
     y: Array
     weights: Array | None
     columns: tuple[int, ...]
-    views: tuple[TargetView, ...]
+    trees: tuple[Tree, ...]
+    factor: Tree | None = None
 
     @property
     def n(self) -> int:
         """Number of sampled rows."""
         return len(self.y)
 
+    @cached_property
+    def views(self) -> tuple[TargetView, ...]:
+        """All views that are defined on all rows, the identity first."""
+        return _views_of(self.X, self.y, self.weights)
+
     def named(self, *names: str) -> list[TargetView]:
         """Views without a factor by the names of their transforms."""
         return [v for v in self.views if v.factor is None and v.transform.name in names]
 
-    def without(self, outliers: NDArray[np.bool_]) -> FamilyRows:
-        """The other rows, with the same columns."""
-        keep = ~outliers
-        weights = None if self.weights is None else self.weights[keep]
-        X, y = self.X[keep], self.y[keep]
-        return FamilyRows(X, y, weights, self.columns, views_of(X, y, weights))
+    def written(self, tree: Tree) -> Tree:
+        """A formula of these columns for ``y`` as one of canonical columns for the target."""
+        out = substituted(tree, self.trees)
+        return out if self.factor is None else Tree.apply("mul", self.factor, out)
+
+    def at(self, rows: slice | NDArray[np.bool_]) -> FamilyRows:
+        """Some of the rows, with the same columns."""
+        weights = None if self.weights is None else self.weights[rows]
+        return replace(self, X=self.X[rows], y=self.y[rows], weights=weights)
+
+    def over(self, trees: Sequence[Tree], factor: Tree | None = None) -> FamilyRows:
+        """The same rows with other columns: functions ``trees`` of these; divided by ``factor``."""
+        X = np.stack([evaluate(tree, self.X) for tree in trees], axis=1)
+        out = replace(
+            self, X=X, columns=tuple(range(len(trees))),
+            trees=tuple(substituted(tree, self.trees) for tree in trees),
+        )  # fmt: skip
+        if factor is None:
+            return out
+        assert self.factor is None
+        m = evaluate(factor, self.X)
+        own = np.maximum((m / np.abs(m).max()) ** 2, 1e-12)  # a row of no weight is no row
+        weights = own if self.weights is None else self.weights * own
+        return replace(out, y=self.y / m, weights=weights, factor=substituted(factor, self.trees))
+
+    def centred(self) -> FamilyRows | None:
+        """Columns less a round number next to them, where they are far from 0; None if none is.
+
+        Squares and exponentials of columns of a large offset have lost their digits, and no sum of
+        their powers is short.
+        """
+        trees = [_centred(self.X[:, j], j) for j in range(self.X.shape[1])]
+        if all(tree.size == 1 for tree in trees):
+            return None
+        return replace(self.over(trees), columns=self.columns)
 
 
 def sampled(
     X: Array, y: Array, weights: Array | None, columns: Sequence[int], rng: np.random.Generator
 ) -> FamilyRows:
-    """Sample rows, choose columns, and make the views.
+    """Sample at most ``SCREENED_ROWS`` in random order, and choose columns.
 
     Parameters
     ----------
@@ -99,15 +144,49 @@ def sampled(
         Columns that may appear.
     rng : numpy Generator
     """
-    order = rng.permutation(len(y))
-    many, rows = np.sort(order[:SCREENED_ROWS]), np.sort(order[:MAX_ROWS])
-    chosen = _important(X[many], y[many], _distinct(X[many], columns))
+    rows = rng.permutation(len(y))[:SCREENED_ROWS]
     X, y = np.ascontiguousarray(X[rows]), y[rows]
     weights = None if weights is None else weights[rows]
-    return FamilyRows(X, y, weights, tuple(chosen), views_of(X, y, weights))
+    chosen = _important(X, y, _distinct(X, columns))
+    trees = tuple(Tree.variable(j) for j in range(X.shape[1]))
+    return FamilyRows(X, y, weights, tuple(chosen), trees)
 
 
-def views_of(X: Array, y: Array, weights: Array | None) -> tuple[TargetView, ...]:
+def _centred(column: Array, j: int) -> Tree:
+    """``x_j``, or ``x_j - c`` for the number of fewest digits in its range, where that is far."""
+    low, high = float(column.min()), float(column.max())
+    width = high - low
+    x = Tree.variable(j)
+    if not FAR * width < min(abs(low), abs(high)):
+        return x
+    for power in range(math.ceil(math.log10(abs(high))) + 1, -300, -1):
+        unit = 10.0**power
+        for share in (1.0, 0.5):
+            near = round((0.5 * (low + high)) / (unit * share)) * unit * share
+            if near != 0.0 and low - 0.3 * width <= near <= high + 0.3 * width:
+                if near < 0.0:
+                    return Tree.apply("add", x, Tree.constant(-near))
+                return Tree.apply("sub", x, Tree.constant(near))
+    return x
+
+
+def substituted(tree: Tree, trees: Sequence[Tree]) -> Tree:
+    """``tree`` with its columns replaced by ``trees``."""
+    symbols: list[int] = []
+    constants: list[float] = []
+    values = iter(tree.constants)
+    for symbol in tree.symbols:
+        if symbol >= VARIABLE:
+            symbols += trees[symbol - VARIABLE].symbols
+            constants += trees[symbol - VARIABLE].constants
+        else:
+            symbols.append(symbol)
+            if symbol == CONSTANT:
+                constants.append(next(values))
+    return Tree(symbols, constants)
+
+
+def _views_of(X: Array, y: Array, weights: Array | None) -> tuple[TargetView, ...]:
     """All views that are defined on all rows, also of the quotient by a monomial factor."""
     factor = monomial_factor(X, y) if X.shape[1] <= MAX_COLUMNS else None
     out = [view(t, X, y, weights) for t in (*TRANSFORMS, *COMPOSITIONS)]
@@ -136,6 +215,21 @@ def standardised(columns: Array) -> Array:
     spread = out.std(axis=0)
     out = out / np.where(spread > 0.0, spread, 1.0)
     return np.where(np.isfinite(out), out, 0.0)
+
+
+def bulk(values: Array) -> tuple[float, float]:
+    """Middle and half width of the values, without a long tail at either end.
+
+    Products of columns have such tails, and a grid over all of their range has no points where the
+    rows are.
+    """
+    low, high = float(values.min()), float(values.max())
+    below, above = np.quantile(values, [0.2, 0.8]).tolist()
+    if (tail := low + 3.0 * (above - low)) < high:
+        high = tail
+    elif (tail := high - 3.0 * (high - below)) > low:
+        low = tail
+    return 0.5 * (low + high), 0.5 * (high - low)
 
 
 def _distinct(X: Array, columns: Sequence[int]) -> list[int]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-from equate_srbench.expr.algebra.complexity import complexity
 from equate_srbench.expr.evaluate import mean_square
 from equate_srbench.expr.tree import Tree
-from equate_srbench.families import polynomials, powers, ratios, ridge, waves
-from equate_srbench.families.family_rows import FamilyRows, Proposal, outliers_of, sampled
-from equate_srbench.problem.archive import EXACT, Archive, Candidate
+from equate_srbench.families import polynomials, powers, products, ratios, ridge, waves
+from equate_srbench.families.family_rows import MAX_ROWS, FamilyRows, Proposal, outliers_of, sampled
+from equate_srbench.families.groups import grouped
+from equate_srbench.problem.archive import Archive, Candidate
 from equate_srbench.problem.selection import description_length
 from equate_srbench.refine import Refiner
 from equate_srbench.refine.snap import snap
@@ -28,11 +28,10 @@ FAMILIES: dict[str, Family] = {
     "power": powers.propose,
     "ridge": ridge.propose,
     "wave": waves.propose,
+    "product": products.propose,
 }
 #: Proposals of a family that are refined on the sampled rows, and on all rows.
 MOST, N_BEST = 24, 4
-#: Longest formula that ends the search when it is exact.
-SHORT = 20
 #: Fewest rows with anything to find.
 MIN_ROWS = 5
 
@@ -67,12 +66,7 @@ class FamilySearch:
     @property
     def is_solved(self) -> bool:
         """Whether a short formula is exact, and not for want of rows."""
-        archive = self.archive
-        longest = min(SHORT, archive.n_rows / 3.0)
-        return any(
-            c.loss <= EXACT * archive.variance and complexity(c.tree) <= longest
-            for c in archive.candidates
-        )
+        return self.archive.law is not None
 
     def run(self, deadline: Deadline, tick: Callable[[], None] | None = None) -> None:
         """Run the families until a short formula is exact; ``tick`` is called after each.
@@ -90,12 +84,21 @@ class FamilySearch:
             rows = sampled(archive.X, archive.y, archive.weights, self.columns, self.rng)
             if not rows.columns:
                 return
-            self._pass(rows, deadline, tick)
-            if archive.error < EXACT or deadline.over:
-                return
-            outliers = outliers_of(rows)
-            if outliers is not None and len(rows.y) - outliers.sum() >= MIN_ROWS:
-                self._pass(rows.without(outliers), deadline, tick)
+            for look in self._looks(rows):
+                self._pass(look.at(slice(MAX_ROWS)), deadline, tick)
+                if archive.is_exact(archive.best) or deadline.over:
+                    return
+
+    def _looks(self, rows: FamilyRows) -> Iterator[FamilyRows]:
+        """The rows as they are, with columns near 0, with groups of columns, without outliers."""
+        centred = rows.centred()
+        if centred is not None:
+            yield centred
+        yield from grouped(rows)
+        yield rows
+        outliers = outliers_of(rows)
+        if outliers is not None and len(rows.y) - outliers.sum() >= MIN_ROWS:
+            yield rows.at(~outliers)
 
     def _pass(self, rows: FamilyRows, deadline: Deadline, tick: Callable[[], None] | None) -> None:
         """One look of all families at some rows."""
@@ -125,11 +128,14 @@ class FamilySearch:
             if not np.isfinite(loss):
                 continue
             length = description_length(fitted.tree(i), loss, 1.0, rows.n)
-            ranked.append((length, i, tree.with_constants(fitted.constants(i))))
+            inner = tree.with_constants(fitted.constants(i))
+            if rows.factor is not None:  # an offset of the quotient is none of the target
+                inner = Tree.apply("add", inner, Tree.constant(fitted.offset[i] / fitted.scale[i]))
+            ranked.append((length, i, rows.written(inner)))
         ranked.sort(key=lambda entry: entry[:2])
         best = [tree for _, _, tree in ranked[:N_BEST]]
         for candidate in self.archive.refine(best, "family", max_steps=20, deadline=deadline):
-            if candidate is not None and candidate.loss <= EXACT * self.archive.variance:
+            if candidate is not None and self.archive.is_exact(candidate):
                 self._simplify(candidate, deadline)
 
     def _simplify(self, candidate: Candidate, deadline: Deadline) -> None:

@@ -8,7 +8,6 @@ are fitted from there.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -17,9 +16,15 @@ from numpy.typing import NDArray
 from equate_srbench.expr.tree import Tree
 from equate_srbench.families.family_rows import FamilyRows, Proposal, floor_of, is_plain
 from equate_srbench.families.least_squares import eliminate
-from equate_srbench.families.projection import projected
-from equate_srbench.families.term_trees import monomial, product_of, simple, weighted_sum
+from equate_srbench.families.term_trees import (
+    monomial,
+    near_exponent,
+    product_of,
+    simple,
+    weighted_sum,
+)
 from equate_srbench.problem.target_views import TargetView
+from equate_srbench.refine import Refiner
 
 Array = NDArray[np.float64]
 
@@ -34,10 +39,12 @@ GRIDS: dict[int, tuple[float, ...]] = {
 #: Most monomials, pairs of them, pairs with the same monomial, and pairs extended to triples.
 MAX_TERMS, N_PAIRS, N_SAME, N_TRIPLES = 260, 8, 2, 2
 #: Steps of the exponents of all starts, then of the best ones: the valleys are narrow.
-FIRST_STEPS, STEPS, N_FITTED = 10, 50, 2
+FIRST_STEPS, STEPS, N_FITTED = 15, 100, 3
 #: Share of the variance that the best pair explains at least.
 LEAST_EXPLAINED = 0.8
 VIEWS = ("identity", "inverse", "square", "square of minus")
+#: Largest exponent of a fit.
+LARGEST = 12.0
 #: Share of a monomial that is not in another one, below which both are the same.
 SAME = 1e-8
 
@@ -185,79 +192,68 @@ def _fitted(
 ) -> list[Array]:
     """Laws with the exponents of positive columns fitted: all a little, then the best fully."""
     X = rows.X[:, columns]
-    problem = _Exponents.of(X, seen)
-    total = float(problem.target @ problem.target)
-    found = [(0.0, law) for law in laws]
+    free = np.asarray((X > 0.0).all(axis=0))
+    scaled = X / np.abs(X).max(axis=0)
+    target = seen.target / np.abs(seen.target).max()
+    refiner = Refiner(scaled, target, seen.weights / seen.weights.max(), check_input=False)
     for steps in (FIRST_STEPS, STEPS):
-        fits = [projected(law, problem.linearised, problem.moved, total, steps=steps)
-                for _, law in found]  # fmt: skip
-        order = np.argsort([error for _, error in fits], kind="stable").tolist()
+        starts = [(law, tree) for law in laws if (tree := _start(law, free, scaled, target))]
+        fits = refiner.fit([tree for _, tree in starts], max_steps=steps)
         best: dict[int, list[tuple[float, Array]]] = {}
-        for i in order:
-            law, error = fits[i]
+        for i in np.argsort(fits.unexplained, kind="stable").tolist():
+            error, law = float(fits.unexplained[i]), starts[i][0].copy()
             of_length = best.setdefault(len(law), [])
             if np.isfinite(error) and len(of_length) < N_FITTED:
-                of_length.append((error, law))
+                law[:, free] = _exponents(fits.constants(i), len(law))
+                if np.abs(law).max() <= LARGEST:
+                    of_length.append((error, law))
         # longer sums fit better, which says nothing: each length has its own
         found = [fit for n in sorted(best) for fit in best[n]]
-        exact = [fit for fit in found if fit[0] < 1e-20]
-        found = exact[:1] or found
-    return [np.vectorize(_rounded)(law) for _, law in found]
+        exact = [law for error, law in found if error < 1e-20]
+        laws = exact[:1] or [law for _, law in found]
+    return [np.vectorize(near_exponent)(law) for law in laws]
 
 
-@dataclass(frozen=True, slots=True)
-class _Exponents:
-    """Exponents of a sum of monomials, coefficients and offset projected out.
-
-    ``X``: ndarray of shape (n_rows, n_columns), of largest size 1; ``logs``: their logarithms, 0 in
-    columns that are not positive; ``free``: which are; ``target``, ``roots``: weighted target, and
-    the roots of the weights.
-    """
-
-    X: Array
-    logs: Array
-    free: NDArray[np.bool_]
-    target: Array
-    roots: Array
-
-    @classmethod
-    def of(cls, X: Array, seen: TargetView) -> _Exponents:
-        """Of given columns and a view of the target."""
-        X = X / np.abs(X).max(axis=0)
-        free = np.asarray((X > 0.0).all(axis=0))
-        roots = np.sqrt(seen.weights / seen.weights.max())
-        target = seen.target / np.abs(seen.target).max() * roots
-        return cls(X, np.log(np.where(free, X, 1.0)), free, target, roots)
-
-    def linearised(self, law: Array) -> tuple[Array, Array] | None:
-        """Slopes by the free exponents and residual, at exponents (n_terms, n_columns)."""
-        terms = np.stack([np.prod(self.X**e, axis=1) for e in law], axis=1) * self.roots[:, None]
-        A = np.column_stack([self.roots, terms])
-        norms = np.linalg.norm(A, axis=0)
-        if not np.isfinite(norms).all() or not (norms > 0.0).all():
+def _start(law: Array, free: NDArray[np.bool_], X: Array, target: Array) -> Tree | None:
+    """Sum of monomials with the exponents of ``free`` columns as constants, the first factor 1."""
+    A = np.stack([np.ones(len(X)), *(np.prod(X**e, axis=1) for e in law)], axis=1)
+    norms = np.linalg.norm(A, axis=0)
+    if not np.isfinite(norms).all() or not (norms > 0.0).all():
+        return None
+    c = (np.linalg.lstsq(A / norms, target, rcond=1e-14)[0] / norms)[1:]
+    out: Tree | None = None
+    for e, factor in zip(law.tolist(), (c / c[0] if c[0] != 0.0 else c).tolist(), strict=True):
+        if not math.isfinite(factor):
             return None
-        q, r = np.linalg.qr(A / norms)
-        inside = q.T @ self.target
-        c, *_ = np.linalg.lstsq(r, inside, rcond=1e-14)
-        c = (c / norms)[1:]
-        logs = self.logs[:, self.free]
-        jacobian = ((terms * c)[:, :, None] * logs[:, None, :]).reshape(len(terms), -1)
-        return jacobian - q @ (q.T @ jacobian), self.target - q @ inside
+        fixed = [
+            _whole(Tree.variable(j), int(e[j])) for j in np.flatnonzero(~free).tolist() if e[j]
+        ]
+        term = product_of(fixed)
+        for j in np.flatnonzero(free).tolist():
+            power = Tree.apply("pow", Tree.variable(j), Tree.constant(e[j]))
+            term = power if term is None else Tree.apply("mul", term, power)
+        if term is None:
+            return None
+        out = term if out is None else Tree.apply(
+            "add", out, Tree.apply("mul", Tree.constant(factor), term)
+        )  # fmt: skip
+    return out
 
-    def moved(self, law: Array, step: Array) -> Array:
-        """Exponents changed by a step, at most by 1 each."""
-        out = law.copy()
-        out[:, self.free] += np.clip(step, -1.0, 1.0).reshape(len(law), -1)
-        return np.clip(out, -12.0, 12.0)
+
+def _whole(x: Tree, n: int) -> Tree:
+    """``x ** n`` without a constant, which would be fitted."""
+    if n < 0:
+        return Tree.apply("inv", _whole(x, -n))
+    if n == 1:
+        return x
+    half = Tree.apply("square", _whole(x, n // 2))
+    return Tree.apply("mul", x, half) if n % 2 else half
 
 
-def _rounded(exponent: float) -> float:
-    """A quarter or hundredth next to the exponent, 0 if it vanishes."""
-    for share in (4.0, 3.0, 100.0):
-        near = round(exponent * share) / share
-        if abs(near - exponent) < 1e-6:
-            return near
-    return exponent
+def _exponents(constants: tuple[float, ...], n_terms: int) -> Array:
+    """Fitted exponents of ``_start``, (n_terms, n_free): each term but the first has a factor."""
+    padded = np.array([1.0, *constants]).reshape(n_terms, -1)
+    return padded[:, 1:]
 
 
 def _extended(pair: tuple[int, int], A: Array, target: Array) -> tuple[int, ...] | None:

@@ -10,6 +10,7 @@ scales and shifts, and the best are fitted.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from numpy.polynomial import chebyshev
@@ -17,9 +18,14 @@ from numpy.typing import NDArray
 
 from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.expr.tree import Tree
-from equate_srbench.families.family_rows import FamilyRows, Proposal, is_plain, standardised
-from equate_srbench.families.projection import projected
-from equate_srbench.families.term_trees import exponents_up_to, monomial_values, weighted_sum
+from equate_srbench.families.family_rows import FamilyRows, Proposal, bulk, is_plain, standardised
+from equate_srbench.families.projection import Linear, projected
+from equate_srbench.families.term_trees import (
+    exponents_up_to,
+    monomial_values,
+    power_of,
+    weighted_sum,
+)
 from equate_srbench.problem.target_views import TargetView
 from equate_srbench.refine import Refiner
 
@@ -30,8 +36,13 @@ DEGREE, STEPS = 9, 12
 #: Residual (share of the variance) above which there is no single combination.
 NO_RIDGE = 0.15
 VIEWS = ("identity", "log", "square", "inverse", "root")
-#: Starts that are fitted per view, and formulas kept of them.
-N_TRIED, N_KEPT = 24, 4
+#: Starts that are fitted per view, formulas kept of them, and most proposals; what is left of a
+#: solved view.
+N_TRIED, N_KEPT, MOST, SOLVED = 24, 4, 20, 1e-20
+#: Powers of a single column that are arguments.
+POWERS = (1.0, 2.0, 0.5, -1.0, -0.5, -2.0)
+#: Rows that the grid is looked at on.
+FEW_ROWS = 120
 _SLOPES = (0.3, 1.0, 2.0, 4.0, 8.0)
 _SHIFTS = (-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0)
 _OUTSIDE = (1.02, 1.2, 1.6, 2.5, 6.0)
@@ -40,27 +51,28 @@ _PERIODS = tuple(np.pi * np.concatenate([np.arange(0.25, 3.0, 0.25), np.arange(3
 
 def propose(rows: FamilyRows) -> list[Proposal]:
     """Functions of one affine combination; of single columns where there is only one."""
-    out: list[Proposal] = []
+    out: list[tuple[float, Proposal]] = []
     seen = next(iter(rows.named("identity")), None)
     if seen is None:
-        return out
-    for columns in _groups(rows):
-        Z = standardised(rows.X[:, columns])
-        found = _direction(Z, seen)
-        if found is None:
-            continue
-        slopes = found / _spreads(rows.X[:, columns])
-        if not np.isfinite(slopes).all():
-            continue
-        z = rows.X[:, columns] @ slopes
-        for other in rows.named(*VIEWS):
-            out += _functions(columns, slopes, z, other)
-    return out
-
-
-def _groups(rows: FamilyRows) -> list[list[int]]:
-    all_of = list(rows.columns)
-    return [all_of] if len(all_of) <= 1 else [all_of, *([j] for j in all_of[:2])]
+        return []
+    views = rows.named(*VIEWS)
+    if len(rows.columns) > 1:
+        columns = list(rows.columns)
+        found = _direction(standardised(rows.X[:, columns]), seen)
+        slopes = None if found is None else found / _spreads(rows.X[:, columns])
+        if slopes is not None and np.isfinite(slopes).all():
+            parts = [Tree.variable(j) for j in columns]
+            out += _functions(parts, slopes, rows.X[:, columns] @ slopes, views)
+    for j in rows.columns[:2]:
+        x = rows.X[:, j]
+        powers = POWERS if len(rows.columns) == 1 and (x > 0.0).all() else (1.0,)
+        for power in powers:
+            z = x**power
+            if np.isfinite(z).all():
+                tree = power_of(Tree.variable(j), power)
+                out += _functions([tree], np.ones(1), z, views)
+    best = sorted(range(len(out)), key=lambda i: (max(out[i][0], SOLVED), i))
+    return [out[i][1] for i in best[:MOST]]
 
 
 def _spreads(X: Array) -> Array:
@@ -77,7 +89,7 @@ def _direction(Z: Array, seen: TargetView) -> Array | None:
     starts = _starts(Z, target)
     best, least = None, NO_RIDGE
     for start in starts:
-        direction, error = _improved(Z, target, start)
+        direction, error = improved(Z, target, start)
         if error < least:
             best, least = direction, error
         if least < 1e-6:
@@ -106,72 +118,90 @@ def _starts(Z: Array, target: Array) -> list[Array]:
     return out
 
 
-def _improved(Z: Array, target: Array, start: Array) -> tuple[Array, float]:
-    """The direction by variable projection, and the share of the variance that is left."""
+def improved(
+    Z: Array, target: Array, start: Array, others: Array | None = None
+) -> tuple[Array, float]:
+    """The direction by variable projection, and the share of the variance that is left.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (n_rows, n_columns)
+    target : ndarray of shape (n_rows,)
+    start : ndarray of shape (n_columns,)
+        Of unit length.
+    others : ndarray of shape (n_rows, n_others), optional
+        Columns beside the polynomial of the combination.
+    """
 
     def moved(direction: Array, step: Array) -> Array:
         new = direction + step
         return np.asarray(new / np.linalg.norm(new))
 
+    more = np.zeros((len(Z), 0)) if others is None else others
     return projected(
-        start, lambda a: _linearised(Z, target, a), moved, float(target @ target), steps=STEPS
+        start, lambda a: _linearised(Z, target, a, more), moved, float(target @ target), steps=STEPS
     )
 
 
-def _linearised(Z: Array, target: Array, direction: Array) -> tuple[Array, Array] | None:
+def _linearised(
+    Z: Array, target: Array, direction: Array, others: Array
+) -> tuple[Array, Array] | None:
     """Slopes and residual of the best polynomial of the combination."""
     z = Z @ direction
     if not np.isfinite(z).all() or not np.ptp(z) > 0.0:
         return None
     middle, half = 0.5 * (z.max() + z.min()), 0.5 * float(np.ptp(z))
     t = (z - middle) / half
-    q, r = np.linalg.qr(chebyshev.chebvander(t, min(DEGREE, len(z) // 4)))
-    inside = q.T @ target
-    c, *_ = np.linalg.lstsq(r, inside, rcond=None)
-    slope = chebyshev.chebval(t, chebyshev.chebder(c)) / half if len(c) > 1 else np.zeros_like(t)
+    basis = chebyshev.chebvander(t, min(DEGREE, len(z) // 4))
+    n = basis.shape[1]
+    linear = Linear.of(np.concatenate([basis, others], axis=1))
+    c, rest = linear.solve(target)
+    c = c[:n]
+    slope = chebyshev.chebval(t, chebyshev.chebder(c)) / half if n > 1 else np.zeros_like(t)
     jacobian = slope[:, None] * Z
-    return jacobian - q @ (q.T @ jacobian), target - q @ inside
+    return linear.outside(jacobian), rest
 
 
-def _functions(columns: Sequence[int], slopes: Array, z: Array, seen: TargetView) -> list[Proposal]:
-    """The best functions of the combination on a grid of scales and shifts."""
-    middle, half = 0.5 * (z.max() + z.min()), 0.5 * float(np.ptp(z))
+def _functions(
+    parts: Sequence[Tree], slopes: Array, z: Array, views: Sequence[TargetView]
+) -> list[tuple[float, Proposal]]:
+    """The best functions of the combination ``z`` of parts on a grid of scales and shifts."""
+    middle, half = bulk(z)
     if not 0.0 < half < np.inf:
         return []
     t = (z - middle) / half
     names, s, b = _table()
-    weights = seen.weights / seen.weights.sum()
-    inner = s[:, None] * t + b[:, None]
+    few = slice(FEW_ROWS)
+    inner = s[:, None] * t[few] + b[:, None]
     values = np.empty_like(inner)
-    for name in set(names):
-        own = [i for i, n in enumerate(names) if n == name]
+    for name, own in _places().items():
         values[own] = _evaluated(name, inner[own])
-    target = seen.target - weights @ seen.target
-    unit = float(np.abs(target).max())
-    target = target / unit
-    centred = values - (values @ weights)[:, None]
-    square = (centred**2) @ weights
-    score = (centred @ (weights * target)) ** 2 / (square * float(weights @ target**2))
-    score = np.where(np.isfinite(score) & (square > 1e-14), score, -1.0)
-    best = [i for i in np.argsort(-score, kind="stable").tolist()[:N_TRIED] if score[i] > 0.5]
+    values = values - values.mean(axis=1)[:, None]
+    square = np.sum(values**2, axis=1)
     out = []
-    for i, scale, shift in _fitted([(names[i], s[i], b[i]) for i in best], t, seen):
-        name = names[best[i]]
-        tree = _tree(name, columns, slopes * (scale / half), shift - scale * middle / half)
-        if tree is None:
-            continue
-        if not is_plain(seen):
-            factor, offset = _outer(_evaluated(name, scale * t + shift), seen)
-            tree = Tree.apply("mul", Tree.constant(factor), tree)
-            tree = Tree.apply("add", tree, Tree.constant(offset))
-        out.append(Proposal(seen.wrap(tree), "ridge"))
+    for seen in views:
+        roots = np.sqrt(seen.weights[few] / seen.weights[few].sum())
+        target = (seen.target[few] - roots**2 @ seen.target[few]) / np.abs(seen.target).max()
+        score = (values @ target) ** 2 / (square * float(target @ target))
+        score = np.where(np.isfinite(score) & (square > 1e-12), score, -1.0)
+        best = [i for i in np.argsort(-score, kind="stable").tolist()[:N_TRIED] if score[i] > 0.5]
+        for left, i, scale, shift in _fitted([(names[i], s[i], b[i]) for i in best], t, seen):
+            name = names[best[i]]
+            tree = _tree(name, parts, slopes * (scale / half), shift - scale * middle / half)
+            if tree is None:
+                continue
+            if not is_plain(seen):
+                factor, offset = _outer(_evaluated(name, scale * t + shift), seen)
+                tree = Tree.apply("mul", Tree.constant(factor), tree)
+                tree = Tree.apply("add", tree, Tree.constant(offset))
+            out.append((left, Proposal(seen.wrap(tree), "ridge")))
     return out
 
 
 def _fitted(
     starts: list[tuple[str, float, float]], t: Array, seen: TargetView
-) -> list[tuple[int, float, float]]:
-    """The best starts with scale and shift fitted, at most ``N_KEPT`` and one of a function."""
+) -> list[tuple[float, int, float, float]]:
+    """What is left, start, scale and shift of the best starts, fitted, one of each function."""
     if not starts:
         return []
     x = Tree.variable(0)
@@ -184,14 +214,15 @@ def _fitted(
     target = seen.target / np.abs(seen.target).max()
     refiner = Refiner(t[:, None], target, seen.weights / seen.weights.max(), check_input=False)
     fitted = refiner.fit(trees, max_steps=25)
-    out: dict[str, tuple[int, float, float]] = {}
+    out: dict[str, tuple[float, int, float, float]] = {}
     for i in np.argsort(fitted.unexplained, kind="stable").tolist():
         name = starts[i][0]
         if name in out or not fitted.unexplained[i] < 0.2 or len(out) >= N_KEPT:
             continue
         values = fitted.constants(i)
-        out[name] = (i, *((values[0], 0.0) if name == "exp" else (values[1], values[0])))
-    exact = [v for v in out.values() if fitted.unexplained[v[0]] < 1e-9]
+        scale, shift = (values[0], 0.0) if name == "exp" else (values[1], values[0])
+        out[name] = (float(fitted.unexplained[i]), i, scale, shift)
+    exact = [v for v in out.values() if v[0] < 1e-9]
     return exact[:2] or list(out.values())
 
 
@@ -203,6 +234,14 @@ def _outer(values: Array, seen: TargetView) -> tuple[float, float]:
     return float(c[0]), float(c[1])
 
 
+@cache
+def _places() -> dict[str, list[int]]:
+    """Where the table has which function."""
+    names = _table()[0]
+    return {name: [i for i, n in enumerate(names) if n == name] for name in dict.fromkeys(names)}
+
+
+@cache
 def _table() -> tuple[list[str], Array, Array]:
     """Names of functions with the scales and shifts that are tried, of a variable in -1 .. 1."""
     entries: list[tuple[str, float, float]] = []
@@ -238,8 +277,7 @@ def _evaluated(name: str, u: Array) -> Array:
     return values.reshape(u.shape)
 
 
-def _tree(name: str, columns: Sequence[int], slopes: Array, shift: float) -> Tree | None:
-    parts: list[Tree | None] = [Tree.variable(j) for j in columns]
+def _tree(name: str, parts: Sequence[Tree], slopes: Array, shift: float) -> Tree | None:
     values = slopes.tolist()
     if name == "inv" or name == "abs":  # scale belongs to the outer factor
         largest = float(np.abs(slopes).max())

@@ -64,6 +64,15 @@ def power_of(base: Tree, exponent: float) -> Tree:
     return out if exponent > 0 else Tree.apply("inv", out)
 
 
+def near_exponent(exponent: float) -> float:
+    """A quarter, third or hundredth next to the exponent, 0 if it vanishes; else itself."""
+    for share in (4.0, 3.0, 100.0):
+        near = round(exponent * share) / share
+        if abs(near - exponent) < 1e-6:
+            return near
+    return exponent
+
+
 def product_of(factors: Sequence[Tree]) -> Tree | None:
     """The product, negative powers as divisions; None if there are no factors."""
     over = [f for f in factors if f.symbols[0] != _INV]

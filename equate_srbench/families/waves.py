@@ -20,7 +20,7 @@ from equate_srbench.expr.tree import Tree
 from equate_srbench.families.family_rows import FamilyRows, Proposal, floor_of, is_plain
 from equate_srbench.families.least_squares import SparseFit, eliminate
 from equate_srbench.families.polynomials import Basis
-from equate_srbench.families.projection import projected
+from equate_srbench.families.projection import Linear, projected
 from equate_srbench.families.term_trees import monomial, weighted_sum
 from equate_srbench.problem.target_views import TargetView
 
@@ -330,9 +330,8 @@ def _linearised(problem: _WaveProblem, waves: list[Wave]) -> tuple[Array, Array]
     norms = np.linalg.norm(B, axis=0)
     if not np.isfinite(norms).all() or not (norms > 0.0).all():
         return None
-    q, r = np.linalg.qr(B / norms)
-    inside = q.T @ problem.target
-    c, *_ = np.linalg.lstsq(r, inside, rcond=1e-13)
+    linear = Linear.of(B / norms)
+    c, rest = linear.solve(problem.target)
     rows = (c / norms).reshape(-1, problem.design.shape[1])[1:]
     parts = list((problem.design @ rows.T).T)
     slopes: list[Array] = []
@@ -341,7 +340,7 @@ def _linearised(problem: _WaveProblem, waves: list[Wave]) -> tuple[Array, Array]
         slopes += wave.slopes(parts[:n])
         parts = parts[n:]
     J = np.stack(slopes, axis=1) * problem.roots[:, None]
-    return J - q @ (q.T @ J), problem.target - q @ inside
+    return linear.outside(J), rest
 
 
 def _tree(fit: SparseFit, waves: list[Wave], amplitudes: Basis, seen: TargetView) -> Tree | None:

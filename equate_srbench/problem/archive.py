@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from equate_srbench.expr.algebra.complexity import complexity
 from equate_srbench.expr.tree import Tree
+from equate_srbench.problem.floor import EXACT, Floor
 from equate_srbench.refine import Refined, Refiner
 from equate_srbench.runtime.clock import Deadline
 
@@ -20,8 +22,10 @@ Array = NDArray[np.float64]
 PARSIMONY, MAX_PARSIMONY = 0.1, 1.0
 #: Nodes over which the simplicity of a formula falls to 1/e.
 LENGTH = 50.0
-#: Relative error below which a formula counts as exact: float64 leaves about 1e-30.
-EXACT = 1e-20
+#: Losses up to this factor above the least one may belong to a law as well.
+NEAR = 10.0
+#: Longest formula that ends a search when it is exact.
+SHORT = 20
 
 
 @dataclass(slots=True, eq=False)
@@ -38,7 +42,7 @@ class Candidate:
         Weighted mean squared residual.
     r2 : float
     source : str
-        ``family``, ``backbone``, ``ascent``, ``edit``, ``shorten`` or ``constant``.
+        ``family``, ``library``, ``backbone``, ``ascent``, ``edit``, ``shorten`` or ``constant``.
     seconds : float
         When it was found, counted from the start of the fit.
     """
@@ -67,6 +71,8 @@ class Archive:
     deadline : Deadline
     parsimony : float, default=0.1
         Weight of simplicity in ``score`` (the estimator's ``lam``).
+    floor : Floor, optional
+        Roundings of the table; default: those of double precision.
     """
 
     def __init__(
@@ -77,6 +83,7 @@ class Archive:
         *,
         deadline: Deadline,
         parsimony: float = PARSIMONY,
+        floor: Floor | None = None,
     ) -> None:
         self.X, self.y, self.weights = X, y, weights
         self.deadline = deadline
@@ -90,7 +97,14 @@ class Archive:
         self.variance = max(float(w @ (y - mean) ** 2 / w.sum()), np.finfo(float).tiny)
         self.candidates: list[Candidate] = []
         self.tried: Counter[str] = Counter()
+        self.floor = Floor.of_doubles(X, y, weights) if floor is None else floor
+        #: Whether the target spans many decades, so that a formula is exact by relative errors.
+        self.is_wide = self.floor.is_wide
+        self._rounding = self.floor.mean_square()
         self._known: dict[tuple[int, ...], Candidate | None] = {}
+        self._disproofs: dict[int, float | None] = {}
+        self._reach: tuple[Candidate, float] | None = None
+        self._law: Candidate | None = None
         self.best: Candidate = self._constant(mean)
         self.candidates.append(self.best)
 
@@ -127,6 +141,58 @@ class Archive:
     def error(self) -> float:
         """``1 - R2`` of the most accurate candidate, without cancellation."""
         return self.best.loss / self.variance
+
+    # -- the floor of the data --------------------------------------------------------------
+
+    @property
+    def least_error(self) -> float:
+        """Share of the variance that the target's rounding leaves; at least ``EXACT``.
+
+        Smaller errors differ by chance, unless one is so small that nothing can have been rounded.
+        """
+        rounded = self.best.loss >= 0.5 * self._rounding
+        return max(EXACT, self._rounding / self.variance) if rounded else EXACT
+
+    def is_exact(self, candidate: Candidate) -> bool:
+        """Whether the table cannot tell the candidate from the law behind it.
+
+        Its residuals are those of the roundings (see ``Floor``), and no formula has much smaller
+        ones, which would show that nothing was rounded.
+        """
+        rounding = EXACT * self.variance
+        if candidate.loss <= rounding and not self.is_wide:
+            return True
+        if candidate.loss > min(NEAR * max(self.best.loss, rounding), self._floor_reach()):
+            return False
+        key = id(candidate)
+        if key not in self._disproofs:
+            self._disproofs[key] = self.floor.disproof(candidate.tree, self.variance)
+        disproof = self._disproofs[key]
+        if disproof is None or candidate.loss <= rounding:
+            return disproof is not None
+        free = max(0.0, 1.0 - len(self.best.tree.constants) / self.n_rows)
+        return self.best.loss >= disproof * free
+
+    @property
+    def law(self) -> Candidate | None:
+        """A short exact formula, with which a search ends; None if there is none so far.
+
+        Short is at most ``SHORT`` nodes, and a third of the rows: an exact fit of few rows is
+        chance.
+        """
+        if self._law is not None and not self.is_exact(self._law):
+            self._law = None  # something better has shown that it is not
+        return self._law
+
+    def fitted_loss(self, candidate: Candidate) -> float:
+        """Loss of a candidate where all exact ones fit alike: as well as the best one."""
+        return self.best.loss if self.is_exact(candidate) else candidate.loss
+
+    def _floor_reach(self) -> float:
+        """Loss above which no candidate is at the floor, found anew when the best one changes."""
+        if self._reach is None or self._reach[0] is not self.best:
+            self._reach = self.best, self.floor.reach(self.best.tree, self.variance)
+        return self._reach[1]
 
     def refine(
         self,
@@ -181,4 +247,15 @@ class Archive:
         self.candidates.append(found)
         if loss < self.best.loss:
             self.best = found
+        if self._may_end(found):
+            self._law = found
         return found
+
+    def _may_end(self, found: Candidate) -> bool:
+        """Whether a new candidate is exact, short, and shorter than one that was before."""
+        if not self.is_exact(found):
+            return False
+        longest = min(SHORT, self.n_rows / 3.0)
+        if self._law is not None and self.is_exact(self._law):
+            longest = min(longest, complexity(self._law.tree) - 1)
+        return complexity(found.tree) <= longest

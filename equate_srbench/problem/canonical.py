@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from equate_srbench.expr.operators import CONSTANT, VARIABLE
 from equate_srbench.expr.tree import Tree
 from equate_srbench.problem.domain import Domain
+from equate_srbench.problem.floor import Floor
+from equate_srbench.problem.resolution import DOUBLE, Resolution, resolution_of
 
 Array = NDArray[np.float64]
 
@@ -18,6 +21,8 @@ Array = NDArray[np.float64]
 MODERATE = (1e-3, 1e4)
 #: Most rows that a fit works on: more of them add time, not knowledge of the formula.
 MAX_ROWS = 5000
+#: Rows whose numbers show how a column was rounded.
+SHOWN_ROWS = 2000
 #: Powers of scales in this range neither overflow nor underflow.
 EXTREME = (1e-30, 1e30)
 
@@ -40,6 +45,10 @@ class Problem:
         ``y = raw target / y_scale``.
     rows : ndarray of shape (n_all_rows, n_kept) or None
         All rows, where ``X`` is a sample of them.
+    columns : tuple of Resolution
+        Grid of each raw column that is kept; whole numbers and even spacings are not rounded.
+    target : Resolution
+        Grid of the raw target.
     """
 
     X: Array
@@ -48,7 +57,28 @@ class Problem:
     kept: tuple[int, ...]
     x_scale: Array
     y_scale: float
-    rows: Array | None = None
+    rows: Array | None
+    columns: tuple[Resolution, ...]
+    target: Resolution
+
+    @property
+    def floor(self) -> Floor:
+        """Roundings of the rows."""
+        units = np.append(self.x_scale, self.y_scale)
+        return Floor(self.X, self.y, self.weights, self.target, self.columns, units)
+
+    def roundings(self, names: Sequence[str], target: str = "y") -> list[str]:
+        """How target and columns were rounded, such as ``y has 3 decimals``; one text each.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Of all raw columns.
+        target : str, default="y"
+        """
+        grids = [(self.target, target)]
+        grids += [(grid, names[j]) for grid, j in zip(self.columns, self.kept, strict=True)]
+        return [grid.describe(name) for grid, name in grids if grid.is_rounded]
 
     @property
     def extreme(self) -> bool:
@@ -65,6 +95,7 @@ class Problem:
             kept=tuple(self.kept[j] for j in columns),
             x_scale=self.x_scale[columns],
             rows=None if self.rows is None else np.ascontiguousarray(self.rows[:, columns]),
+            columns=tuple(self.columns[j] for j in columns),
         )
 
     def domain(self, n_features: int) -> Domain:
@@ -129,6 +160,12 @@ def prepare(X: Array, y: Array, weights: Array | None) -> Problem:
         weights=np.ones(len(y)) if weights is None else weights,
         minlength=len(rows),
     ).astype(np.float64)
+    shown = rows[np.linspace(0, len(rows) - 1, min(len(rows), SHOWN_ROWS)).astype(np.int64)]
+    columns = tuple(
+        _column_resolution(few, every)
+        for few, every in zip(shown[:, :-1].T, rows[:, :-1].T, strict=True)
+    )
+    target = resolution_of(shown[:, -1])
     x_scale = np.array([_scale_of(column) for column in rows[:, :-1].T])
     y_scale = (
         _scale_of(rows[:, -1]) if np.ptp(rows[:, -1]) > 0.0 else 1.0
@@ -146,7 +183,23 @@ def prepare(X: Array, y: Array, weights: Array | None) -> Problem:
         x_scale,
         y_scale,
         rows[:, :-1] if len(y) < len(rows) else None,
+        columns,
+        target,
     )
+
+
+def _column_resolution(shown: Array, column: Array) -> Resolution:
+    """Grid of a column; whole numbers are counts, and what was planned was not rounded.
+
+    Planned values are evenly spaced, each in as many rows.
+    """
+    found = resolution_of(shown)
+    if not found.is_rounded or (column == np.rint(column)).all():
+        return DOUBLE
+    values, counts = np.unique(column, return_counts=True)
+    gaps = np.diff(values)
+    planned = np.ptp(gaps) <= 1e-6 * gaps.max() and np.ptp(counts) == 0
+    return DOUBLE if planned else found
 
 
 def _scale_of(column: Array) -> float:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 from equate_srbench.expr.algebra.complexity import complexity
+from equate_srbench.expr.operators import BY_NAME, CONSTANT
 from equate_srbench.expr.tree import Tree
-from equate_srbench.problem.archive import EXACT
+from equate_srbench.problem.floor import EXACT
 
 #: Nats for one node. Twenty operators and columns to choose from would cost three, but SymPy's
 #: count has more nodes than a formula has choices (``x - y`` is five). On validation rows of
@@ -15,17 +16,26 @@ NODE_COST = 1.0
 #: Rows at which a node costs twice as much: with few rows, one of the thousands of formulas that
 #: were tried fits their noise by luck.
 FEW_ROWS = 20.0
+#: A formula with a pole among the rows, or with absurd constants, is the answer only if its loss is
+#: this many times smaller than that of any other, and these nats more.
+WORSE, WORSE_NATS = 10.0, 50.0
+#: Sizes of constants, and of fitted exponents, that no law has in moderate units.
+LARGEST, LARGEST_EXPONENT = 1e30, 20.0
 #: Nats per fitted constant of a formula with at least as many constants as rows.
 OVERPARAMETERISED_NATS = 1e6
 
+_POW = BY_NAME["pow"].code
 
-def description_length(tree: Tree, loss: float, variance: float, n_rows: float) -> float:
+
+def description_length(
+    tree: Tree, loss: float, variance: float, n_rows: float, *, floor: float = EXACT
+) -> float:
     """Description length in nats: of the formula plus of its residuals.
 
     Gaussian residuals of unknown width cost ``n/2 log(loss)``; a node (of
     ``expr.algebra.complexity``, the size that users see) costs ``NODE_COST * (1 + FEW_ROWS / n)``;
     a constant costs ``log(n)/2`` (the precision that ``n`` rows support; Rissanen 1978), a small
-    whole number less. Below a relative error of ``EXACT`` formulas fit alike. On few rows the
+    whole number less. Below a relative error of ``floor`` formulas fit alike. On few rows the
     residuals of fitted constants are too small; ``k (k + 1) / (n - k - 1)`` corrects that for ``k``
     of them (Hurvich & Tsai 1989), and a formula with as many constants as rows says nothing.
 
@@ -38,17 +48,45 @@ def description_length(tree: Tree, loss: float, variance: float, n_rows: float) 
         Mean squared residual of the best constant.
     n_rows : float
         Number of fit rows (sum of sample weights).
+    floor : float, default=1e-20
+        Share of the variance that counts as no error; see ``Archive.least_error``.
     """
-    error = max(loss / variance, EXACT)
+    return formula_length(tree, n_rows) + residual_length(loss / variance, n_rows, floor=floor)
+
+
+def residual_length(error: float, n_rows: float, *, floor: float = EXACT) -> float:
+    """Nats of the residuals, up to a constant of the table; ``error`` is 1 - R2."""
+    return 0.5 * n_rows * math.log(max(error, floor))
+
+
+def formula_length(tree: Tree, n_rows: float) -> float:
+    """Nats of the formula; see ``description_length``."""
     precision = 0.5 * math.log(max(n_rows, 2.0))
     whole = [c for c in tree.constants if c == round(c) and abs(c) < 1e6]
     k = len(tree.constants) - len(whole)
     constants = k * precision + sum(min(1.0 + math.log1p(abs(c)), precision) for c in whole)
     return (
-        0.5 * n_rows * math.log(error)
-        + NODE_COST * (1.0 + FEW_ROWS / max(n_rows, 1.0)) * complexity(tree)
+        NODE_COST * (1.0 + FEW_ROWS / max(n_rows, 1.0)) * complexity(tree)
         + constants
         + _few_rows(k + 1, n_rows)
+        + (worse(n_rows) if is_absurd(tree) else 0.0)
+    )
+
+
+def worse(n_rows: float) -> float:
+    """Nats for what makes a formula no answer where another one is near."""
+    return WORSE_NATS + 0.5 * n_rows * math.log(WORSE)
+
+
+def is_absurd(tree: Tree) -> bool:
+    """Whether a constant is of a size, or a fitted exponent of one, that no law has."""
+    if any(c != 0.0 and not 1.0 / LARGEST < abs(c) < LARGEST for c in tree.constants):
+        return True
+    return any(
+        symbol == _POW
+        and (exponent := tree.subtree(tree.children(at)[1])).symbols == (CONSTANT,)
+        and abs(exponent.constants[0]) > LARGEST_EXPONENT
+        for at, symbol in enumerate(tree.symbols)
     )
 
 

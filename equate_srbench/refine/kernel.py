@@ -100,6 +100,10 @@ class Memory(NamedTuple):
         first = len(self.rows) - self.small.shape[1]
         return self.rows[first : first + k].copy()
 
+    def places(self, n: int) -> Ints:
+        """Second arguments of the last program's nodes, and the rows of their values, (2, n)."""
+        return np.ascontiguousarray(self.nodes[[_SECOND, _VALUE], :n])
+
 
 class _Njit(Protocol):
     """``numba.njit`` with options: a decorator that keeps the type of the function."""

@@ -12,27 +12,45 @@ from numpy.typing import NDArray
 
 from equate_srbench.backbone import checkpoint
 from equate_srbench.edits.edit_search import EditSearch, EditSettings
+from equate_srbench.enumeration.library_search import LibrarySearch
 from equate_srbench.equate import pretrained
 from equate_srbench.equate.neural import NeuralResult, propose
 from equate_srbench.equate.settings import EquateSettings
 from equate_srbench.expr.algebra.complexity import complexity
 from equate_srbench.expr.algebra.rewrite import rewrite
-from equate_srbench.expr.evaluate import evaluate
+from equate_srbench.expr.evaluate import evaluate, mean_square
 from equate_srbench.expr.sympy.simplify import simplify, warm_up
 from equate_srbench.expr.tree import Tree
 from equate_srbench.families.family_search import FamilySearch
-from equate_srbench.problem.archive import EXACT, Archive, Candidate
+from equate_srbench.problem.archive import Archive, Candidate
+from equate_srbench.problem.decades import relative_weights
+from equate_srbench.problem.randomness import looks_random
 from equate_srbench.problem.selection import price_of_node
 from equate_srbench.refine.snap import snap
 from equate_srbench.runtime.clock import Deadline
 from equate_srbench.runtime.memory import OomSafe
 from equate_srbench.search.base import Search
 from equate_srbench.search.shorten import shorten
+from equate_srbench.search.starts import simple_formulas
 
 #: Tables with fewer rows skip the neural part: there is too little to adapt to.
 MIN_ROWS = 5
-#: Most of the time that the families may take; their work is counted, so that they rarely do.
-FAMILIES_SHARE = 0.3
+#: Shares of the time left that the phases before the edits may take on a busy machine. Their work
+#: is counted, so that they rarely do.
+FAMILIES_SHARE, LIBRARY_SHARE, FIRST_EDITS_SHARE, NEURAL_SHARE = 0.15, 0.25, 0.15, 0.35
+#: Share of the time left for a search on relative errors, where the target spans many decades.
+RELATIVE_SHARE = 0.25
+#: Share of the time left that the neural part may take in processor time.
+NEURAL_WORK = 0.25
+#: Formulas of the first round of edits, which comes before the neural part.
+FIRST_EDITS = 3000
+#: Formulas after a long exact one: within so many there may be a shorter one.
+AFTER_EXACT = 10_000
+#: Longest answer, in nodes, that is plausible for what it is: waiting for a better one may end.
+PLAUSIBLE = 12
+#: Noise is the same at all sizes: half as long formulas have at most this many times the loss, and
+#: the longest no less than its inverse.
+FLAT = 2.0
 #: Formulas of at most this many nodes are not simplified further.
 SHORT = 8
 #: Tables with fewer rows get less neural work: their subsets overlap.
@@ -64,7 +82,7 @@ class PipelineOptions:
 
 
 class FitPipeline(Search):
-    """The phases of a fit: families, propose, align, ascend, edit, shorten.
+    """The phases of a fit: families, library, edit, propose, align, ascend, edit, shorten.
 
     Parameters
     ----------
@@ -85,44 +103,86 @@ class FitPipeline(Search):
     ) -> None:
         super().__init__(archive, rng, all_rows)
         self.options = options
+        self._shortened: Candidate | None = None
+        self._total = archive.deadline.left()
+
+    def start(self) -> None:
+        """A few simple formulas, whatever the time; not in the published method."""
+        archive = self.archive
+        if not (self.is_trivial or self.options.is_paper):
+            archive.refine(simple_formulas(archive.X, archive.y), "family", deadline=Deadline())
+            self.n_started = sum(archive.tried.values())
 
     def run(self, tick: Callable[[str], None]) -> None:
-        """All phases; ``tick(phase)`` is called often."""
+        """All phases; ``tick(phase)`` is called often. A short exact formula ends the search."""
         if self.is_trivial:
             return
-        deadline = self.archive.deadline
-        total = deadline.left()
         sources = self.options.settings.sources
-        solved = "families" in sources and self._solve(tick)
-        starts = self._adapt(tick) if "backbone" in sources and not solved else []
-        if "edits" in sources and not solved:
-            editing = deadline.within(max(deadline.left() - min(0.12 * total, 3.0), 0.0))
-            self._edit(editing, starts, tick)
+        edits = self._edit_search() if "edits" in sources else None
+        phases: list[Callable[[], None]] = []
+        if "families" in sources:
+            phases.append(lambda: self._solve(tick))
+        if "library" in sources:
+            phases.append(lambda: self._match(tick))
+        if edits and "backbone" in sources:
+            phases.append(lambda: self._edit_first(edits, tick))
+        if edits and self.archive.is_wide:
+            phases.append(lambda: self._search_relative(tick))
+        if "backbone" in sources:
+            phases.append(lambda: self._adapt(tick))
+        if edits:
+            phases.append(lambda: self._edit_last(edits, tick))
+        for phase in phases:
+            if self.archive.law is not None or self.archive.deadline.over:
+                break
+            phase()
+            self._shorten_exact(tick)
         self._shorten(tick)
 
-    def _solve(self, tick: Callable[[str], None]) -> bool:
-        """Families that linear algebra solves; whether a short formula is exact."""
+    def _shorten_exact(self, tick: Callable[[str], None]) -> None:
+        """Shorten a long exact formula as soon as there is one: the short one ends the search."""
+        archive = self.archive
+        if self._shortened is None and archive.law is None and archive.is_exact(archive.best):
+            self._shortened = archive.best
+            self._shorten(tick)
+
+    def _solve(self, tick: Callable[[str], None]) -> None:
+        """Families that linear algebra solves."""
         archive = self.archive
         tick("families")
-        families = FamilySearch(archive, list(range(archive.X.shape[1])), rng=self.rng)
-        families.run(
+        FamilySearch(archive, list(range(archive.X.shape[1])), rng=self.rng).run(
             archive.deadline.within(FAMILIES_SHARE * archive.deadline.left()),
             tick=lambda: tick("families"),
         )
-        return families.is_solved
 
-    def _adapt(self, tick: Callable[[str], None]) -> list[Tree]:
-        """Phases 1 to 4 of the method; returns inner formulas to start edits from."""
+    def _match(self, tick: Callable[[str], None]) -> None:
+        """All small formulas, and pairs of them."""
+        archive = self.archive
+        tick("library")
+        library = LibrarySearch(
+            archive, list(range(archive.X.shape[1])), rng=self.rng,
+            resolution=archive.floor.largest_rounding(),
+        )  # fmt: skip
+        library.run(
+            archive.deadline.within(LIBRARY_SHARE * archive.deadline.left()),
+            tick=lambda: tick("library"),
+        )
+        if library.notes:
+            self.notes["library"] = library.notes
+
+    def _adapt(self, tick: Callable[[str], None]) -> None:
+        """Phases 1 to 4 of the method."""
         archive, options = self.archive, self.options
         few = len(archive.y) < MIN_ROWS and not options.is_paper
         if few or not np.ptp(archive.X, axis=0).any():
-            return []
+            return
         tick("propose")
-        settings = options.settings
+        settings, deadline = options.settings, archive.deadline
         if not options.is_paper:  # leave most of the time to the edits
             settings = for_rows(settings, len(archive.y))
-            share = 0.25 * archive.deadline.left()
-            settings = replace(settings, seconds=min(settings.seconds, share))
+            left = archive.deadline.left()
+            settings = replace(settings, seconds=min(settings.seconds, NEURAL_WORK * left))
+            deadline = deadline.within(NEURAL_SHARE * left)
         oom = OomSafe()
         (backbone,) = oom.run(
             "loading", lambda _, where: checkpoint.load(options.backbone, where), 1, options.device
@@ -131,7 +191,7 @@ class FitPipeline(Search):
             backbone,
             archive,
             settings,
-            deadline=archive.deadline,
+            deadline=deadline,
             initial=pretrained.load(options.backbone) if settings.uses_pretrained else None,
             rng=self.rng,
             result=NeuralResult(rows=self.rows, seconds=self.seconds),
@@ -139,8 +199,11 @@ class FitPipeline(Search):
             before_scoring=self._calibrate_parsimony,
             oom=oom,
         )
-        ranked = sorted(archive.candidates, key=lambda c: c.loss)
-        return [c.inner for c in ranked[:60] if c.source != "constant"]
+
+    def _best_of(self, *sources: str, most: int = 60) -> list[Tree]:
+        """The most accurate inner formulas of some sources."""
+        found = [c for c in self.archive.candidates if c.source in sources]
+        return [c.inner for c in sorted(found, key=lambda c: c.loss)[:most]]
 
     def _calibrate_parsimony(self) -> None:
         """Set the weight of simplicity to the trade-off that the choice of the answer makes here.
@@ -153,22 +216,111 @@ class FitPipeline(Search):
                 best, price_of_node(best.tree, best.loss, archive.variance, archive.n_rows)
             )
 
-    def _edit(self, deadline: Deadline, starts: list[Tree], tick: Callable[[str], None]) -> None:
-        n, p = self.archive.X.shape
+    def _edit_search(self, archive: Archive | None = None) -> EditSearch:
+        archive = archive or self.archive
+        n, p = archive.X.shape
         settings = EditSettings(library=int(min(8000, 40 * n + 500 * (n >= 40))))
-        edits = EditSearch(self.archive, list(range(p)), rng=self.rng, settings=settings)
-        edits.run(
-            deadline,
-            starts=starts,
-            tick=lambda: tick("edit"),
-            patience=patience(n),
-            length=self.length,
-        )
+        return EditSearch(archive, list(range(p)), rng=self.rng, settings=settings)
+
+    def _edit_first(self, edits: EditSearch, tick: Callable[[str], None]) -> None:
+        """A short round of edits: many laws need no network."""
+        deadline = self.archive.deadline
+        soon = deadline.within(FIRST_EDITS_SHARE * deadline.left())
+        self._edit(edits, soon, self._best_of("family", "library"), tick, most=FIRST_EDITS)
+
+    def _search_relative(self, tick: Callable[[str], None]) -> None:
+        """Families and edits on relative errors; what they find is judged by the user's loss."""
+        archive, p = self.archive, self.archive.X.shape[1]
+        weights = relative_weights(archive.y, archive.weights)
+        found = Archive(
+            archive.X, archive.y, weights,
+            deadline=archive.deadline, floor=replace(archive.floor, weights=weights),
+        )  # fmt: skip
+        soon = archive.deadline.within(RELATIVE_SHARE * archive.deadline.left())
+        FamilySearch(found, list(range(p)), rng=self.rng).run(soon, tick=lambda: tick("families"))
+        if found.law is None:
+            starts = self._best_of("family", "edit")
+            edits = self._edit_search(found)
+            edits.run(
+                soon, starts=starts, tick=lambda: tick("edit"), patience=patience(len(archive.y))
+            )
+        if found.is_exact(found.best):
+            best = found.law or found.best
+            shorten(found, best, rewrite=rewrite, deadline=soon)
+            tree = snap(best.tree, archive.X, archive.y, weights, deadline=soon)
+            found.add(tree, tree, mean_square(tree, archive.X, archive.y, weights), "shorten")
+        self.notes["weights"] = "absolute and relative"
+        archive.tried.update(found.tried)
+        for candidate in front(found.candidates):
+            self._add(candidate.tree, candidate.source)
+
+    def _edit_last(self, edits: EditSearch, tick: Callable[[str], None]) -> None:
+        """Edits until what is left of the time is needed to shorten."""
+        deadline = self.archive.deadline
+        rest = deadline.within(max(deadline.left() - min(0.12 * self._total, 3.0), 0.0))
+        self._edit(edits, rest, self._best_of("backbone", "ascent", "family", "library"), tick)
+
+    def _edit(
+        self,
+        edits: EditSearch,
+        deadline: Deadline,
+        starts: list[Tree],
+        tick: Callable[[str], None],
+        *,
+        most: float = math.inf,
+    ) -> None:
+        """Edit until a short formula is exact, ``most`` are tried, or more would be in vain.
+
+        A long exact formula is shortened at once, and ``AFTER_EXACT`` formulas later it is enough.
+        Waiting for a better formula ends only where the answer is plausible; see ``_may_be_all``.
+        """
+        archive = self.archive
+        end = archive.tried["edit"] + most
+
+        def watch() -> None:
+            nonlocal end
+            tick("edit")
+            before = self._shortened
+            self._shorten_exact(tick)
+            if self._shortened is not before:
+                end = min(end, archive.tried["edit"] + AFTER_EXACT)
+            if archive.law is not None or archive.tried["edit"] >= end:
+                deadline.stop()
+
+        if self._shortened is not None:
+            end = min(end, archive.tried["edit"] + AFTER_EXACT)
+        while not deadline.over and archive.law is None:
+            begun = archive.tried["edit"]
+            edits.run(
+                deadline,
+                starts=starts,
+                tick=watch,
+                patience=patience(len(archive.y)),
+                length=self.length,
+            )
+            starts = []
+            if archive.tried["edit"] == begun or self._may_be_all():
+                return
+
+    def _may_be_all(self) -> bool:
+        """Whether the answer so far may be the law: it is exact, or short, or noise is left.
+
+        Noise is what half as long formulas leave as well, what longer ones do not explain either,
+        and what has no structure among the rows' neighbours and in a quadratic surface (see
+        ``problem.randomness``).
+        """
+        archive, answer = self.archive, self.choose("best")
+        if archive.is_exact(answer) or complexity(answer.tree) <= PLAUSIBLE:
+            return True
+        half = min(c.loss for c in archive.candidates if c.size <= 0.5 * answer.size)
+        if half > FLAT * answer.loss or archive.best.loss * FLAT < answer.loss:
+            return False
+        return looks_random(archive.X, archive.y - evaluate(answer.tree, archive.X))
 
     def _shorten(self, tick: Callable[[str], None], top: int = 4) -> None:
         """Shorten the candidates of least description length, then snap the best's constants."""
         archive, deadline = self.archive, self.archive.deadline
-        algebra = archive.error < EXACT and self._may_be_law(archive.best)
+        algebra = archive.is_exact(archive.best) and self._may_be_law(archive.best)
         if algebra:
             warm_up()
         ranked = sorted(self.archive.candidates, key=self.length)
@@ -202,12 +354,20 @@ class FitPipeline(Search):
         """Whether simplification is worthwhile: an exact fit of very few rows is chance."""
         return SHORT < complexity(candidate.tree) <= self.archive.n_rows / 3
 
-    def _add(self, tree: Tree) -> Candidate | None:
+    def _add(self, tree: Tree, source: str = "shorten") -> Candidate | None:
         """Add a formula with its constants as they are."""
         archive = self.archive
-        residual = evaluate(tree, archive.X) - archive.y
-        loss = float(np.average(residual**2, weights=archive.weights))
-        return archive.add(tree, tree, loss, "shorten") if math.isfinite(loss) else None
+        loss = mean_square(tree, archive.X, archive.y, archive.weights)
+        return archive.add(tree, tree, loss, source) if math.isfinite(loss) else None
+
+
+def front(candidates: list[Candidate]) -> list[Candidate]:
+    """Candidates that no smaller one is as accurate as, by size."""
+    out: list[Candidate] = []
+    for candidate in sorted(candidates, key=lambda c: (c.size, c.loss)):
+        if not out or candidate.loss < out[-1].loss:
+            out.append(candidate)
+    return out
 
 
 def for_rows(settings: EquateSettings, n_rows: int) -> EquateSettings:

@@ -1,31 +1,91 @@
-"""The last phase: shorten formulas by greedy descent in description length.
+"""The last phase: shorten the formulas of the front by greedy descent in description length.
 
-Each round tries to replace every node by one of its arguments or by a constant, and to drop outer
-scale and offset; all variants of a round are refitted in one batch on the fit rows.
+Each round tries to replace every node by one of its arguments or by a constant, parts by
+approximations of them, and to drop outer scale and offset. The variants of all formulas of a round
+are refitted together on the fit rows, small ones first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from equate_srbench.expr.algebra.approximations import approximations
+from equate_srbench.expr.algebra.rewrite import rewrite as rewritten
 from equate_srbench.expr.evaluate import evaluate
-from equate_srbench.expr.operators import BY_CODE, BY_NAME, CONSTANT, arity
+from equate_srbench.expr.operators import CONSTANT
 from equate_srbench.expr.tree import Tree
 from equate_srbench.problem.archive import Archive, Candidate
 from equate_srbench.problem.selection import description_length
 from equate_srbench.runtime.clock import Deadline
 
 Array = NDArray[np.float64]
+Rewrite = Callable[[Tree], Tree]
+
+#: Formulas of the front that are shortened, those of least description length.
+MOST_FORMULAS = 12
+#: Variants refitted in one call.
+BATCH = 256
+_CLOSER_LOOK = 4  # variants per formula and round whose outer scale and offset are tried
+_LEAST_GAIN = 1e-6  # nats
+
+
+def shorten_front(
+    archive: Archive,
+    *,
+    deadline: Deadline,
+    rewrite: Rewrite = rewritten,
+    length: Callable[[Candidate], float] | None = None,
+    most: int = MOST_FORMULAS,
+    max_rounds: int = 40,
+    tick: Callable[[], None] | None = None,
+) -> list[Candidate]:
+    """Rewrite and shorten what may become the answer; results are in the archive.
+
+    Of every size the most accurate formula is looked at. It may become the answer if it would win
+    as a single node, at the accuracy it has; exact formulas always may.
+
+    Parameters
+    ----------
+    archive : Archive
+    deadline : Deadline
+    rewrite : callable, default=``expr.algebra.rewrite.rewrite``
+        Exact local simplification of a tree.
+    length : callable, optional
+        Description length by which candidates are ranked (default: without penalties).
+    most : int, default=12
+        Number of formulas shortened.
+    max_rounds : int, default=40
+    tick : callable, optional
+        Called once per round.
+
+    Returns
+    -------
+    list of Candidate
+        The shortened formulas, shortest first.
+    """
+
+    def plain(candidate: Candidate) -> float:
+        return _length(archive, candidate.tree, candidate.loss)
+
+    length = length or plain
+    front = sorted(pareto_front(archive.candidates), key=length)
+    if not front:
+        return []
+    node = Tree.variable(0)
+    hopeful = [c for c in front if _length(archive, node, c.loss) <= length(front[0])]
+    starts = sorted(hopeful[:most], key=lambda c: c.size)
+    return _descend(archive, starts, rewrite, deadline, max_rounds, tick)
 
 
 def shorten(
     archive: Archive,
     start: Candidate,
     *,
-    rewrite: Callable[[Tree], Tree],
+    rewrite: Rewrite = rewritten,
     deadline: Deadline,
     max_rounds: int = 40,
 ) -> Candidate:
@@ -35,49 +95,106 @@ def shorten(
     ----------
     archive : Archive
     start : Candidate
-    rewrite : callable
+    rewrite : callable, default=``expr.algebra.rewrite.rewrite``
         Exact local simplification of a tree.
     deadline : Deadline
     max_rounds : int, default=40
     """
-    best = _with_outer(archive, rewrite(start.tree), rewrite)
-    if best is None or best[2] > _length(archive, start.tree, start.loss):
-        best = (start.tree, start.loss, _length(archive, start.tree, start.loss))
-    seen = {best[0].symbols}
+    return _descend(archive, [start], rewrite, deadline, max_rounds)[0]
+
+
+def pareto_front(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Candidates more accurate than all that have fewer nodes, small ones first."""
+    best: dict[int, Candidate] = {}
+    for candidate in candidates:
+        known = best.get(candidate.size)
+        if known is None or candidate.loss < known.loss:
+            best[candidate.size] = candidate
+    front: list[Candidate] = []
+    for _, candidate in sorted(best.items()):
+        if not front or candidate.loss < front[-1].loss:
+            front.append(candidate)
+    return front
+
+
+@dataclass(slots=True)
+class _Formula:
+    """One formula on its way down."""
+
+    tree: Tree
+    loss: float
+    length: float
+
+
+def _descend(
+    archive: Archive,
+    starts: list[Candidate],
+    rewrite: Rewrite,
+    deadline: Deadline,
+    max_rounds: int,
+    tick: Callable[[], None] | None = None,
+) -> list[Candidate]:
+    formulas = []
+    for start in starts:
+        given = _Formula(start.tree, start.loss, _length(archive, start.tree, start.loss))
+        outer = _with_outer(archive, rewrite(start.tree), rewrite)
+        formulas.append(given if outer is None or outer.length > given.length else outer)
+    seen = {formula.tree.symbols for formula in formulas}
+    active = list(range(len(formulas)))
     for _ in range(max_rounds):
-        variants = {t.symbols: t for t in _shorter(best[0]) if t.symbols not in seen}
+        variants: list[tuple[int, Tree]] = []
+        for i in active:  # of one skeleton the first formula has the trial
+            new = [t for t in _shorter(formulas[i].tree) if t.symbols not in seen]
+            variants += [(i, t) for t in {t.symbols: t for t in new}.values()]
+            seen.update(t.symbols for t in new)
         if not variants or deadline.over:
             break
-        seen.update(variants)
-        batch = list(variants.values())
-        fitted = archive.refiner.fit(batch, max_steps=30, deadline=deadline)
-        archive.tried["shorten"] += len(batch)
-        order = np.argsort(
-            [
-                _length(archive, t, loss) if np.isfinite(loss) else np.inf
-                for t, loss in zip(batch, fitted.loss, strict=True)
-            ],
-            kind="stable",
-        )
-        improved = False
-        for i in order[:4]:
-            if not np.isfinite(fitted.loss[i]):
-                continue
-            new = _with_outer(archive, batch[i].with_constants(fitted.constants(i)), rewrite)
-            if new is not None and new[2] < best[2] - 1e-6:
-                best, improved = new, True
-        if not improved:
+        active = _step(archive, formulas, variants, rewrite, deadline)
+        if tick is not None:
+            tick()
+    formulas.sort(key=lambda formula: formula.length)
+    return [archive.add(f.tree, f.tree, f.loss, "shorten") for f in formulas]
+
+
+def _step(
+    archive: Archive,
+    formulas: list[_Formula],
+    variants: list[tuple[int, Tree]],
+    rewrite: Rewrite,
+    deadline: Deadline,
+) -> list[int]:
+    """One round: the best variant of each formula takes its place; those that found one."""
+    variants = sorted(variants, key=lambda variant: variant[1].size)
+    ranked: dict[int, list[tuple[float, Tree]]] = {}
+    for start in range(0, len(variants), BATCH):
+        if deadline.over:
             break
-    return archive.add(best[0], best[0], best[1], "shorten")
+        batch = variants[start : start + BATCH]
+        fitted = archive.refiner.fit([t for _, t in batch], max_steps=30, deadline=deadline)
+        archive.tried["shorten"] += len(batch)
+        for k, (i, tree) in enumerate(batch):
+            loss = float(fitted.loss[k])
+            if np.isfinite(loss):
+                new = tree.with_constants(fitted.constants(k))
+                ranked.setdefault(i, []).append((_length(archive, tree, loss), new))
+    improved = []
+    for i, found in sorted(ranked.items()):
+        found.sort(key=lambda pair: pair[0])
+        least = formulas[i].length
+        for _, tree in found[:_CLOSER_LOOK]:
+            new_formula = _with_outer(archive, tree, rewrite)
+            if new_formula is not None and new_formula.length < formulas[i].length - _LEAST_GAIN:
+                formulas[i] = new_formula
+        if formulas[i].length < least:
+            improved.append(i)
+    return improved
 
 
 def _length(archive: Archive, tree: Tree, loss: float) -> float:
     return description_length(tree, loss, archive.variance, archive.n_rows)
 
 
-def _with_outer(
-    archive: Archive, tree: Tree, rewrite: Callable[[Tree], Tree]
-) -> tuple[Tree, float, float] | None:
+def _with_outer(archive: Archive, tree: Tree, rewrite: Rewrite) -> _Formula | None:
     """The tree with the outer scale and offset that give the least description length."""
     f = evaluate(tree, archive.X)
     if not np.isfinite(f).all():
@@ -90,7 +207,7 @@ def _with_outer(
         slope = (w @ ((f - mf) * (y - my))) / (w @ (f - mf) ** 2)
         through = (w @ (f * y)) / (w @ f**2)
     outers = ((1.0, 0.0), (through, 0.0), (1.0, my - mf), (slope, my - slope * mf))
-    out = None
+    out: _Formula | None = None
     for a, b in outers:
         if not (np.isfinite(a) and np.isfinite(b)):
             continue
@@ -100,92 +217,19 @@ def _with_outer(
         if b != 0.0:
             whole = Tree.apply("add", whole, Tree.constant(b))
         whole = rewrite(whole)
-        loss = float(w @ (evaluate(whole, archive.X) - y) ** 2)
+        with np.errstate(all="ignore"):
+            loss = float(w @ (evaluate(whole, archive.X) - y) ** 2)
         length = _length(archive, whole, loss) if np.isfinite(loss) else np.inf
-        if np.isfinite(length) and (out is None or length < out[2]):
-            out = (whole, loss, length)
+        if np.isfinite(length) and (out is None or length < out.length):
+            out = _Formula(whole, loss, length)
     return out
 
 
 def _shorter(tree: Tree) -> list[Tree]:
-    """Variants: one node removed, one subtree replaced by a constant, or one part rewritten."""
-    out = []
-    for at in range(tree.size):
-        n = arity(tree.symbols[at])
-        for child in tree.children(at):
-            out.append(tree.replace(at, tree.subtree(child)))
-        if tree.symbols[at] != CONSTANT and at:
+    """Variants: one node removed, one subtree replaced by a constant, one part approximated."""
+    out = approximations(tree)
+    for at, symbol in enumerate(tree.symbols):
+        out += [tree.replace(at, tree.subtree(child)) for child in tree.children(at)]
+        if symbol != CONSTANT and at:
             out.append(tree.replace(at, Tree.constant(1.0)))
-        if n:
-            part = tree.subtree(at)
-            out += [
-                tree.replace(at, new) for new in (_distributed(part), _out_of_root(part)) if new
-            ]
-    return out
-
-
-_MUL, _DIV, _SQRT, _SQUARE = (BY_NAME[n].code for n in ("mul", "div", "sqrt", "square"))
-_SUMS = (BY_NAME["add"].code, BY_NAME["sub"].code)
-
-
-def _distributed(tree: Tree) -> Tree | None:
-    """``c * (a u + b v)`` as ``ca u + cb v``; None for anything else."""
-    if tree.symbols[0] != _MUL:
-        return None
-    first, second = tree.args()
-    if first.symbols == (CONSTANT,) and second.symbols[0] in _SUMS:
-        return _times(first.constants[0], second)
-    if second.symbols == (CONSTANT,) and first.symbols[0] in _SUMS:
-        return _times(second.constants[0], first)
-    return None
-
-
-def _times(c: float, tree: Tree) -> Tree:
-    """``c * tree`` with ``c`` merged into the constants that stand at its terms."""
-    symbol = tree.symbols[0]
-    if symbol == CONSTANT:
-        return Tree.constant(c * tree.constants[0])
-    if symbol in _SUMS:
-        a, b = tree.args()
-        return Tree.apply(BY_CODE[symbol].name, _times(c, a), _times(c, b))
-    if symbol == _MUL:
-        a, b = tree.args()
-        if b.symbols == (CONSTANT,):
-            a, b = b, a
-        if a.symbols == (CONSTANT,):
-            return Tree.apply("mul", Tree.constant(c * a.constants[0]), b)
-    return Tree.apply("mul", Tree.constant(c), tree)
-
-
-def _out_of_root(tree: Tree) -> Tree | None:
-    """``sqrt(u**2 * v)`` as ``u * sqrt(v)``: judged on the rows, where ``u`` may be positive."""
-    if tree.symbols[0] != _SQRT:
-        return None
-    (inner,) = tree.args()
-    if inner.symbols[0] == _DIV:
-        above, below = inner.args()
-        if below.symbols[0] == _SQUARE:
-            return Tree.apply("div", Tree.apply("sqrt", above), below.subtree(1))
-        over = _out_of_root(Tree.apply("sqrt", above))
-        return None if over is None else Tree.apply("div", over, Tree.apply("sqrt", below))
-    if inner.symbols[0] == _SQUARE:
-        return inner.subtree(1)
-    factors = _factors(inner)
-    roots = [t.subtree(1) for t in factors if t.symbols[0] == _SQUARE]
-    rest = [t for t in factors if t.symbols[0] != _SQUARE]
-    if not roots or not rest:
-        return None
-    return _product([*roots, Tree.apply("sqrt", _product(rest))])
-
-
-def _factors(tree: Tree) -> list[Tree]:
-    if tree.symbols[0] != _MUL:
-        return [tree]
-    return [factor for arg in tree.args() for factor in _factors(arg)]
-
-
-def _product(trees: list[Tree]) -> Tree:
-    out = trees[0]
-    for tree in trees[1:]:
-        out = Tree.apply("mul", out, tree)
     return out

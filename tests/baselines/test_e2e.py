@@ -5,6 +5,7 @@ import pytest
 from sklearn.base import clone
 
 from equate_srbench.baselines.e2e import E2ERegressor, draw_bags
+from equate_srbench.formula_regressor import ConstantAnswerWarning
 
 
 def test__fit__random_network__only_backbone_formulas_and_few_of_them(network, table):
@@ -31,8 +32,9 @@ def test__fit__same_seed__same_formula(network, table):
 
 
 def test__fit__no_time__constant(network, table):
-    """A fit without time still answers."""
-    est = E2ERegressor(backbone=network, max_time=1e-6, random_state=0).fit(*table)
+    """A fit without time still answers, and says what that is worth."""
+    with pytest.warns(ConstantAnswerWarning, match="no formula was tried"):
+        est = E2ERegressor(backbone=network, max_time=1e-6, random_state=0).fit(*table)
     np.testing.assert_allclose(est.predict(table[0]), table[1].mean())
 
 

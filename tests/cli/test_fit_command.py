@@ -87,7 +87,7 @@ def test__fit__lam_auto__report_names_the_value(equate: Equate, here: Path) -> N
         (["keplar", "--target", "y"], "did you mean 'kepler'?"),
         (["planets.csv"], "Give target, one of 'distance', 'period'"),
         (["kepler", "--target", "perid"], "did you mean 'period'?"),
-        (["kepler", "--target", "planet"], "'planet' holds 'Mercury' in row 1"),
+        (["kepler", "--target", "planet"], "'planet' holds 'Mercury' in line 2"),
         (["kepler", "--target", "period", "--features", "planet"], "'planet' holds 'Mercury'"),
         (["kepler", "--target", "period", "--preset", "quick"], "unknown preset 'quick'"),
         (["kepler", "--target", "period", "--device", "tpu"], "unknown device 'tpu'"),
@@ -120,7 +120,7 @@ def test__fit__empty_table__one_line_and_code_2(equate: Equate, here: Path) -> N
     """A table without rows is named."""
     (here / "t.csv").write_text("a,y\n")
     run = equate("fit", "t.csv", "--target", "y")
-    assert (run.exit_code, run.stderr) == (2, "equate: 't.csv' has no rows\n")
+    assert (run.exit_code, run.stderr) == (2, "equate: cannot read 't.csv': it has no rows\n")
 
 
 def test__fit__folder_cannot_be_written__result_shown_first(equate: Equate, here: Path) -> None:
@@ -160,6 +160,7 @@ def test__fit__ctrl_c__keeps_the_best_so_far(tmp_path: Path) -> None:
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as run:  # fmt: skip
         assert run.stderr is not None
+        assert run.stderr.readline() == "comma-separated, 5 columns, 400 rows\n"
         assert "formulas" in run.stderr.readline()
         run.send_signal(signal.SIGINT)
         stdout, _ = run.communicate(timeout=60)

@@ -9,7 +9,8 @@ from equate_srbench.edits.edit_search import EditSearch, EditSettings
 from equate_srbench.edits.island import Individual
 from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.expr.tree import Tree
-from equate_srbench.problem.archive import EXACT, Archive
+from equate_srbench.problem.archive import Archive
+from equate_srbench.problem.floor import EXACT
 from equate_srbench.runtime.clock import Deadline
 
 SMALL = EditSettings(library=3000, population=150, children=120)

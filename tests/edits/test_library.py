@@ -6,8 +6,9 @@ import itertools
 import random
 
 import numpy as np
+import pytest
 
-from equate_srbench.edits.library import Library
+from equate_srbench.edits.library import PLAIN, Library
 from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.expr.mutations import Mutator
 
@@ -96,4 +97,33 @@ def test__library_extend__beyond_the_limit__drops_the_oldest_additions():
     library.extend([mutator.tree(4) for _ in range(400)], limit=50)
     assert library.trees[: len(first)] == first
     assert len(library) <= 250
-    assert len(library.values) == len(library.trees) == len(library.squares)
+    assert len(library.values) == len(library.trees)
+
+
+def test__library__larger_than_plain__holds_all_small_formulas_behind_the_plain_ones():
+    """Further entries are built when asked for, and have their values."""
+    plain, large = make_library(PLAIN), make_library(PLAIN + 5000)
+    assert len(large) == PLAIN + 5000
+    assert large.trees[: len(plain)] == plain.trees[: len(plain)]
+    for i in (len(plain), len(plain) + 2500, len(large) - 1):
+        v = evaluate(large.trees[i], X3)
+        np.testing.assert_allclose(large.values[i], (v - v.mean()) / v.std(), atol=2e-4)
+    sizes = {large.trees[i].size for i in range(len(plain), len(large))}
+    assert max(sizes) <= 5
+
+
+def test__library_match__of_all_entries__is_the_best_of_least_squares():
+    """The two stages find what a fit of every entry finds, where something fits."""
+    library = make_library()
+    rng = np.random.default_rng(0)
+    picked = rng.permutation(len(library))[:20]
+    targets = library.values[picked] + 0.05 * rng.normal(size=(20, len(X3)))
+    weights = rng.uniform(0.5, 2.0, targets.shape)
+    found = library.match(targets, weights, k=1)
+    u = library.values.astype(float)
+    for t in range(20):
+        w = weights[t] / weights[t].sum()
+        d = targets[t] - w @ targets[t]
+        z = u - (u @ w)[:, None]
+        error = 1.0 - (z @ (w * d)) ** 2 / (z**2 @ w) / (w @ d**2)
+        assert found.error[t, 0] == pytest.approx(error.min(), abs=1e-5)

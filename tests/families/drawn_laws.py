@@ -19,11 +19,12 @@ Law = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Drawn:
-    """A law with the ranges of its columns."""
+    """A law with the ranges of its columns, and what is added to these."""
 
     law: Law
     low: np.ndarray
     high: np.ndarray
+    at: np.ndarray | float = 0.0
 
     def rows(self, n: int, rng: np.random.Generator, wider: float = 0.0) -> np.ndarray:
         """Uniform rows; ``wider`` is a share of the range added, half of it at either end.
@@ -33,7 +34,7 @@ class Drawn:
         margin = 0.5 * wider * (self.high - self.low)
         low = np.where(self.low > 0.0, np.maximum(self.low - margin, 0.5 * self.low),
                        self.low - margin)  # fmt: skip
-        return rng.uniform(low, self.high + margin, (n, len(self.low)))
+        return rng.uniform(low, self.high + margin, (n, len(self.low))) + self.at
 
 
 def _value(rng: np.random.Generator) -> float:
@@ -177,7 +178,130 @@ def ridge(rng: np.random.Generator) -> Drawn:
     return Drawn(lambda X: scale * shape(X) + offset, low, high)
 
 
-KINDS = {"polynomial": polynomial, "ratio": ratio, "power": power, "wave": wave, "ridge": ridge}
+def _one_column(rng: np.random.Generator, low: float, high: float) -> Law:
+    """A function of one column, given as an array of shape (n_rows,)."""
+    width = high - low
+    w = round(2.0 * np.pi / width * rng.uniform(0.5, 6.0), 2)
+    phase = round(rng.uniform(0.0, 6.0), 1) if rng.random() < 0.4 else 0.0
+    rate = round(rng.choice([-1, 1]) * rng.uniform(1.0, 4.0) / width, 2)
+    middle, narrow = round(rng.uniform(low, high), 1), round(width * rng.uniform(0.15, 0.5), 2)
+    shift = round(width * rng.uniform(0.3, 0.8) - low, 2)
+    shapes: list[Law] = [
+        lambda x: np.sin(w * x + phase), lambda x: np.cos(w * x), lambda x: np.exp(rate * x),
+        lambda x: x**2, lambda x: x, lambda x: np.log(x + shift),
+        lambda x: np.exp(-((x - middle) ** 2) / (2.0 * narrow**2)), lambda x: 1.0 / (x + shift),
+    ]  # fmt: skip
+    if low > 0.0:
+        p = float(rng.choice([-1.5, -1.0, 0.5, 1.5, 2.3]))
+        shapes += [np.log, lambda x: x**p]
+    return shapes[int(rng.integers(len(shapes)))]
+
+
+def product(rng: np.random.Generator) -> Drawn:
+    """One or two products of functions of single columns, and an offset."""
+    k = int(rng.integers(1, 4))
+    low, high = _ranges(rng, k, bool(rng.random() < 0.5))
+    terms = []
+    for _ in range(int(rng.integers(1, 3))):
+        own = rng.permutation(k)[: int(rng.integers(1, min(k, 2) + 1))]
+        terms.append((_value(rng), [(j, _one_column(rng, low[j], high[j])) for j in own]))
+    offset = _value(rng) if rng.random() < 0.5 else 0.0
+    return Drawn(
+        lambda X: (
+            offset
+            + sum(c * np.prod([f(X[:, j]) for j, f in factors], axis=0) for c, factors in terms)
+        ),
+        low,
+        high,
+    )
+
+
+def oscillation(rng: np.random.Generator) -> Drawn:
+    """Twenty to a hundred periods in a monomial, times a column in half of them."""
+    low, high = _ranges(rng, 2, bool(rng.random() < 0.5))
+    e = np.array([(1, 0), (2, 0), (3, 0), (1, 1), (1, 2), (2, 1)][int(rng.integers(6))])
+    u = lambda X: np.prod(X**e, axis=1)  # noqa: E731
+    width = float(np.ptp(u(rng.uniform(low, high, (2000, 2)))))
+    w = round(2.0 * np.pi / width * np.exp(rng.uniform(np.log(20.0), np.log(100.0))), 2)
+    phase = round(rng.uniform(0.0, 6.0), 1) if rng.random() < 0.5 else 0.0
+    c, d, column = _value(rng), _value(rng), int(rng.integers(0, 4))
+    return Drawn(
+        lambda X: c * np.sin(w * u(X) + phase) * (X[:, column] if column < 2 else 1.0) + d,
+        low,
+        high,
+    )
+
+
+def offset(rng: np.random.Generator) -> Drawn:
+    """A law of a column minus a large number."""
+    inner = [product, wave, power, ridge, polynomial][int(rng.integers(5))](rng)
+    k = len(inner.low)
+    at = np.zeros(k)
+    at[int(rng.integers(k))] = float(rng.choice([1.7e9, 2e3, 4.5e5, -3e6]))
+    return Drawn(lambda X: inner.law(X - at), inner.low, inner.high, at)
+
+
+def nested(rng: np.random.Generator) -> Drawn:
+    """Factored forms with real exponents: shifted powers, Hill curves, bumps, exponents."""
+    low, high = _ranges(rng, 2, True)
+    p, q = np.round(rng.choice([-1, 1], 2) * rng.uniform(0.4, 3.2, 2), 1)
+    c, d = np.round((high - low) * rng.uniform(0.1, 1.0, 2), 1) + 0.1
+    m, s = np.round(rng.uniform(low, high), 1), np.round((high - low) * rng.uniform(0.2, 0.6, 2), 2)
+    scale, offset = _value(rng), (_value(rng) if rng.random() < 0.4 else 0.0)
+    shapes: list[Law] = [
+        lambda X: (X[:, 0] + c) ** p * X[:, 1] ** q,
+        lambda X: (X[:, 0] + c) ** 3 / X[:, 1],
+        lambda X: (1.0 + c * X[:, 0]) ** p / (d + X[:, 0]) ** abs(q),
+        lambda X: (1.0 + c * X[:, 0]) ** p / (d + X[:, 1]) ** abs(q),
+        lambda X: X[:, 0] ** abs(p) / (c ** abs(p) + X[:, 0] ** abs(p)),
+        lambda X: X[:, 1] * X[:, 0] / (c + X[:, 0]),
+        lambda X: np.exp(-((X[:, 0] - m[0]) ** 2) / (2.0 * s[0] ** 2)),
+        lambda X: np.exp(-(((X - m) / s) ** 2).sum(axis=1)),
+        lambda X: X[:, 0] ** (p / 2.0 * X[:, 1] + q),
+        lambda X: np.log(X[:, 0] + c) * X[:, 1] ** q,
+        lambda X: X[:, 1] / (1.0 + np.exp(-(X[:, 0] - m[0]) / (0.5 * s[0]))),
+    ]
+    shape = shapes[int(rng.integers(len(shapes)))]
+    return Drawn(lambda X: scale * shape(X) + offset, low, high)
+
+
+def grouped(rng: np.random.Generator) -> Drawn:
+    """A monomial times a function of another monomial, in three to five columns."""
+    k = int(rng.integers(3, 6))
+    low, high = _ranges(rng, k, True)
+    n = int(rng.integers(2, k + 1))
+    inside = np.zeros(k)
+    inside[:n] = rng.choice([-2, -1, -1, 1, 1, 2, 0.5], n)
+    outside = np.where(np.arange(k) < n, 0.0, rng.choice([-2, -1, 1, 2, 0.5, -0.5], k))
+    if rng.random() < 0.5:
+        outside[0] = rng.choice([-1, 1, 2])
+    u = lambda X: np.prod(X**inside, axis=1)  # noqa: E731
+    probe = u(rng.uniform(low, high, (2000, k)))
+    unit = float(np.quantile(probe, 0.8))
+    a, b = _value(rng), round(rng.uniform(0.3, 2.0), 1)
+    w, r = round(rng.uniform(2.0, 6.0) / unit, 3), round(rng.uniform(0.5, 2.0) / unit, 3)
+    shapes: list[Law] = [
+        lambda u: np.sin(w * u), lambda u: np.exp(-r * u), lambda u: np.sqrt(1.0 + r * u),
+        lambda u: np.log(1.0 + r * u), lambda u: 1.0 / (1.0 + r * u),
+        lambda u: 1.0 / (np.exp(r * u) - 1.0),
+        lambda u: np.tanh(r * u), lambda u: 1.0 - np.exp(-r * u), lambda u: np.cos(w * u) + b,
+    ]  # fmt: skip
+    shape = shapes[int(rng.integers(len(shapes)))]
+    return Drawn(lambda X: a * np.prod(X**outside, axis=1) * shape(u(X)), low, high)
+
+
+KINDS = {
+    "polynomial": polynomial,
+    "ratio": ratio,
+    "power": power,
+    "wave": wave,
+    "ridge": ridge,
+    "product": product,
+    "oscillation": oscillation,
+    "offset": offset,
+    "nested": nested,
+    "grouped": grouped,
+}
 
 
 def searched(

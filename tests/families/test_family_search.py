@@ -10,19 +10,34 @@ import numpy as np
 import pytest
 
 from equate_srbench.expr.algebra.complexity import complexity
+from equate_srbench.expr.evaluate import evaluate
+from equate_srbench.expr.tree import Tree
+from equate_srbench.families.family_rows import sampled, substituted
 from equate_srbench.families.family_search import FAMILIES, FamilySearch
-from equate_srbench.problem.archive import EXACT, Archive
+from equate_srbench.families.groups import grouped
+from equate_srbench.problem.archive import Archive
+from equate_srbench.problem.floor import EXACT
 from equate_srbench.runtime.clock import Deadline
 
 sys.path.insert(0, str(Path(__file__).parent))
 from drawn_laws import KINDS, answer, has_the_terms, holds, searched
 
 #: A number of each kind, for seeds that do not depend on the order of a dictionary.
-PLACE = {kind: i for i, kind in enumerate(("polynomial", "ratio", "power", "wave", "ridge"))}
+PLACE = {kind: i for i, kind in enumerate((
+    "polynomial", "ratio", "power", "wave", "ridge",
+    "product", "oscillation", "offset", "nested", "grouped",
+))}  # fmt: skip
+#: Kinds that are families; the others are solved by several of them.
+OLD = ("polynomial", "ratio", "power", "wave", "ridge")
+
+#: How many of twenty laws are recovered, at least.
+LEAST = {kind: 19 for kind in OLD} | {
+    "product": 12, "oscillation": 19, "offset": 14, "nested": 15, "grouped": 12,
+}  # fmt: skip
 
 
 def recovered(kind: str, seeds: range, **kwargs: object) -> list[bool]:
-    """Whether each drawn law of a kind is recovered by its own family and polynomials."""
+    """Whether each drawn law of a kind is recovered."""
     out = []
     for seed in seeds:
         rng = np.random.default_rng([seed, PLACE[kind]])
@@ -39,20 +54,20 @@ def search(X: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None) -> A
     return archive
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test__families__twenty_drawn_laws__at_least_nineteen_recovered(kind):
+@pytest.mark.parametrize(("kind", "least"), LEAST.items())
+def test__families__twenty_drawn_laws__most_recovered(kind, least):
     """Laws without noise hold on ranges half as wide again, to 1e-6."""
-    assert sum(recovered(kind, range(20))) >= 19
+    assert sum(recovered(kind, range(20))) >= least
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", OLD)
 def test__families__hundred_drawn_laws__ninety_eight_recovered(kind):
     """The same on 100 laws and 1000 rows."""
     assert sum(recovered(kind, range(7000, 7100), n=1000)) >= 98
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", OLD)
 def test__family__alone__recovers_its_laws(kind):
     """A family needs no other; polynomials of columns are a family of their own."""
     assert sum(recovered(kind, range(100, 112), families=(kind,))) >= 10
@@ -184,4 +199,44 @@ def test__families__law_of_no_family__processor_time(k):
 
 def test__families__names__are_those_of_the_tests():
     """Each family is tested on laws of its kind."""
-    assert set(FAMILIES) == set(KINDS)
+    assert set(FAMILIES) <= set(KINDS)
+
+
+def test__groups__monomial_times_function_of_a_monomial__found():
+    """Exponents of both are read off the gradients of the logarithm."""
+    X = np.random.default_rng(1).uniform(0.5, 2.0, (600, 4))
+    y = X[:, 3] ** 2 * np.exp(-X[:, 0] * X[:, 1] / X[:, 2])
+    rows = sampled(X, y, None, range(4), np.random.default_rng(0))
+    look = grouped(rows)[0]
+    u = X[:, 0] * X[:, 1] / X[:, 2]
+    own = evaluate(look.trees[0], X)
+    assert look.X.shape[1] == 1
+    assert np.ptp(np.log(own) / np.log(u)) < 1e-9
+    assert np.allclose(evaluate(look.factor, X), X[:, 3] ** 2)
+
+
+def test__groups__columns_that_are_in_no_group__none():
+    """Each column has a curve of its own."""
+    X = np.random.default_rng(1).uniform(0.5, 2.0, (600, 3))
+    y = np.sin(2.0 * X[:, 0]) + X[:, 1] ** 3 + np.exp(X[:, 2])
+    assert grouped(sampled(X, y, None, range(3), np.random.default_rng(0))) == []
+
+
+@pytest.mark.parametrize("at", [1.7e9, -3e6])
+def test__families__offset_of_a_column__constant_is_the_round_number(at):
+    """The wave is a wave of the column less the number, at any distance from 0."""
+    t = np.random.default_rng(0).uniform(0.0, 9.0, (300, 1))
+    archive = search(t + at, 12.0 + 6.0 * np.sin(2.5 * t[:, 0]))
+    assert archive.error < 1e-12
+    assert abs(at) in map(abs, answer(archive).tree.constants)
+
+
+def test__substituted__trees_for_columns__values_of_the_composition():
+    """Constants of the columns' trees stand where the columns stood."""
+    X = np.random.default_rng(0).uniform(1.0, 2.0, (20, 2))
+    tree = Tree.apply(
+        "mul", Tree.constant(3.0), Tree.apply("pow", Tree.variable(1), Tree.variable(0))
+    )
+    inner = [Tree.apply("sub", Tree.variable(1), Tree.constant(0.5)), Tree.variable(0)]
+    found = evaluate(substituted(tree, inner), X)
+    assert np.allclose(found, 3.0 * X[:, 0] ** (X[:, 1] - 0.5))

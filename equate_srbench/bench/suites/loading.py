@@ -24,7 +24,9 @@ from numpy.typing import NDArray
 from equate_srbench.bench.suites import frozen, pmlb_cache, strogatz
 from equate_srbench.bench.suites.drawing import Range, draw_rows
 from equate_srbench.data import SHIPPED
-from equate_srbench.data.reading import read_table, split_columns
+from equate_srbench.data.reading import read_table
+from equate_srbench.data.splitting import split_columns
+from equate_srbench.data.table import Table
 from equate_srbench.expr.text.parser import parse
 from equate_srbench.runtime.hints import did_you_mean
 
@@ -333,9 +335,9 @@ def _stem(path: Path) -> str:
 
 def _table(path: Path, target: str) -> Dataset:
     pmlb_cache.refuse_pointer(path)
-    return _dataset(_stem(path), read_table(str(path)), target)
+    return _dataset(_stem(path), read_table(str(path)).frame, target)
 
 
 def _dataset(name: str, frame: pd.DataFrame, target: str, notes: tuple[str, ...] = ()) -> Dataset:
-    problem = split_columns(frame, target)
+    problem = split_columns(Table(frame), target)
     return Dataset(name, problem.X, problem.y.to_numpy(), None, (*notes, *problem.notes))

@@ -39,6 +39,8 @@ Node = Number | Form
 _HALF = Fraction(1, 2)
 _POWERS: dict[str, Number] = {"inv": -1, "sqrt": _HALF, "square": 2, "cube": 3}
 _ODD = frozenset({"sin", "tan", "arcsin", "arctan", "tanh"})
+#: In place of a constant like ``log(-1)``: NaN is not equal to itself, and sums never settle.
+_UNDEFINED: Variable = ("v", -1)
 _NO_ROWS = np.empty((1, 0))
 
 
@@ -83,7 +85,8 @@ def _read(tree: Tree) -> Node:
             fixed = [tree for _, tree in args if tree is not None]
             if len(fixed) == op.arity:  # printed with points, so SymPy folds it to one Float
                 folded = Tree.apply(op.name, *fixed)
-                stack.append((float(evaluate(folded, _NO_ROWS)[0]), folded))
+                value = float(evaluate(folded, _NO_ROWS)[0])
+                stack.append((value if math.isfinite(value) else _UNDEFINED, folded))
             else:
                 stack.append((_operate(op.name, *(node for node, _ in args)), None))
     return stack[0][0]
@@ -254,7 +257,7 @@ def _number_power(base: Number, e: Number) -> Node:
             return whole
         value: float | complex = float(base) ** float(e)
     except (OverflowError, ZeroDivisionError):
-        return math.inf
+        return _UNDEFINED
     if isinstance(value, complex):
         return "*", 1, ((base, e),)
     if not exact:

@@ -1,40 +1,45 @@
-"""Fast rule-based simplification of trees: folds constants, collects like terms and factors.
+"""Simplification of trees by algebra: the shortest equal formula among those tried.
 
-A tree is converted to sums and products (``terms``) and written back in the shortest form that the
-rules here find. This takes a fraction of a millisecond, cheap enough for every candidate of a
+A tree becomes a node of ``terms``, where numbers fold and like terms meet. From the leaves up every
+sum and product is then also tried multiplied out (``expansion``), factored (``factoring``), over
+one denominator, and with the identities of sine and cosine (``trigonometry``); the form of fewest
+nodes in SymPy's count stays. This takes a millisecond, cheap enough for every candidate of a
 search; SymPy (``simplify``) is reserved for the few formulas that users see.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
 
+from equate_srbench.expr.algebra import nodes
 from equate_srbench.expr.algebra import terms as algebra
-from equate_srbench.expr.algebra.terms import (
-    Call,
-    Form,
-    Node,
-    UnsafeRewriteError,
-    Weighted,
-    as_form,
-    is_call,
+from equate_srbench.expr.algebra.complexity import complexity
+from equate_srbench.expr.algebra.expansion import (
+    Polynomial,
+    collapsed,
+    common_divisor,
+    divided,
+    expanded,
+    over_one_denominator,
+    unopened,
+    with_sums_collected,
 )
+from equate_srbench.expr.algebra.exponentials import quotients, with_logarithms_joined
+from equate_srbench.expr.algebra.factoring import Factoring
+from equate_srbench.expr.algebra.nodes import Form, Node, UnsafeRewriteError, is_call, is_sum
+from equate_srbench.expr.algebra.trigonometry import identities, is_circular, without_tangents
+from equate_srbench.expr.algebra.writing import Writer, cost, price
 from equate_srbench.expr.tree import Tree
 
-_ROOT_FORMS: dict[float, tuple[str, ...]] = {
-    2.0: ("square",), 3.0: ("cube",), 0.5: ("sqrt",), 4.0: ("square", "square"),
-    6.0: ("square", "cube"), 9.0: ("cube", "cube"), 8.0: ("square", "square", "square"),
-    1.5: ("cube", "sqrt"), 0.25: ("sqrt", "sqrt"),
-}  # fmt: skip
-Factors = Sequence[tuple[Form, float]]  # bases and exponents
-#: Bases above and below the fraction line, by size of the exponent.
-Groups = dict[float, tuple[list[Form], list[Form]]]
-_LOG_POWERS = (0.5, 3.0)  # 0.5*log(x) is one node longer than log(sqrt(x))
+_MOST_PASSES = 12
+_ROUNDING = 1e-13
+_MOST_ROUNDS = 6
+_MOST_IDENTITIES = 4
 
 
 def rewrite(tree: Tree) -> Tree:
-    """Simplify ``tree`` by algebraic rules.
+    """The shortest tree equal to ``tree`` that the rules of algebra find.
 
     Parameters
     ----------
@@ -43,9 +48,10 @@ def rewrite(tree: Tree) -> Tree:
     Returns
     -------
     Tree
-        With no more nodes, and equal (to rounding) wherever ``tree`` is finite; it may be defined
-        at further points, as ``x`` is for ``x**2/x``. Rewriting it again changes nothing. A tree
-        whose constants fold to something that is not finite is returned unchanged.
+        Of no larger ``complexity``, and equal to rounding wherever ``tree`` and all its parts are
+        finite; it may be defined at further points, as ``x`` is for ``x**2/x``. Rewriting it again
+        changes nothing. Where constants fold to something that is not finite, the tree's arguments
+        are rewritten one by one.
 
     Examples
     --------
@@ -55,253 +61,289 @@ def rewrite(tree: Tree) -> Tree:
     >>> to_text(rewrite(parse("2*a*3*b/a - (-1)*b*a*a + b - b", names)), names)
     'b*(a**2 + 6)'
     """
-    seen = {tree}
+    seen = [tree]
     while True:
-        new = _pass(tree)
-        if new.size >= tree.size and new in seen:
-            return min(new, tree, key=lambda t: (t.size, len(t.constants), t != tree))
-        seen.add(new)
+        new, settled = _pass(tree)
+        if settled or len(seen) == _MOST_PASSES:
+            return new
+        if new in seen:  # a circle of spellings of one length
+            return min(seen[seen.index(new) :], key=_price)
+        if _is_rounding(new, tree) and _digits(new) >= _digits(tree):
+            return tree
+        seen.append(new)
         tree = new
 
 
-def _pass(tree: Tree) -> Tree:
-    try:
-        new = _Writer().write(algebra.from_tree(tree))
-    except UnsafeRewriteError:
-        new = None
-    if new is not None and new.size <= tree.size:
-        return new
+def _is_rounding(new: Tree, old: Tree) -> bool:
+    """Whether two trees differ in the last digits of constants only."""
+    return new.symbols == old.symbols and all(
+        math.isclose(a, b, rel_tol=_ROUNDING)
+        for a, b in zip(new.constants, old.constants, strict=True)
+    )
+
+
+def _digits(tree: Tree) -> int:
+    return sum(len(repr(c)) for c in tree.constants)
+
+
+def _price(tree: Tree) -> tuple[int, int, int, tuple[int, ...], tuple[float, ...]]:
+    return complexity(tree), tree.size, len(tree.constants), tree.symbols, tree.constants
+
+
+def _pass(tree: Tree) -> tuple[Tree, bool]:
+    """One pass: a tree no longer than ``tree``, and whether another pass leaves it alone."""
+    given, length = algebra.from_tree(tree), complexity(tree)
+    for measure in (price, cost):  # what people write; if that is longer than ``tree``, any form
+        simplifier, writer = _Simplifier(measure), Writer()
+        node = simplifier.simplified(given)
+        new = writer.write(node)
+        if complexity(new) <= length:
+            return new, simplifier.is_settled and algebra.from_tree(new) == node
+    return _by_parts(tree, simplifier, writer), False
+
+
+def _by_parts(tree: Tree, simplifier: _Simplifier, writer: Writer) -> Tree:
+    """The tree with arguments rewritten that do not become longer: the whole did."""
     if tree.size == 1:
         return tree
     out = tree.symbols[:1]
     constants: tuple[float, ...] = ()
-    for arg in tree.args():  # a longer whole may still have shorter parts
-        short = _pass(arg)
+    for arg in tree.args():
+        short = writer.write(simplifier.simplified(algebra.from_tree(arg)))
+        if complexity(short) > complexity(arg):
+            short = _by_parts(arg, simplifier, writer)
         out, constants = out + short.symbols, constants + short.constants
-    return Tree(out, constants)
+    new = Tree(out, constants)
+    return new if complexity(new) <= complexity(tree) else tree
 
 
-class _Writer:
-    """Writes nodes of ``terms`` as trees."""
+class _Simplifier:
+    """Finds short forms of nodes and remembers them.
 
-    def __init__(self) -> None:
-        self._done: dict[Node, Tree] = {}
-
-    def write(self, node: Node) -> Tree:
-        """Shortest tree for ``node`` among the forms tried."""
-        if isinstance(node, float):
-            return Tree.constant(node)
-        done = self._done.get(node)
-        if done is None:
-            done = self._done[node] = self._write(node)
-        return done
-
-    def _write(self, node: Form) -> Tree:
-        if node[0] == "v":
-            return Tree.variable(node[1])
-        if node[0] == "f":
-            return Tree.apply(node[1], self.write(node[2]))
-        if node[0] == "^":
-            return Tree.apply("pow", self.write(node[1]), self.write(node[2]))
-        if node[0] == "*":
-            return self._product(node[1], node[2])
-        return self._sum(node[1], node[2])
-
-    # -- products ---------------------------------------------------------------------------
-
-    def _product(self, coefficient: float, factors: Factors) -> Tree:
-        coefficient, factors = _beautified(*_sign_absorbed(coefficient, factors))
-        groups: Groups = {}
-        for base, e in factors:
-            base, e = self._cheaper_exponential(base, e, len(factors) > 1 or coefficient != 1.0)
-            groups.setdefault(abs(e), ([], []))[e < 0.0].append(base)
-        above: list[Tree] = []
-        below: list[Tree] = []
-        sums: list[Tree] = []
-        for e, (over, under) in groups.items():
-            if e == 1.0:
-                for base in over:
-                    (sums if base[0] == "+" else above).append(self.write(base))
-                below += map(self.write, under)
-            elif over and under:  # (x/y)**2 is shorter than x**2/y**2
-                quotient = Tree.apply("div", self._chain(over), self._chain(under))
-                above.append(_power(quotient, e))
-            elif over:
-                above.append(_power(self._chain(over), e))
-            else:
-                below.append(_power(self._chain(under), e))
-        if coefficient == 1.0 or (len(sums) == 1 and not above and not below):
-            above, sums = above + sums, []
-        if above and len(repr(coefficient)) > 6 and not _sum_below(groups):
-            whole = round(1.0 / coefficient)
-            if abs(whole) < 1000 and coefficient * whole == 1.0:
-                below.insert(0, Tree.constant(float(whole)))  # x/3, not 0.3333333333333333*x
-                coefficient = 1.0
-        front = _fraction(coefficient, above, below)
-        # SymPy turns 2*(a + b)*c into (2*a + 2*b)*c, but leaves 2*c*(a + b)
-        if above or below:
-            return _joined("mul", [front, *sums])
-        return Tree.apply("mul", front, _joined("mul", sums)) if sums else front
-
-    def _chain(self, bases: Sequence[Form]) -> Tree:
-        return _joined("mul", [self.write(base) for base in bases])
-
-    def _cheaper_exponential(self, base: Form, e: float, among: bool) -> tuple[Form, float]:
-        """``y/exp(x)`` for ``y*exp(-x)``, which costs two nodes more."""
-        if e != 1.0 or not is_call(base, "exp"):
-            return base, e
-        opposite: Call = ("f", "exp", algebra.multiply(-1.0, base[2]))
-        saved = self.write(base).size - self.write(opposite).size
-        return (opposite, -1.0) if saved > (0 if among else 1) else (base, e)
-
-    # -- sums -------------------------------------------------------------------------------
-
-    def _sum(self, constant: float, terms: Weighted) -> Tree:
-        merged = _joined_logarithms(terms)
-        if merged is not None:
-            return self.write(algebra.add((constant, 1.0), *merged))
-        plain = self._plain_sum(constant, terms)
-        grouped = _grouped(terms)
-        if grouped is None:
-            return plain
-        rest, product = grouped
-        total = algebra.add((constant, 1.0), *rest, (product, 1.0))
-        if isinstance(total, tuple) and total[0] == "+" and len(total[2]) >= len(terms):
-            return plain  # nothing gained, and no end to it
-        other = self.write(total)
-        return other if other.size < plain.size else plain
-
-    def _plain_sum(self, constant: float, terms: Weighted) -> Tree:
-        plus = [self.write(algebra.multiply(c, node)) for node, c in terms if c > 0.0]
-        minus = [(node, c) for node, c in terms if c < 0.0]
-        if plus:
-            tree = _joined("add", plus)
-        elif constant != 0.0:
-            tree, constant = Tree.constant(constant), 0.0
-        else:
-            tree = self.write(algebra.multiply(minus[0][1], minus[0][0]))
-            minus = minus[1:]
-        for node, c in minus:
-            tree = Tree.apply("sub", tree, self.write(algebra.multiply(-c, node)))
-        return Tree.apply("add", tree, Tree.constant(constant)) if constant else tree
-
-
-def _sum_below(groups: Groups) -> bool:
-    return any(base[0] == "+" for base in groups.get(1.0, ([], []))[1])
-
-
-def _power(base: Tree, e: float) -> Tree:
-    forms = _ROOT_FORMS.get(e)
-    if forms is None:
-        return Tree.apply("pow", base, Tree.constant(e))
-    for name in reversed(forms):
-        base = Tree.apply(name, base)
-    return base
-
-
-def _joined(name: str, parts: Sequence[Tree]) -> Tree:
-    tree = parts[0]
-    for part in parts[1:]:
-        tree = Tree.apply(name, tree, part)
-    return tree
-
-
-def _fraction(coefficient: float, above: list[Tree], below: list[Tree]) -> Tree:
-    """``coefficient * above / below`` as a left-associative chain."""
-    if coefficient != 1.0:
-        above = [Tree.constant(coefficient), *above]
-    if not below:
-        return _joined("mul", above) if above else Tree.constant(coefficient)
-    under = _joined("mul", below)
-    if not above:
-        return Tree.apply("inv", under)
-    return Tree.apply("div", _joined("mul", above), under)
-
-
-def _sign_absorbed(coefficient: float, factors: Factors) -> tuple[float, Factors]:
-    """``-y*(a - b)`` as ``y*(b - a)``; ``2*y*(1 - b)`` as ``-2*y*(b - 1)``, shorter in SymPy."""
-    if coefficient == 1.0:
-        return coefficient, factors
-    out = list(factors)
-    for i, (base, e) in enumerate(factors):
-        if base[0] != "+" or e % 2.0 != 1.0:
-            continue
-        signs = [c for _, c in base[2] if abs(c) == 1.0]
-        if coefficient == -1.0:
-            turn = base[1] < 0.0 or any(c < 0.0 for _, c in base[2])
-        else:
-            turn = sum(signs) < 0.0
-        if turn:
-            out[i] = (as_form(algebra.multiply(-1.0, base)), e)
-            coefficient = -coefficient
-            if coefficient == 1.0:
-                break
-    return coefficient, out
-
-
-def _beautified(coefficient: float, factors: Factors) -> tuple[float, Factors]:
-    """Move the coefficient into a root, exponential or logarithm if that leaves fewer digits.
-
-    ``1.4142135623730951*sqrt(x)`` becomes ``sqrt(2*x)``, ``2.718281828459045*exp(x)`` becomes
-    ``exp(x + 1)``: the same number of nodes, and only if it gives back the same double.
+    Parameters
+    ----------
+    measure : callable
+        What is to be least: ``writing.price`` or ``writing.cost``.
     """
-    for i, (base, e) in enumerate(factors):
-        inner: Node | None = None
-        left = 1.0
-        if is_call(base, "log") and e == 1.0 and coefficient in _LOG_POWERS:
-            inner = ("f", "log", algebra.power(base[2], coefficient))
-        elif coefficient <= 0.0 or len(repr(coefficient)) < 10:
-            continue
-        elif is_call(base, "exp") and e == 1.0:
-            shift = float(f"{math.log(coefficient):.15g}")
-            if math.exp(shift) == coefficient and len(repr(shift)) < 8:
-                inner = ("f", "exp", algebra.add((base[2], 1.0), (shift, 1.0)))
-        elif not 1e-150 < coefficient < 1e150:
-            continue  # its square is no double
-        elif e == 0.5 or (e == -0.5 and any(d > 0.0 for _, d in factors)):
-            square = float(f"{coefficient ** (1.0 / e):.15g}")
-            root = math.sqrt(square)
-            if coefficient in (root, 1.0 / root) and len(repr(square)) < 8:
-                inner = algebra.multiply(square, base)
-        if inner is not None:
-            return left, [*factors[:i], (as_form(inner), e), *factors[i + 1 :]]
-    return coefficient, factors
 
+    def __init__(self, measure: Callable[[Node], float]) -> None:
+        self._measure = measure
+        self._done: dict[Form, Node] = {}
+        self._factoring = Factoring(measure)
+        self._ended = True
 
-def _joined_logarithms(terms: Weighted) -> list[tuple[Node, float]] | None:
-    """``c log u - c log v`` as ``c log(u/v)``; None if there is nothing to join."""
-    groups: dict[float, list[tuple[Call, float]]] = {}
-    for node, c in terms:
-        if is_call(node, "log"):
-            groups.setdefault(abs(c), []).append((node, c))
-    shared = next((c for c, members in groups.items() if len(members) > 1), None)
-    if shared is None:
-        return None
-    members = groups[shared]
-    sign = math.copysign(1.0, members[0][1])
-    inside = algebra.multiply(
-        *(algebra.power(node[2], sign * math.copysign(1.0, c)) for node, c in members)
-    )
-    rest = [term for term in terms if term not in members]
-    return [*rest, (algebra.function("log", inside), sign * shared)]
+    @property
+    def is_settled(self) -> bool:
+        """Whether no search ended early, so that a simplified node is its own simplification."""
+        return self._ended and self._factoring.budget > 0
 
-
-def _grouped(terms: Weighted) -> tuple[list[tuple[Node, float]], Node] | None:
-    """Factor out the most common factor: terms without it, and the product; None if unshared."""
-    count: dict[tuple[Form, float], int] = {}
-    for node, _ in terms:
-        for factor in algebra.factors_of(node):
-            count[factor] = count.get(factor, 0) + 1
-    if not count:
-        return None
-    factor = max(count, key=lambda f: count[f])
-    if count[factor] < 2:
-        return None
-    rest: list[tuple[Node, float]] = []
-    inner: list[tuple[Node, float]] = []
-    for node, c in terms:
-        if factor in algebra.factors_of(node):
-            inner.append((algebra.multiply(node, algebra.power(factor[0], -factor[1])), c))
+    def simplified(self, node: Node) -> Node:
+        """The shortest form found of ``node``."""
+        if isinstance(node, float) or node[0] in ("v", "n"):
+            return node
+        done = self._done.get(node)
+        if done is not None:
+            return done
+        new: Node = node
+        for _ in range(_MOST_ROUNDS):
+            before = new
+            try:
+                new = self._round(new)
+            except UnsafeRewriteError:
+                self._ended = False
+                break
+            if new == before or isinstance(new, float):
+                break
         else:
-            rest.append((node, c))
-    return rest, algebra.multiply(algebra.power(*factor), algebra.add(*inner))
+            self._ended = False
+        self._done[node] = new
+        return new
+
+    def _round(self, node: Node) -> Node:
+        if isinstance(node, float) or node[0] in ("v", "n"):
+            return node
+        if node[0] == "f":
+            inner = self.simplified(node[2])
+            try:
+                return algebra.function(node[1], inner)
+            except UnsafeRewriteError:
+                return algebra.unfolded(node[1], inner)
+        if node[0] == "^":
+            base = node[1][1] if node[1][0] == "n" else self.simplified(node[1])
+            return algebra.raised(base, self.simplified(node[2]))
+        if node[0] == "u":
+            return algebra.unfolded(node[1], *(self.simplified(arg) for arg in node[2]))
+        new = self._with_parts(node)
+        if isinstance(new, float) or new[0] not in ("*", "+"):
+            return new
+        best = self._shortest(new)
+        if new[0] == "*" or self._measure(best) < self._measure(new):
+            return best
+        terms = [(self.simplified(term), c) for term, c in new[2]]
+        if all(term is old for (term, _), (old, _) in zip(terms, new[2], strict=True)):
+            return best
+        new = algebra.add(*terms, (new[1], 1.0))
+        return new if isinstance(new, float) or new[0] != "+" else self._shortest(new)
+
+    def _with_parts(self, node: Form) -> Node:
+        """A sum or a product whose factors, but not whose terms, are simplified."""
+        if node[0] == "*":
+            parts = [(self.simplified(base), e) for base, e in node[2]]
+            if all(part is old for (part, _), (old, _) in zip(parts, node[2], strict=True)):
+                return node
+            return algebra.multiply(node[1], *(algebra.power(base, e) for base, e in parts))
+        if node[0] != "+":
+            return self.simplified(node)
+        terms = [(self._with_parts(term), c) for term, c in node[2]]
+        if all(term is old for (term, _), (old, _) in zip(terms, node[2], strict=True)):
+            return node
+        return algebra.add(*terms, (node[1], 1.0))
+
+    def _shortest(self, node: Form) -> Node:
+        best: Node = node
+        least = self._measure(node)
+        if least <= 3:
+            return best
+        for form in self._forms(node):
+            if (measure := self._measure(form)) < least:
+                best, least = form, measure
+        return best
+
+    def _forms(self, node: Form) -> Iterator[Node]:
+        """Equal forms of a sum or a product."""
+        try:
+            polynomial = expanded(node)
+        except UnsafeRewriteError:
+            return
+        if polynomial is None or not _is_reducible(node, polynomial):
+            return
+        for source in (self._multiplied_out, self._closed, self._as_product, self._fraction):
+            try:
+                yield from source(node, polynomial)
+            except UnsafeRewriteError:
+                continue
+
+    def _multiplied_out(self, node: Form, polynomial: Polynomial) -> Iterator[Node]:
+        """Everything multiplied out, then factored."""
+        yield self._factoring.shortest(polynomial)
+        for other in self._turned(polynomial):
+            yield self._factoring.shortest(other)
+
+    def _closed(self, node: Form, polynomial: Polynomial) -> Iterator[Node]:
+        """Factors that are sums as they are."""
+        closed = unopened(node)
+        for other in (closed, *with_sums_collected(closed)):
+            yield self._factoring.shortest(other)
+        if node[0] == "+":
+            yield from with_logarithms_joined(node)
+
+    def _as_product(self, node: Form, polynomial: Polynomial) -> Iterator[Node]:
+        """Quotients of exponentials; one sum distributed; ``(x**2 - 1)**3/x**3`` in its power."""
+        if node[0] == "*":
+            yield from quotients(node)
+            for i, (base, e) in enumerate(node[2]):
+                if is_sum(base) and e == 1.0 and len(node[2]) > 1:
+                    rest = nodes.product(node[1], (*node[2][:i], *node[2][i + 1 :]))
+                    terms = ((algebra.multiply(rest, term), c) for term, c in base[2])
+                    yield algebra.add((rest, base[1]), *terms)
+            group = _of_one_power(node)
+            if group is not None:
+                inner, e, rest = group
+                yield algebra.multiply(rest, algebra.power(self.simplified(inner), e))
+
+    def _turned(self, polynomial: Polynomial) -> Iterator[Polynomial]:
+        """The best that identities of sine and cosine make of a polynomial, one after another."""
+        if not is_circular(polynomial):
+            return
+        least = self._measure(collapsed(polynomial))
+        for _ in range(_MOST_IDENTITIES):
+            best = None
+            for other in identities(polynomial):
+                if (measure := self._measure(collapsed(other))) < least:
+                    best, least = other, measure
+            if best is None:
+                return
+            polynomial = best
+            yield polynomial
+
+    def _fraction(self, node: Form, polynomial: Polynomial) -> Iterator[Node]:
+        """A sum over one denominator, common divisors cancelled."""
+        found = over_one_denominator(without_tangents(polynomial))
+        if found is None:
+            return
+        numerator, denominator = found
+        below: list[Node] = []
+        for base, e in denominator:
+            part = expanded(base) if base[0] == "+" else None
+            while part is not None and e > 0.0:
+                reduced = _reduced(numerator, part)
+                if reduced is None:
+                    break
+                numerator, rest = reduced
+                below.append(self._over(self._factoring.shortest(rest)))
+                e -= 1.0
+            if e > 0.0:
+                below.append(algebra.power(self._over(base), e))
+        *_, numerator = numerator, *self._turned(numerator)
+        above = self._factoring.shortest(numerator)
+        whole = algebra.multiply(above, *(algebra.power(part, -1.0) for part in below))
+        yield whole
+        if isinstance(whole, tuple) and whole[0] == "*":
+            yield from quotients(whole)
+
+    def _over(self, node: Node) -> Node:
+        """A denominator whose own fractions stand over one denominator."""
+        if not nodes.is_sum(node):
+            return node
+        polynomial = expanded(node)
+        found = None if polynomial is None else over_one_denominator(polynomial)
+        if found is None:
+            return node
+        above = self._factoring.shortest(found[0])
+        return algebra.multiply(above, algebra.power(nodes.product(1.0, found[1]), -1.0))
+
+
+def _of_one_power(node: Form) -> tuple[Node, float, Node] | None:
+    """Factors of one exponent or its negative, sums among them, to the power 1; rest of them."""
+    factors = nodes.factors_of(node)
+    powers = {abs(e) for base, e in factors if base[0] == "+" and abs(e) > 1.0}
+    for power in sorted(powers):
+        inside = [(base, e / power) for base, e in factors if abs(e) == power]
+        if len(inside) > 1 and power.is_integer():
+            rest = [(base, e) for base, e in factors if abs(e) != power]
+            c = nodes.split_coefficient(node)[0]
+            return nodes.product(1.0, inside), power, nodes.product(c, rest)
+    return None
+
+
+def _is_reducible(node: Form, polynomial: Polynomial) -> bool:
+    """Whether a node has sums to multiply out, terms with common parts, fractions or waves."""
+    products = [node] if node[0] == "*" else [term for term, _ in nodes.terms_of(node)[1]]
+    if any(base[0] == "+" for part in products for base, _ in nodes.factors_of(part)):
+        return True
+    if node[0] == "+":
+        calls = [term[1] for term, _ in node[2] if term[0] == "f"]
+        if "log" in calls or (len(node[2]) > 1 and "exp" in calls):
+            return True
+    seen: set[Form] = set()
+    for monomial in polynomial:
+        for base, e in monomial:
+            if base in seen or e < 0.0 or is_call(base, "sin", "cos", "tan"):
+                return True
+        seen.update(base for base, _ in monomial)
+    return False
+
+
+def _reduced(a: Polynomial, b: Polynomial) -> tuple[Polynomial, Polynomial] | None:
+    """``a/b`` in lower terms, or None."""
+    quotient = divided(a, b)
+    if quotient is not None:
+        return quotient, {(): 1.0}
+    quotient = divided(b, a)
+    if quotient is not None:
+        return {(): 1.0}, quotient
+    shared = common_divisor(a, b)
+    if shared is None or len(shared) < 2:
+        return None
+    above, below = divided(a, shared), divided(b, shared)
+    return None if above is None or below is None else (above, below)

@@ -23,7 +23,7 @@ from equate_srbench.report.tables.trajectories import (
 #: Colours of the sources, as on the pages of single fits.
 SOURCE_COLOURS = {
     "backbone": "#2f6fdb", "ascent": "#d97706", "edit": "#0f8a6d", "shorten": "#8b4fd6",
-    "family": "#0e8fb3", "constant": "#8a8f98",
+    "family": "#0e8fb3", "library": "#b3368f", "constant": "#8a8f98",
 }  # fmt: skip
 _TRUE, _PREDICTED = "#0072B2", "#D55E00"
 _MAX_LINES = 60

@@ -94,5 +94,6 @@ def show_result(console: Console, record: FitRecord) -> None:
     stopped = ", stopped by the user" if record.interrupted else ""
     count = sum(record.tried.values())
     lines.append(("search", f"{record.seconds:.1f} s, {count:,} formulas tried{stopped}"))
+    lines += [("note", remark) for remark in record.remarks]
     for label, value in lines:
         console.print(Text(f"{label:<10s}", "dim"), Text(value), soft_wrap=True)

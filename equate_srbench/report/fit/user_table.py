@@ -133,6 +133,7 @@ def describe(record: FitRecord) -> list[str]:
         f"{record.target} = {equation}",
         f"It has {equation.complexity} nodes, {' and '.join(scores)}; it was chosen from "
         f"{tried:,} candidates in {record.seconds:.1f} s.",
+        *record.remarks,
     ]
 
 

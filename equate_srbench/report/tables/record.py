@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 
 #: Where formulas come from, in the order of the legends. ``constant`` is the mean of the target,
 #: from which every fit starts.
-SOURCES = ("family", "backbone", "ascent", "edit", "shorten", "constant")
+SOURCES = ("family", "library", "backbone", "ascent", "edit", "shorten", "constant")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,8 @@ class FitRecord:
         Number of formulas tried per source; ``candidates`` holds the best of them.
     interrupted : bool
         Whether the user stopped the fit.
+    remarks : list of str
+        Sentences on what the search found out about the table, or did not get to.
     settings : dict of str to str
         Settings to list in the report (preset, seed, versions, ...).
     """
@@ -71,6 +73,7 @@ class FitRecord:
     seconds: float
     tried: dict[str, int]
     interrupted: bool = False
+    remarks: list[str] = field(default_factory=list)
     settings: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -102,6 +105,7 @@ class FitRecord:
             seconds=estimator.fit_time_,
             tried=estimator.diagnostics_["tried"],
             interrupted=estimator.interrupted_,
+            remarks=_remarks(estimator.diagnostics_),
             settings=settings or {},
         )
 
@@ -163,6 +167,28 @@ def score(equation: Equation, rows: RowSubset) -> Scores:
         squares = float((residual**2).sum())
     r2 = 1.0 - squares / total if total > 0 else float("nan")
     return Scores(r2, float(np.sqrt(squares / len(rows))), float(np.abs(residual).max()))
+
+
+def _remarks(diagnostics: dict[str, Any]) -> list[str]:
+    """What ``diagnostics_`` says, in sentences."""
+    out = []
+    if not diagnostics.get("began", True):
+        tried = sum(diagnostics["tried"].values())
+        out.append(
+            f"The time was over before the search began: this is the best of {tried} simple "
+            "formulas. Give it more time, or fewer rows."
+            if tried
+            else "The time was over before the search began: no formula was tried, and this is the "
+            "mean of the target. Give it more time, or fewer rows."
+        )
+    if diagnostics.get("floor"):
+        rest = (
+            "the formula is as exact as that allows"
+            if diagnostics.get("exact")
+            else "no formula can be more exact than that allows"
+        )
+        out.append(f"Rounded numbers ({diagnostics['floor']}): {rest}.")
+    return out
 
 
 def by_source(record: FitRecord) -> pd.DataFrame:

@@ -33,10 +33,17 @@ def test__from_tree__spellings__same_node_up_to_order(spellings):
 
 
 @pytest.mark.parametrize("text", ["log(0*a)", "1/(a - a)", "sqrt(0 - 1)", "exp(800 + 0*a)"])
-def test__from_tree__no_finite_value__unsafe(text):
-    """Constants that cannot be folded are reported, not folded."""
+def test__from_tree__no_finite_value__left_as_it_is(text):
+    """Operators that cannot be folded stay, with their argument folded."""
+    node = terms.from_tree(parse(text, NAMES))
+    assert isinstance(node, tuple)
+    assert node[0] == "u"
+
+
+def test__operate__no_finite_value__unsafe():
+    """The operators themselves report what they cannot fold."""
     with pytest.raises(UnsafeRewriteError):
-        terms.from_tree(parse(text, NAMES))
+        terms.operate("log", -1.0)
 
 
 @pytest.mark.parametrize(
