@@ -12,7 +12,7 @@ does nothing. What belongs together is not taken from the drawing but computed f
 differences on its exact values.
 
 ``recover`` counts processor time, so that a busy machine does not change the results, and runs each
-fit in a child process: families and edits, with and without the structure search between them.
+fit in a child process: families, library and edits, with and without structure between the edits.
 """
 
 from __future__ import annotations
@@ -36,13 +36,14 @@ from numpy.typing import NDArray
 
 from equate_srbench.bench.recovery import Law, judge
 from equate_srbench.bench.suites.drawing import Range, draw_rows
+from equate_srbench.edits.edit_search import EditSearch
 from equate_srbench.equate.settings import EquateSettings
 from equate_srbench.equation import Equation
 from equate_srbench.expr.algebra.complexity import complexity
 from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.expr.text.parser import parse
 from equate_srbench.expr.tree import Tree
-from equate_srbench.problem.archive import EXACT, Archive
+from equate_srbench.problem.archive import Archive
 from equate_srbench.runtime.clock import Deadline
 from equate_srbench.search.pipeline import FitPipeline, PipelineOptions
 from equate_srbench.structure.detectors import read
@@ -291,26 +292,24 @@ def detect(seed: int, noise: float) -> dict[str, Any]:
 
 
 class StructuredPipeline(FitPipeline):
-    """Families, a share of the edits, structure, and the other edits, from what there is then."""
+    """With structure after a share of the edits; the others start from what there is then."""
 
     edits_first, structure_share = 0.25, 0.65
 
-    def _edit(self, deadline: Deadline, starts: list[Tree], tick: Callable[[str], None]) -> None:
-        archive = self.archive
-        super()._edit(deadline.within(self.edits_first * deadline.left()), starts, tick)
-        if archive.error < EXACT:
-            return
-        tick("structure")
-        columns = list(range(archive.X.shape[1]))
-        structure = StructureSearch(archive, columns, rng=self.rng)
-        structure.run(
-            deadline.within(self.structure_share * deadline.left()),
-            tick=lambda: tick("structure"),
-        )
-        if archive.error < EXACT:
-            return
-        ranked = sorted(archive.candidates, key=self.length)[:60]
-        super()._edit(deadline, [*starts, *(c.inner for c in ranked)], tick)
+    def _edit_last(self, edits: EditSearch, tick: Callable[[str], None]) -> None:
+        archive, deadline = self.archive, self.archive.deadline
+        first = deadline.within(self.edits_first * deadline.left())
+        self._edit(edits, first, self._best_of("family", "library"), tick)
+        if archive.law is None:
+            structure = StructureSearch(archive, list(range(archive.X.shape[1])), rng=self.rng)
+            structure.run(
+                deadline.within(self.structure_share * deadline.left()),
+                tick=lambda: tick("structure"),
+            )
+            self._shorten_exact(tick)
+        if archive.law is None:
+            rest = deadline.within(max(deadline.left() - 0.12 * self._total, 0.0))
+            self._edit(edits, rest, self._best_of("structure", "edit"), tick)
 
 
 PIPELINES = {"without": FitPipeline, "with": StructuredPipeline}
@@ -323,7 +322,7 @@ def recover(seed: int, noise: float, seconds: float, search: str) -> dict[str, A
     deadline = Deadline(seconds, clock=time.process_time)
     archive = Archive(law.X, y, deadline=deadline)
     options = PipelineOptions(
-        "", EquateSettings(sources=("families", "edits")), "cpu", False, False
+        "", EquateSettings(sources=("families", "library", "edits")), "cpu", False, False
     )
     begun = time.process_time()
     pipeline = PIPELINES[search](archive, np.random.default_rng(seed), options)

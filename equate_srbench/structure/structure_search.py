@@ -20,7 +20,8 @@ from equate_srbench.expr.algebra.complexity import complexity
 from equate_srbench.expr.evaluate import evaluate, mean_square
 from equate_srbench.expr.tree import Tree
 from equate_srbench.families.family_search import FamilySearch
-from equate_srbench.problem.archive import EXACT, Archive, Candidate
+from equate_srbench.problem.archive import Archive, Candidate
+from equate_srbench.problem.floor import EXACT
 from equate_srbench.problem.selection import description_length
 from equate_srbench.runtime.clock import Deadline
 from equate_srbench.structure import joining
@@ -88,7 +89,7 @@ class Table:
         """Whether a formula is exact, or a short one at the floor."""
         a = self.archive
         longest = SHORT + SHORT_PER_COLUMN * len(self.columns)
-        return a.error <= EXACT or any(
+        return a.is_exact(a.best) or any(
             c.loss <= self.floor * a.variance and complexity(c.tree) <= longest
             for c in a.candidates
         )
@@ -156,11 +157,17 @@ class StructureSearch:
             self._take_apart(table)
             if self._over(table):
                 return
+        soon = self._deadline.within(np.inf)
+
+        def watch() -> None:
+            if self._over(table):
+                soon.stop()
+
         edits = EditSearch(table.archive, list(table.columns), rng=self.rng, settings=SETTINGS)
         edits.run(
-            self._deadline,
+            soon,
             starts=[c.inner for c in table.front() if c.source != "constant"],
-            tick=self._tick,
+            tick=watch,
             patience=PATIENCE.get(len(table.columns), LONG_PATIENCE),
             length=table.length,
         )
