@@ -23,6 +23,8 @@ Array = NDArray[np.float64]
 
 #: A column whose effect is below this multiple of the surrogate's error may do nothing.
 SMALL = 30.0
+#: Evaluations of the likelihood by which groupings are ranked.
+RANKING = 12
 #: Most steps of the improvement of a grouping, and the score from which a merger is tried.
 MOST_MOVES, SCORE = 6, 3.0
 #: Gain of evidence, in nats, from which wide columns are not seen by their logarithm.
@@ -55,7 +57,7 @@ def sums(joint: Surrogate, rng: np.random.Generator) -> list[Surrogate]:
     """
     (columns,) = joint.groups
     strength, _ = differences(joint, joint.X, columns, rng)
-    tried = [joint.refitted(groups) for groups in partitions(strength, columns)]
+    tried = [joint.refitted(groups, RANKING) for groups in partitions(strength, columns)]
     return sorted(tried, key=lambda additive: -additive.evidence)[:2]
 
 

@@ -16,8 +16,8 @@ Array = NDArray[np.float64]
 
 #: Rows of a factor's slices, and sweeps over the factors.
 N_SLICES, SWEEPS = 24, 2
-#: Groupings are tried whose slices have at most this multiple of the least error.
-PROMISING = 3.0
+#: Groupings whose factors are fitted: those whose slices err least, up to a multiple of the least.
+MOST_FITTED, PROMISING = 3, 3.0
 #: Share of the largest gain from which a grouping into fewer groups goes first.
 COARSE = 0.8
 #: Gain of evidence, in nats, that a finding needs.
@@ -43,7 +43,8 @@ def product(joint: Surrogate, rng: np.random.Generator) -> list[Decomposition]:
         scale = float(whole @ target) / max(float(whole @ whole), 1e-300)
         factors[0] = factors[0] * scale
         tried.append((float(np.mean((target - scale * whole) ** 2)), groups, factors))
-    least = min((error for error, *_ in tried), default=0.0)
+    tried = sorted(tried, key=lambda entry: entry[0])[:MOST_FITTED]
+    least = tried[0][0] if tried else 0.0
     found = [
         finding
         for error, groups, factors in tried

@@ -58,8 +58,10 @@ SHORT, SHORT_PER_COLUMN = 1, 3
 #: Error of a part's formula, as a share of the variance, that only rounding explains.
 ROUNDING = 1e-14
 #: Formulas that the edits try on a part without a shorter description, by its columns.
-PATIENCE = {1: 1500, 2: 3000}
-LONG_PATIENCE = 5000
+PATIENCE = {1: 500, 2: 1500}
+LONG_PATIENCE = 2000
+#: Families that are tried on a part: those that take little time; waves where it is one column.
+FAMILIES = ("polynomial", "ratio", "power", "ridge")
 #: What the edits of a part search with.
 SETTINGS = EditSettings(library=3000, population=200, children=160)
 
@@ -149,7 +151,9 @@ class StructureSearch:
 
     def _solve(self, table: Table) -> None:
         """Families, then structure, then edits."""
-        families = FamilySearch(table.archive, list(table.columns), rng=self.rng)
+        columns = list(table.columns)
+        named = FAMILIES if len(columns) > 1 else (*FAMILIES, "wave")
+        families = FamilySearch(table.archive, columns, rng=self.rng, families=named)
         families.run(self._deadline, tick=self._tick)
         if self._over(table):
             return
@@ -163,7 +167,7 @@ class StructureSearch:
             if self._over(table):
                 soon.stop()
 
-        edits = EditSearch(table.archive, list(table.columns), rng=self.rng, settings=SETTINGS)
+        edits = EditSearch(table.archive, columns, rng=self.rng, settings=SETTINGS)
         edits.run(
             soon,
             starts=[c.inner for c in table.front() if c.source != "constant"],
@@ -190,7 +194,7 @@ class StructureSearch:
             if self._over(table):
                 return
             self._follow(table, finding)
-        if len(table.columns) >= 3:
+        if len(table.columns) >= 3 and not reading.findings:
             for combination in combinations(reading.joint)[:BEAM]:
                 if self._over(table):
                     return
