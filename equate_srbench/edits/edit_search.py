@@ -110,8 +110,8 @@ class EditSearch:
 
     @property
     def exact(self) -> bool:
-        """Whether the archive holds a formula that is exact on the fit rows."""
-        return self.archive.is_exact(self.archive.best)
+        """Whether the archive holds a short formula that is exact on the fit rows."""
+        return self.archive.law is not None
 
     def run(
         self,
