@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from equate_srbench.regressor import EquateRegressor
-from equate_srbench.search.pipeline import FIRST_EDITS
+from equate_srbench.search.pipeline import patience
 
 
 def phases_of(X: np.ndarray, y: np.ndarray, **params: object) -> tuple[EquateRegressor, list[str]]:
@@ -39,7 +39,7 @@ def test__phases__noise__edits_before_and_after_the_network():
     est, phases = phases_of(X, X[:, 0] + 0.3 * rng.normal(size=60), max_time=300.0)
     assert phases[:4] == ["families", "library", "edit", "propose"]
     assert phases[-1] == "shorten"
-    assert est.diagnostics_["tried"]["edit"] > FIRST_EDITS
+    assert est.diagnostics_["tried"]["edit"] > patience(60)
     assert est.fit_time_ < 300.0  # it ended by itself
 
 
