@@ -73,6 +73,8 @@ class PipelineOptions:
         Preset ``paper``: all of the time is the neural part's, whatever the table.
     chooses_parsimony : bool
         Whether the weight of simplicity is calibrated by what the backbone found.
+    n_jobs : int
+        Threads of the edits; -1 is one per processor.
     """
 
     backbone: str | os.PathLike[str]
@@ -80,6 +82,7 @@ class PipelineOptions:
     device: str
     is_paper: bool
     chooses_parsimony: bool
+    n_jobs: int = 1
 
 
 class FitPipeline(Search):
@@ -221,7 +224,9 @@ class FitPipeline(Search):
         archive = archive or self.archive
         n, p = archive.X.shape
         settings = EditSettings(library=int(min(8000, 40 * n + 500 * (n >= 40))))
-        return EditSearch(archive, list(range(p)), rng=self.rng, settings=settings)
+        return EditSearch(
+            archive, list(range(p)), rng=self.rng, settings=settings, n_jobs=self.options.n_jobs
+        )
 
     def _edit_first(self, edits: EditSearch, tick: Callable[[str], None]) -> None:
         """A short round of edits: many laws need no network."""
