@@ -40,7 +40,9 @@ class LibrarySettings:
     matched : int
         Most stored formulas that are fitted by least squares.
     paired, summed : int
-        Most formulas that are paired as products and ratios, and as sums.
+        Most formulas that are paired with one another as products and ratios, and as sums.
+    heads, partners : int
+        The plainest formulas, and how many each of them is paired with.
     skeletons : int
         Most formulas with an inner constant.
     columns : int
@@ -53,6 +55,8 @@ class LibrarySettings:
     matched: int = 60_000
     paired: int = 3500
     summed: int = 2000
+    heads: int = 300
+    partners: int = 12_000
     skeletons: int = 30_000
     columns: int = 12
 
@@ -243,9 +247,13 @@ class LibrarySearch:
         """Products and ratios of two small formulas through the sieve."""
         from equate_srbench.enumeration.enumeration_loops import UP_TO_SCALE
 
-        at = self._plainest(self.settings.paired, 4, UP_TO_SCALE)
+        settings = self.settings
+        at = self._plainest(settings.partners, 5, UP_TO_SCALE)
         values = np.ascontiguousarray(self.formulas.values[:4, at])
-        trees = self._exact(products_and_ratios(values, at, self.sieve))
+        found = products_and_ratios(
+            values, at, self.sieve, heads=settings.heads, most=settings.paired
+        )
+        trees = self._exact(found)
         return self._fitted(trees, deadline)
 
     def _factors(self, _: Deadline) -> list[ViewFit]:
@@ -282,9 +290,17 @@ class LibrarySearch:
         from equate_srbench.enumeration.enumeration_loops import UP_TO_AFFINE, UP_TO_SCALE
 
         # another offset of ``v`` is another ``b``, but one of ``u`` would be another product
-        rows, values, most = self.rows, self.formulas.values, self.settings.summed
-        v_at = self._plainest(most, 4, UP_TO_AFFINE)
-        u_at = self._plainest(most, 4, UP_TO_SCALE) if is_product else v_at
+        settings, fits = self.settings, []
+        many = self._plainest(settings.partners, 5, UP_TO_AFFINE)
+        heads = self._plainest(settings.summed, 4, UP_TO_SCALE) if is_product else many
+        fits += self._exact_planes(
+            heads[: settings.summed], many[: settings.summed], is_product=is_product
+        )
+        fits += self._exact_planes(heads[: settings.heads], many, is_product=is_product)
+        return _shortest(fits)
+
+    def _exact_planes(self, u_at: Ints, v_at: Ints, *, is_product: bool) -> list[ViewFit]:
+        rows, values = self.rows, self.formulas.values
         u, v = (np.ascontiguousarray(values[:5, at]) for at in (u_at, v_at))
         found = planes(u, v, rows.targets[self.main, :5], is_product=is_product)
         fits = []
@@ -296,7 +312,7 @@ class LibrarySearch:
                     if share is not None:
                         first, second = self.formulas.tree(int(i)), self.formulas.tree(int(j))
                         fits.append(ViewFit(seen, found.tree(first, second, share)))
-        return _shortest(fits)
+        return fits
 
     def _sums(self, deadline: Deadline) -> list[ViewFit]:
         """The sums of largest correlation in each view."""
@@ -359,6 +375,8 @@ class LibrarySearch:
     def _note(self) -> None:
         """Say what was tried completely, after all stages and without an exact formula."""
         formulas, views = self.formulas, self.rows.n_views
+        if not self.sieve.is_complete:
+            return
         is_streamed = formulas.count_next() <= self.settings.streamed
         names = ", ".join(op.name for op in self.operators)
         what = "all operators" if len(self.operators) == len(OPERATORS) else names

@@ -201,7 +201,9 @@ def _improve(
 
 
 def _length(archive: Archive, tree: Tree, loss: float) -> float:
-    return description_length(tree, loss, archive.variance, archive.n_rows)
+    return description_length(
+        tree, loss, archive.variance, archive.n_rows, floor=archive.least_error
+    )
 
 
 def _with_outer(archive: Archive, tree: Tree, rewrite: Rewrite) -> _Formula | None:

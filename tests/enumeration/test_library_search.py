@@ -42,7 +42,14 @@ def test__library_search__drawn_formulas_of_up_to_seven_nodes__are_all_found(p):
 @pytest.mark.parametrize("kind", ["mul", "div", "sum", "factor"])
 def test__library_search__drawn_pairs_of_small_formulas__are_found(kind):
     """Products, ratios, sums, and products with an offset inside, all with an offset outside."""
-    assert found_of(kind, 1, 5) + found_of(kind, 2, 5) >= 9
+    assert found_of(kind, 1, 2) + found_of(kind, 2, 2) == 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["mul", "div", "sum", "factor"])
+def test__library_search__forty_drawn_pairs__are_found_but_for_two(kind):
+    """What is told of them in numbers."""
+    assert found_of(kind, 1, 20) + found_of(kind, 2, 20) >= 38
 
 
 def test__library_search__a_view_of_the_target__is_seen_through():
