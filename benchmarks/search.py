@@ -46,6 +46,8 @@ PLACES = {
 KERNELS = {
     "refine.kernel": ("_run_programs", "run"),
     "edits.breeding": ("breed",),
+    "edits.population": ("_settle",),
+    "edits.inversion_loops": ("propagate",),
 }
 PRODUCTS = ("match", "pairs", "sums")
 

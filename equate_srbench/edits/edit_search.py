@@ -41,10 +41,6 @@ if TYPE_CHECKING:  # loads compiled code
 
 Array = NDArray[np.float64]
 
-#: Exact formulas of at most this many nodes are not made shorter; others for at least this many
-#: rounds.
-SHORT, POLISH = 5, 6
-
 
 @dataclass(frozen=True, slots=True)
 class EditSettings:
@@ -114,8 +110,8 @@ class EditSearch:
 
     @property
     def exact(self) -> bool:
-        """Whether the archive holds a formula that is exact on the fit rows."""
-        return self.archive.is_exact(self.archive.best)
+        """Whether the archive holds a short formula that is exact on the fit rows."""
+        return self.archive.law is not None
 
     def run(
         self,
@@ -126,9 +122,10 @@ class EditSearch:
         patience: float = math.inf,
         length: Callable[[Candidate], float] | None = None,
     ) -> None:
-        """Search until the deadline, the patience is exhausted, or an exact formula is short.
+        """Search until the deadline, the patience is exhausted, or a short formula is exact.
 
-        After an exact formula only shorter ones are looked for, half as long as the search took.
+        After a long exact formula only shorter ones are looked for. A second run goes on with the
+        islands of the first.
 
         Parameters
         ----------
@@ -172,11 +169,6 @@ class EditSearch:
             if island.rounds % 5 == 0:
                 island.library.extend(island.blocks())
         return [c for c in news if c is not None]
-
-    def shortest_exact(self) -> int:
-        """Number of nodes, without scale and offset, of the shortest exact formula."""
-        archive = self.archive
-        return min(c.inner.size for c in archive.candidates if archive.is_exact(c))
 
     def limit(self, size: int) -> None:
         """Set the largest number of nodes of new formulas on all islands."""
@@ -277,27 +269,29 @@ class _Course:
         self.search, self.patience, self.deadline = search, patience, deadline
         self._best, self._since = best, search.refined
         self._half, self._is_late = 0.5 * deadline.left(), False
-        self._rounds, self._shortest, self._last = 0, math.inf, math.inf
+        self._checked, self._shortest = 0, math.inf
 
     def note(self, reached: float) -> None:
         """A round has ended; its best value of the criterion."""
-        self._rounds += 1
         if reached < self._best:
             self._best, self._since = reached, self.search.refined
 
     def goes_on(self) -> bool:
         """Whether there is another round; sets the largest size of its formulas."""
-        search = self.search
-        if search.exact:
-            shortest = search.shortest_exact()
-            if shortest < self._shortest:
-                self._shortest = shortest
-                self._last = self._rounds + max(POLISH, self._rounds // 2)
-                search.limit(max(1, shortest - 1))
-            return self._rounds < self._last and shortest > SHORT
-        waited = search.refined - self._since
+        search, waited = self.search, self.search.refined - self._since
         is_late = waited > 0.5 * self.patience or self.deadline.left() < self._half
-        if is_late and not self._is_late:
+        if is_late and not self._is_late and self._shortest == math.inf:
             search.limit(search.settings.late_size)
         self._is_late = self._is_late or is_late
-        return waited <= self.patience
+        self._look_for_shorter()
+        return not search.exact and waited <= self.patience
+
+    def _look_for_shorter(self) -> None:
+        """Limit new formulas to fewer nodes than the shortest exact one has."""
+        archive = self.search.archive
+        new = archive.candidates[self._checked :]
+        self._checked = len(archive.candidates)
+        shortest = min((c.inner.size for c in new if archive.is_exact(c)), default=math.inf)
+        if shortest < self._shortest:
+            self._shortest = shortest
+            self.search.limit(max(1, int(shortest) - 1))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from equate_srbench.edits.inversion import node_targets
+from equate_srbench.edits.inversion import backpropagate
 from equate_srbench.edits.library import Library
 from equate_srbench.expr.tree import Tree
 from equate_srbench.refine.programs import Programs
@@ -70,37 +70,34 @@ def grafts(
     k : int, default=4
         Entries of the library tried for each of them.
     """
-    nodes = [
-        (parent, node)
-        for parent in parents
-        if 1.0 / MAX_SCALE < abs(parent.scale) < MAX_SCALE
-        for node in node_targets(
-            parent.tree, library.X, (target - parent.offset) / parent.scale,
-            weights * parent.scale**2,
-        )
-    ]  # fmt: skip
-    if not nodes or not len(library):
+    parents = [p for p in parents if 1.0 / MAX_SCALE < abs(p.scale) < MAX_SCALE]
+    if not parents or not len(library):
         return Programs([])
-    jobs = np.sort(rng.permutation(3 * len(nodes))[:n_targets])
+    nodes = backpropagate(
+        Programs([p.tree for p in parents]),
+        range(len(parents)),
+        library.X,
+        np.stack([(target - p.offset) / p.scale for p in parents]),
+        np.stack([weights * p.scale**2 for p in parents]),
+    )
+    jobs = np.sort(rng.permutation(3 * len(nodes.at))[:n_targets])
     chosen, ways = jobs // 3, jobs % 3
     wanted, weighted, spread = _wanted(
-        np.stack([nodes[i][1].target for i in chosen]),
-        np.stack([nodes[i][1].value for i in chosen]),
-        np.stack([nodes[i][1].weights for i in chosen]),
-        ways,
+        nodes.target[chosen], nodes.value[chosen], nodes.weights[chosen], ways
     )
     usable = np.flatnonzero((spread > 0.0) & np.isfinite(spread))
     if len(usable) == 0:
         return Programs([])
     found = library.match(wanted[usable], weighted[usable], k=k)
-    error = np.array([max(nodes[i][0].error, 1e-300) for i in chosen[usable]])
+    error = np.array([max(p.error, 1e-300) for p in parents])[nodes.program[chosen[usable]]]
     with np.errstate(over="ignore"):
         gain = found.error * (spread[usable] / len(target) / error)[:, None]
     order = np.argsort(gain, axis=None, kind="stable")[:n]
     trees = []
     for place in order[gain.ravel()[order] <= WORST_GAIN]:
         row, rank = divmod(int(place), gain.shape[1])
-        parent, node = nodes[chosen[usable[row]]]
+        node = chosen[usable[row]]
+        tree, at = parents[nodes.program[node]].tree, int(nodes.at[node])
         part = _part(
             library.trees[int(found.index[row, rank])],
             float(found.slope[row, rank]),
@@ -108,8 +105,8 @@ def grafts(
         )
         way = _WAYS[ways[usable[row]]]
         if way is not None:
-            part = Tree.apply(way, parent.tree.subtree(node.at), part)
-        trees.append(parent.tree.replace(node.at, part))
+            part = Tree.apply(way, tree.subtree(at), part)
+        trees.append(tree.replace(at, part))
     return Programs(trees)
 
 

@@ -3,18 +3,20 @@
 Selection by size is multi-objective: the best formula of each size is the front of error and size,
 every size breeds, and none pays for its length. In a size, formulas differ in their error, which
 keeps out copies of one formula with another negligible term (compare the grid of MAP-Elites,
-Mouret & Clune 2015). Importing this module loads compiled code.
+Mouret & Clune 2015). Importing this module compiles (or loads) code.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from numba import types
 from numpy.typing import NDArray
 
 from equate_srbench.edits import breeding
 from equate_srbench.edits.tidying import Floats, Ints, Words
 from equate_srbench.expr.operators import CONSTANT
 from equate_srbench.refine import Refined
+from equate_srbench.refine.compiling import compiled
 from equate_srbench.refine.programs import Programs, starts
 
 #: Relative difference of errors below which formulas count as the same.
@@ -34,6 +36,9 @@ BETTER, OFF_FRONT = 0.4, 0.15
 PERTURBED = 0.25
 #: Free symbols in the workspace of an edit, in units of the largest formula.
 _ROOM = 4
+
+_INTS, _FLOATS = types.int64[::1], types.float64[::1]
+_VALUES, _TREES = types.float64[:, ::1], types.float64[:, :, ::1]
 
 
 class Population:
@@ -181,27 +186,53 @@ class Population:
 
     def settle(self, fitted: Refined) -> None:
         """Keep what belongs to the best of its size."""
-        programs, sizes = fitted.programs, fitted.programs.sizes
-        error = np.maximum(fitted.unexplained, self.floor)
-        self._offered += np.bincount(sizes, minlength=len(self.held))
-        for i in np.flatnonzero(error < self.error[sizes, -1]):
-            size, e = int(sizes[i]), float(error[i])
-            row = self.error[size]
-            place = int(np.searchsorted(row, e, side="right"))
-            best = self.error[1:size, 0]
-            if (np.abs(best - e)[np.isfinite(best)] <= NEAR * e).any():
-                continue  # nothing but a shorter one with a negligible term
-            if place == len(row) or (place > 0 and row[place - 1] >= (1.0 - NEAR) * e):
-                continue
-            # the one that leaves: the next if it is alike, else the worst
-            last = place if row[place] <= (1.0 + NEAR) * e else min(self.held[size], len(row) - 1)
-            self.held[size] = max(self.held[size], last + 1)
-            first = size * len(row)
-            for kept in (row, self.scale[size], self.offset[size], self._trees[first:]):
-                kept[place + 1 : last + 1] = kept[place:last].copy()
-            row[place] = e
-            self.scale[size, place], self.offset[size, place] = fitted.scale[i], fitted.offset[i]
-            tree = self._trees[first + place]
-            tree[:size, 0] = programs.codes[programs.code_at[i] : programs.code_at[i + 1]]
-            tree[:size, 1] = 0.0
-            tree[:size, 1][tree[:size, 0] == CONSTANT] = fitted.constants(i)
+        programs = fitted.programs
+        self._offered += np.bincount(programs.sizes, minlength=len(self.held))
+        _settle(
+            self._trees, self.error, self.scale, self.offset, self.held, programs.codes,
+            programs.code_at, programs.constants, programs.constant_at,
+            np.maximum(fitted.unexplained, self.floor), fitted.scale, fitted.offset,
+        )  # fmt: skip
+
+
+@compiled(
+    _TREES, _VALUES, _VALUES, _VALUES, _INTS, _INTS, _INTS, _FLOATS, _INTS, _FLOATS, _FLOATS,
+    _FLOATS,
+)  # fmt: skip
+def _settle(
+    pool: Floats, pool_error: Floats, pool_scale: Floats, pool_offset: Floats, held: Ints,
+    codes: Ints, code_at: Ints, constants: Floats, constant_at: Ints, error: Floats, scale: Floats,
+    offset: Floats,
+) -> None:  # fmt: skip
+    """Insert programs by size and error; see ``Population.settle``."""
+    capacity = pool_error.shape[1]
+    for i in range(error.shape[0]):
+        size, e = code_at[i + 1] - code_at[i], error[i]
+        known = not e < pool_error[size, capacity - 1]
+        for smaller in range(1, size):  # nothing but a shorter one with a negligible term
+            known = known or abs(pool_error[smaller, 0] - e) <= NEAR * e
+        place = 0
+        while not known and pool_error[size, place] <= e:
+            place += 1
+        if known or (place > 0 and pool_error[size, place - 1] >= (1.0 - NEAR) * e):
+            continue
+        last = place  # the one that leaves: the next if it is alike, else the worst
+        if pool_error[size, place] > (1.0 + NEAR) * e:
+            last = held[size] if held[size] < capacity else capacity - 1
+            held[size] = last + 1
+        row = size * capacity
+        for j in range(last, place, -1):
+            pool_error[size, j] = pool_error[size, j - 1]
+            pool_scale[size, j] = pool_scale[size, j - 1]
+            pool_offset[size, j] = pool_offset[size, j - 1]
+            for s in range(size):
+                pool[row + j, s, 0] = pool[row + j - 1, s, 0]
+                pool[row + j, s, 1] = pool[row + j - 1, s, 1]
+        pool_error[size, place] = e
+        pool_scale[size, place], pool_offset[size, place] = scale[i], offset[i]
+        k = constant_at[i]
+        for s in range(size):
+            pool[row + place, s, 0], pool[row + place, s, 1] = codes[code_at[i] + s], 0.0
+            if codes[code_at[i] + s] == CONSTANT:
+                pool[row + place, s, 1] = constants[k]
+                k += 1

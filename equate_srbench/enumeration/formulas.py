@@ -24,7 +24,9 @@ Ints = NDArray[np.int64]
 Plan = list[tuple[int, NDArray[Any], NDArray[Any], NDArray[Any]]]
 
 #: Operators of most laws.
-COMMON = ("add", "sub", "mul", "div", "square", "sqrt", "inv", "exp", "log", "sin", "cos")
+COMMON = (
+    "add", "sub", "mul", "div", "square", "cube", "sqrt", "inv", "exp", "log", "sin", "cos",
+)  # fmt: skip
 #: Formulas evaluated at once.
 BLOCK = 8192
 #: Number of rows on which formulas are told apart.

@@ -268,8 +268,8 @@ def _normal_equations(
     for j in range(k):
         row = first + j
         if not math.isfinite(_dot(memory, row, _WEIGHTS)):
-            # a vertical tangent on some rows (sqrt at 0): leave those rows out; on many, there is no
-            # derivative (a whole exponent of a column of both signs): the constant is held
+            # a vertical tangent on some rows (sqrt at 0): leave those rows out; where there is no
+            # derivative on many (whole exponents of columns of both signs), hold the constant
             missing = 0.0
             for r in range(memory.shape[1]):
                 if not math.isfinite(memory[row, r]):

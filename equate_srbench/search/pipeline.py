@@ -39,10 +39,12 @@ MIN_ROWS = 5
 FAMILIES_SHARE, LIBRARY_SHARE, FIRST_EDITS_SHARE, NEURAL_SHARE = 0.15, 0.25, 0.15, 0.35
 #: Share of the time left for a search on relative errors, where the target spans many decades.
 RELATIVE_SHARE = 0.25
+#: Formulas of it that are shortened.
+RELATIVE_FRONT = 4
 #: Share of the time left that the neural part may take in processor time.
 NEURAL_WORK = 0.25
 #: Formulas of the first round of edits, which comes before the neural part.
-FIRST_EDITS = 20_000
+FIRST_EDITS = 30_000
 #: Formulas after a long exact one: within so many there may be a shorter one.
 AFTER_EXACT = 60_000
 #: Longest answer, in nodes, that is plausible for what it is: waiting for a better one may end.
@@ -243,9 +245,7 @@ class FitPipeline(Search):
             edits.run(
                 soon, starts=starts, tick=lambda: tick("edit"), patience=patience(len(archive.y))
             )
-        if found.is_exact(found.best):
-            best = found.law or found.best
-            shorten(found, best, deadline=soon)
+        for best in shorten_front(found, deadline=soon, most=RELATIVE_FRONT)[:1]:
             tree = snap(best.tree, archive.X, archive.y, weights, deadline=soon)
             found.add(tree, tree, mean_square(tree, archive.X, archive.y, weights), "shorten")
         self.notes["weights"] = "absolute and relative"
@@ -322,7 +322,10 @@ class FitPipeline(Search):
         algebra = archive.is_exact(archive.best) and self._may_be_law(archive.best)
         if algebra:
             warm_up()
+        if deadline.over:
+            return
         shorten_front(archive, deadline=deadline, length=self.length, tick=lambda: tick("shorten"))
+        tick("shorten")
         if algebra:
             self._simplify()
         best = self.choose("best")

@@ -52,6 +52,21 @@ def test__library_search__forty_drawn_pairs__are_found_but_for_two(kind):
     assert found_of(kind, 1, 20) + found_of(kind, 2, 20) >= 38
 
 
+@pytest.mark.parametrize(
+    "law",
+    [
+        lambda x: x**3 * np.log(x + 3.3),
+        lambda x: np.exp(x) * np.cos(4.7 * x),
+        lambda x: (np.exp(-1.3 * x) + 0.7) * np.sin(x),
+        lambda x: np.sin(11.3 * x) + 5.0,
+    ],
+)
+def test__library_search__an_inner_constant__is_fitted(law):
+    """Alone, and beside a factor."""
+    X = np.random.default_rng(0).uniform(0.2, 4.0, (300, 1))
+    assert searched(X, 2.1 * law(X[:, 0])).archive.error < EXACT
+
+
 def test__library_search__a_view_of_the_target__is_seen_through():
     """The root of a sum of 7 nodes with scale and offset has more than 7 nodes itself."""
     rng = np.random.default_rng(0)
