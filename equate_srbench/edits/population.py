@@ -130,9 +130,10 @@ class Population:
         old[nodes, 0] = given.codes
         old[nodes & (old[:, :, 0] == CONSTANT), 1] = given.constants
         hashes = np.zeros(n, dtype=np.uint64)
+        work, words, todo = self._work
         breeding.breed(
             self._state, self._columns, self._trees, *self._choose(n), self.error.shape[1],
-            self.limit, children, sizes, hashes, *self._work,
+            self.limit, children, sizes, hashes, work, words, todo,
         )  # fmt: skip
         children = children[:, : self.limit]
         start = self.rng.integers(1, 3, n) * (self.rng.random(n) < PERTURBED)
