@@ -32,6 +32,7 @@ FLOORS = (
     ("problem",),
     ("enumeration",),
     ("equate", "edits", "families"),
+    ("structure",),
     ("search",),
     ("formula_regressor", "results", "sklearn_callbacks"),
     ("search_regressor", "teacher", "pretrain.corpus"),

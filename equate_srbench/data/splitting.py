@@ -181,7 +181,8 @@ def _numbers(table: Table, name: str, role: str) -> Array:
             "seconds makes them elapsed time, or choose other columns with --features"
         )
     values = numbers_of(column)
-    bad = ~np.isfinite(values) & ~column.map(is_missing).to_numpy(dtype=bool)
+    bad = ~np.isfinite(values)
+    bad[bad] = ~column[bad].map(is_missing).to_numpy(dtype=bool)
     if bad.any():
         row = int(bad.argmax())
         value = str(column.iloc[row])

@@ -24,7 +24,9 @@ Ints = NDArray[np.int64]
 Plan = list[tuple[int, NDArray[Any], NDArray[Any], NDArray[Any]]]
 
 #: Operators of most laws.
-COMMON = ("add", "sub", "mul", "div", "square", "sqrt", "inv", "exp", "log", "sin", "cos")
+COMMON = (
+    "add", "sub", "mul", "div", "square", "cube", "sqrt", "inv", "exp", "log", "sin", "cos",
+)  # fmt: skip
 #: Formulas evaluated at once.
 BLOCK = 8192
 #: Number of rows on which formulas are told apart.
@@ -147,7 +149,9 @@ class Formulas(Sequence[Tree]):
         return self.size_begins[min(size, self.largest) + 1]
 
     def next_jobs(self, *, once: bool = False) -> Iterator[Job]:
-        """Blocks that hold all formulas of one node more.
+        """Blocks that hold all formulas of one node more, those of common operators first.
+
+        Of formulas of one size with equal values the first one stays.
 
         Parameters
         ----------
@@ -156,16 +160,21 @@ class Formulas(Sequence[Tree]):
         """
         size = self.largest + 1
         below = self.of_size(size - 1)
-        for op in self.unary:
-            yield from jobs(op, range(max(below.start, len(self.numbers)), below.stop))
-        for a in range(1, (size - 1) // 2 + 1):
-            b = self.of_size(size - 1 - a)
-            for i in self.of_size(a):
-                run = range(max(b.start, i), b.stop)
-                for op in self.binary:
-                    yield from jobs(op, run, i)
-                    if not (op.commutative or (once and op.name == "sub")):
-                        yield from jobs(op, run, i, is_swapped=True)
+        for is_common in (True, False):
+            unary, binary = (
+                [op for op in ops if (op.name in COMMON) == is_common]
+                for ops in (self.unary, self.binary)
+            )
+            for op in unary:
+                yield from jobs(op, range(max(below.start, len(self.numbers)), below.stop))
+            for a in range(1, (size - 1) // 2 + 1):
+                b = self.of_size(size - 1 - a)
+                for i in self.of_size(a):
+                    run = range(max(b.start, i), b.stop)
+                    for op in binary:
+                        yield from jobs(op, run, i)
+                        if not (op.commutative or (once and op.name == "sub")):
+                            yield from jobs(op, run, i, is_swapped=True)
 
     def count_next(self) -> int:
         """Number of formulas in ``next_jobs``."""

@@ -268,9 +268,15 @@ def _normal_equations(
     for j in range(k):
         row = first + j
         if not math.isfinite(_dot(memory, row, _WEIGHTS)):
-            # a vertical tangent on some rows (sqrt at 0): leave those rows out
+            # a vertical tangent on some rows (sqrt at 0): leave those rows out; where there is no
+            # derivative on many (whole exponents of columns of both signs), hold the constant
+            missing = 0.0
             for r in range(memory.shape[1]):
                 if not math.isfinite(memory[row, r]):
+                    memory[row, r] = 0.0
+                    missing += memory[_WEIGHTS, r]
+            if missing > limit.MISSING:
+                for r in range(memory.shape[1]):
                     memory[row, r] = 0.0
         mean, norm, scale = _centre(memory, row, affine)
         left = norm

@@ -17,7 +17,6 @@ from equate_srbench.equate import pretrained
 from equate_srbench.equate.neural import NeuralResult, propose
 from equate_srbench.equate.settings import EquateSettings
 from equate_srbench.expr.algebra.complexity import complexity
-from equate_srbench.expr.algebra.rewrite import rewrite
 from equate_srbench.expr.evaluate import evaluate, mean_square
 from equate_srbench.expr.sympy.simplify import simplify, warm_up
 from equate_srbench.expr.tree import Tree
@@ -30,7 +29,7 @@ from equate_srbench.refine.snap import snap
 from equate_srbench.runtime.clock import Deadline
 from equate_srbench.runtime.memory import OomSafe
 from equate_srbench.search.base import Search
-from equate_srbench.search.shorten import shorten
+from equate_srbench.search.shorten import pareto_front, shorten, shorten_front
 from equate_srbench.search.starts import simple_formulas
 
 #: Tables with fewer rows skip the neural part: there is too little to adapt to.
@@ -40,6 +39,8 @@ MIN_ROWS = 5
 FAMILIES_SHARE, LIBRARY_SHARE, FIRST_EDITS_SHARE, NEURAL_SHARE = 0.15, 0.25, 0.15, 0.35
 #: Share of the time left for a search on relative errors, where the target spans many decades.
 RELATIVE_SHARE = 0.25
+#: Formulas of it that are shortened.
+RELATIVE_FRONT = 4
 #: Share of the time left that the neural part may take in processor time.
 NEURAL_WORK = 0.25
 #: Formulas of the first round of edits, which comes before the neural part.
@@ -244,14 +245,12 @@ class FitPipeline(Search):
             edits.run(
                 soon, starts=starts, tick=lambda: tick("edit"), patience=patience(len(archive.y))
             )
-        if found.is_exact(found.best):
-            best = found.law or found.best
-            shorten(found, best, rewrite=rewrite, deadline=soon)
+        for best in shorten_front(found, deadline=soon, most=RELATIVE_FRONT)[:1]:
             tree = snap(best.tree, archive.X, archive.y, weights, deadline=soon)
             found.add(tree, tree, mean_square(tree, archive.X, archive.y, weights), "shorten")
         self.notes["weights"] = "absolute and relative"
         archive.tried.update(found.tried)
-        for candidate in front(found.candidates):
+        for candidate in pareto_front(found.candidates):
             self._add(candidate.tree, candidate.source)
 
     def _edit_last(self, edits: EditSearch, tick: Callable[[str], None]) -> None:
@@ -317,18 +316,16 @@ class FitPipeline(Search):
             return False
         return looks_random(archive.X, archive.y - evaluate(answer.tree, archive.X))
 
-    def _shorten(self, tick: Callable[[str], None], top: int = 4) -> None:
-        """Shorten the candidates of least description length, then snap the best's constants."""
+    def _shorten(self, tick: Callable[[str], None]) -> None:
+        """Shorten what may become the answer, then snap the best's constants."""
         archive, deadline = self.archive, self.archive.deadline
         algebra = archive.is_exact(archive.best) and self._may_be_law(archive.best)
         if algebra:
             warm_up()
-        ranked = sorted(self.archive.candidates, key=self.length)
-        for candidate in ranked[:top]:
-            if deadline.over:
-                return
-            shorten(self.archive, candidate, rewrite=rewrite, deadline=deadline)
-            tick("shorten")
+        if deadline.over:
+            return
+        shorten_front(archive, deadline=deadline, length=self.length, tick=lambda: tick("shorten"))
+        tick("shorten")
         if algebra:
             self._simplify()
         best = self.choose("best")
@@ -348,7 +345,7 @@ class FitPipeline(Search):
         tree = simplify(best.tree, archive.X, time_limit=min(2.0, 0.5 * deadline.left()))
         found = None if tree == best.tree else self._add(tree)
         if found is not None:
-            shorten(archive, found, rewrite=rewrite, deadline=deadline)
+            shorten(archive, found, deadline=deadline)
 
     def _may_be_law(self, candidate: Candidate) -> bool:
         """Whether simplification is worthwhile: an exact fit of very few rows is chance."""
@@ -359,15 +356,6 @@ class FitPipeline(Search):
         archive = self.archive
         loss = mean_square(tree, archive.X, archive.y, archive.weights)
         return archive.add(tree, tree, loss, source) if math.isfinite(loss) else None
-
-
-def front(candidates: list[Candidate]) -> list[Candidate]:
-    """Candidates that no smaller one is as accurate as, by size."""
-    out: list[Candidate] = []
-    for candidate in sorted(candidates, key=lambda c: (c.size, c.loss)):
-        if not out or candidate.loss < out[-1].loss:
-            out.append(candidate)
-    return out
 
 
 def for_rows(settings: EquateSettings, n_rows: int) -> EquateSettings:

@@ -40,13 +40,15 @@ def test__sieve__a_rounded_target__lets_its_formula_pass():
     """The errors of the values widen the cells."""
     rng = np.random.default_rng(1)
     values = rng.uniform(0.0, 10.0, (4, 200))
-    rounded = np.round(values, 2)
+    rounded = np.round(values, 5)
     for v in range(0, 200, 40):
         some = slice(v, v + 40)
-        sieve = Sieve(rounded[:, some].T, np.full(40, 0.005))
+        sieve = Sieve(rounded[:, some].T, np.full(40, 0.000005))
         at, bits = sieve.passed(np.ascontiguousarray(values[:, some]))
         assert at.tolist() == list(range(40))
         assert all(bit >> t & 1 for t, bit in enumerate(bits.tolist()))
+    assert not Sieve(np.round(values[:, :40]).T, np.full(40, 0.5)).is_complete
+    assert Sieve(values[:, :40].T, np.full(40, 1e-9)).is_complete
 
 
 def test__sieve__undefined_and_constant_formulas__do_not_pass():

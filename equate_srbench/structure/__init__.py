@@ -1,0 +1,1 @@
+"""Structure of a law, read from a smooth surrogate; parts found alone and joined."""
