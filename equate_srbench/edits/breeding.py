@@ -75,7 +75,7 @@ def _uniform(state: Words) -> float:
 @inner()
 def _below(state: Words, n: int) -> int:
     """An integer in 0 .. n - 1."""
-    return np.int64(_uniform(state) * n)
+    return int(_uniform(state) * n)
 
 
 @inner()

@@ -64,7 +64,7 @@ class EditSettings:
     rows: int = 200
     library: int = 8000
     population: int = 12
-    edits: int = 2500
+    edits: int = 2000
     grafts: int = 120
     max_size: int = 30
     late_size: int = 45

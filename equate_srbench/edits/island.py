@@ -22,9 +22,11 @@ FEW_ROWS = 32
 FEW_STEPS, STEPS = 3, 8
 #: Who passes the look: a few rows may look this much worse than the worst that is kept of a size.
 SLACK = 2.0
-#: The largest size of a round is drawn between this and the search's: long formulas that fit by
+#: The largest size of some rounds is drawn between this and the search's: long formulas that fit by
 #: approximation would else crowd out the way to a short law.
 SMALL = 8
+#: Share of the rounds with a smaller largest size.
+SMALLER = 0.5
 #: A new best is promoted if its error falls by more than this share.
 PROMOTED_GAIN = 0.01
 #: Formulas that are no better than shorter ones pay for scheduling islands, per node.
@@ -107,7 +109,7 @@ class Island:
         """One round: grafts and random edits race for a place in the population."""
         self.rounds += 1
         population, largest = self.population, self.population.limit
-        if largest > SMALL:
+        if largest > SMALL and self.rng.random() < SMALLER:
             population.limit = int(self.rng.integers(SMALL, largest + 1))
         try:
             self.race(self._grafts(n_grafts), edits, deadline=deadline)

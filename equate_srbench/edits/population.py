@@ -30,8 +30,8 @@ MARGIN = 4
 #: Kinds of children (see ``breeding.breed``) and their shares.
 KINDS = np.array([breeding.FRESH, breeding.JOINED, 1, 2, 3])
 SHARES = (0.06, 0.1, 0.5, 0.25, 0.09)
-#: Shares of parents whose size is the better of two on the front, and is any that is held.
-BETTER, OFF_FRONT = 0.4, 0.15
+#: Shares of parents whose size is the best of three on the front, and is any that is held.
+BETTER, OFF_FRONT = 0.6, 0.1
 #: Share of formulas with constants that start from other values of them.
 PERTURBED = 0.25
 #: Free symbols in the workspace of an edit, in units of the largest formula.
@@ -130,9 +130,10 @@ class Population:
         old[nodes, 0] = given.codes
         old[nodes & (old[:, :, 0] == CONSTANT), 1] = given.constants
         hashes = np.zeros(n, dtype=np.uint64)
+        work, words, todo = self._work
         breeding.breed(
             self._state, self._columns, self._trees, *self._choose(n), self.error.shape[1],
-            self.limit, children, sizes, hashes, *self._work,
+            self.limit, children, sizes, hashes, work, words, todo,
         )  # fmt: skip
         children = children[:, : self.limit]
         start = self.rng.integers(1, 3, n) * (self.rng.random(n) < PERTURBED)
@@ -158,7 +159,7 @@ class Population:
         if len(front) == 0:
             return np.zeros((n, 2), dtype=np.int64), np.full(n, breeding.FRESH)
         kinds = rng.choice(KINDS, n, p=SHARES)
-        u, places = rng.random((n, 2)), rng.integers(len(front), size=(2, n, 2))
+        u, places = rng.random((n, 2)), rng.integers(len(front), size=(3, n, 2))
         any_size = np.flatnonzero(self.held[: self.limit + MARGIN + 1])
         sizes = front[np.where(u < BETTER, places.max(axis=0), places[0])]
         sizes = np.where(u > 1.0 - OFF_FRONT, rng.choice(any_size, (n, 2)), sizes)
