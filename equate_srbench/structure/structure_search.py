@@ -79,21 +79,28 @@ class Table:
         0 for the whole.
     floor : float
         Error of the target itself, as a share of its variance: no formula is better.
+    joined : bool
+        Whether the formulas of its parts make one at the floor, however long.
     """
 
     archive: Archive
     columns: tuple[int, ...]
     depth: int = 0
     floor: float = EXACT
+    joined: bool = False
 
     @property
     def solved(self) -> bool:
-        """Whether a formula is exact, or a short one at the floor."""
+        """Whether a formula is exact, or one at the floor is short or joined."""
         a = self.archive
         longest = SHORT + SHORT_PER_COLUMN * len(self.columns)
-        return a.is_exact(a.best) or any(
-            c.loss <= self.floor * a.variance and complexity(c.tree) <= longest
-            for c in a.candidates
+        return (
+            self.joined
+            or a.is_exact(a.best)
+            or any(
+                c.loss <= self.floor * a.variance and complexity(c.tree) <= longest
+                for c in a.candidates
+            )
         )
 
     def length(self, candidate: Candidate) -> float:
@@ -249,6 +256,7 @@ class StructureSearch:
                 if round_ or best.loss <= FITS * sub.floor * sub.archive.variance:
                     values[k] = evaluate(forms[0], archive.X)
             joined = self._join(table, finding, fronts)
+            table.joined = archive.error <= table.floor
             if joined is None or table.solved:
                 return
             values = joined
