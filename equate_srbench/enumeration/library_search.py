@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from equate_srbench.enumeration.formulas import BLOCK, COMMON, PROBES, Formulas, Ints
+from equate_srbench.enumeration.formulas import BLOCK, COMMON, PROBES, Enumeration, Ints
 from equate_srbench.enumeration.inner_constants import Skeletons
 from equate_srbench.enumeration.matching import nearest, standardised
 from equate_srbench.enumeration.pairs import Planes, factors, planes, products_and_ratios, sums
@@ -134,7 +134,7 @@ class LibrarySearch:
             self.operators = OPERATORS
             if len(self.columns) > 2:
                 self.operators = tuple(op for op in OPERATORS if op.name in COMMON)
-            self.formulas = Formulas(
+            self.formulas = Enumeration(
                 rows.X[:PROBES], self.columns, operators=self.operators,
                 capacity=self.settings.stored,
             )  # fmt: skip

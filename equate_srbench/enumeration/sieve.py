@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from equate_srbench.enumeration.formulas import BLOCK, Formulas, Ints, Job
+from equate_srbench.enumeration.formulas import BLOCK, Application, Enumeration, Ints
 from equate_srbench.expr.operators import Operator
 
 Array = NDArray[np.float64]
@@ -87,7 +87,7 @@ class Sieve:
         at, bits = self._kept[:, 1 : 1 + self._kept[0, 0]].copy()
         return at, bits
 
-    def of_jobs(self, formulas: Formulas, jobs: Iterable[Job]) -> list[Passed]:
+    def of_jobs(self, formulas: Enumeration, jobs: Iterable[Application]) -> list[Passed]:
         """What passes of blocks of formulas over enumerated ones."""
         head, out = np.ascontiguousarray(formulas.values[:4]), []
         with np.errstate(all="ignore"):

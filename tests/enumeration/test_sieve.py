@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from equate_srbench.enumeration.formulas import Formulas
+from equate_srbench.enumeration.formulas import Enumeration
 from equate_srbench.enumeration.sieve import Sieve, ratios
 
 
@@ -63,7 +63,7 @@ def test__sieve__undefined_and_constant_formulas__do_not_pass():
 def test__sieve_of_jobs__formulas_of_the_next_size__are_found_with_their_arguments():
     """What passes of the blocks names the formula that it is."""
     X = np.random.default_rng(2).uniform(0.5, 3.0, (8, 2))
-    formulas = Formulas(X, [0, 1])
+    formulas = Enumeration(X, [0, 1])
     while formulas.largest < 4:
         formulas.grow()
     wanted = 3.0 - 2.0 * np.sin(X[:, 0] * X[:, 1]) / X[:, 1]  # 6 nodes, 5 of them below
