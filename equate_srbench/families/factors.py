@@ -248,6 +248,8 @@ def _still(x: Array, column: int) -> Iterator[Factor]:
     elif high < 0.0 or (x != 0.0).all():
         yield Factor("whole", column, (), -1.0)
         yield Factor("whole", column, (), -2.0)
+    if not half**2 > 0.0:
+        return
     for r in (-6.0, -2.0, -0.6, 0.6, 2.0, 6.0):
         yield Factor("exp", column, (r / half / 2.0,))
     for b in _OUTSIDE:

@@ -225,6 +225,8 @@ def bulk(values: Array) -> tuple[float, float]:
     """
     low, high = float(values.min()), float(values.max())
     below, above = np.quantile(values, [0.2, 0.8]).tolist()
+    if not above > below:  # most values are alike
+        return 0.5 * (low + high), 0.5 * (high - low)
     if (tail := low + 3.0 * (above - low)) < high:
         high = tail
     elif (tail := high - 3.0 * (high - below)) > low:
