@@ -58,10 +58,10 @@ def search(X: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None) -> A
 def test__families__column_of_mostly_one_value__searched(scale):
     """A bulk without width is no range to put a grid on."""
     rng = np.random.default_rng(0)
-    x = np.where(rng.random(80) < 0.9, 2.0, rng.uniform(0.0, 5.0, 80)) * scale
+    x = np.where(rng.random(80) < 0.9, 2.0, rng.uniform(2.0, 5.0, 80)) * scale
     X = np.column_stack([x, rng.uniform(1.0, 5.0, 80)])
-    found = search(X, 3.0 * X[:, 0] + np.log(X[:, 1]))
-    assert found.error < 1e-3
+    found = search(X, rng.normal(size=80))  # nothing ends the search early
+    assert found.tried["family"] > 0
 
 
 @pytest.mark.parametrize(("kind", "least"), LEAST.items())
