@@ -92,14 +92,31 @@ class FormulaRegressor(RegressorMixin, BaseEstimator):
         return box if chosen is None else box + formulas_html([chosen])
 
 
-def warn_of_constant(limit: float, problem: Problem) -> None:
-    """Say that no formula was tried within ``limit`` seconds, unless the target is constant."""
-    if np.ptp(problem.y) > 0.0:
-        rows = len(problem.y if problem.rows is None else problem.rows)
+def warn_of_little(limit: float, problem: Problem, tried: int = 0) -> None:
+    """Say that the search did not begin within ``limit`` seconds, unless the target is constant.
+
+    Parameters
+    ----------
+    limit : float
+    problem : Problem
+    tried : int, default=0
+        Number of simple formulas that were tried before.
+    """
+    if not np.ptp(problem.y) > 0.0:
+        return
+    rows = len(problem.y if problem.rows is None else problem.rows)
+    table = f"{rows:,} different rows and {len(problem.kept)} columns"
+    if tried:
         warnings.warn(
-            f"no formula was tried within max_time={limit:g} s on {rows:,} different rows and "
-            f"{len(problem.kept)} columns: the answer is a constant, the mean of the target; give "
-            "more time or fewer rows",
+            f"only {tried} simple formulas were tried within max_time={limit:g} s on {table}: the "
+            "answer is the best of them; give more time or fewer rows",
+            UserWarning,
+            stacklevel=5,
+        )
+    else:
+        warnings.warn(
+            f"no formula was tried within max_time={limit:g} s on {table}: the answer is a "
+            "constant, the mean of the target; give more time or fewer rows",
             ConstantAnswerWarning,
             stacklevel=5,
         )

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from equate_srbench.backbone import checkpoint
 from equate_srbench.equate.settings import CHOICES, MAX_TIME, PRESETS, preset
@@ -56,6 +56,9 @@ class EquateRegressor(SearchRegressor):
         least error on them.
     on_progress : callable or None, default=None
         Called with a ``Progress`` a few times a second; returning True ends the fit.
+    n_jobs : int, default=1
+        Threads of the edits, -1 is one per processor that the process may use. Another number is
+        another course of the search.
     random_state : int, RandomState instance or None, default=None
         Same seed, same data, same result, as long as ``max_time`` is not what ends the fit or one
         of its phases: the neural part has a quarter of it, counted in processor time.
@@ -107,7 +110,8 @@ class EquateRegressor(SearchRegressor):
     Only the rows given to ``fit`` take part in any choice. Sample weights that are whole numbers
     count rows: weight 2 is the row twice. Others are relative, and scaled to a mean of 1.
 
-    A fit on the CPU uses one thread, whatever torch is set to: run several fits side by side.
+    A fit on the CPU uses one thread, whatever torch is set to, unless ``n_jobs`` asks for more: of
+    several fits, run these side by side.
 
     However a fit ends, by itself, by ``max_time``, Ctrl-C, a callback or an exception, the best
     formula so far is in place. Callbacks of scikit-learn (from 1.9 on) see the fit as a task, its
@@ -132,6 +136,7 @@ class EquateRegressor(SearchRegressor):
         "max_time": [Interval(numbers.Real, 0, None, closed="neither"), None],
         "preset": [StrOptions(set(PRESETS))],
         "lam": [Interval(numbers.Real, 0, None, closed="left"), StrOptions({"auto"})],
+        "n_jobs": [Interval(numbers.Integral, 1, None, closed="left"), Options(int, {-1})],
         "teacher": [StrOptions({"auto"}), SmoothTeacher, None],
         "finetune": [StrOptions(set(CHOICES["finetune"]))],
         "settings": [Mapping, None],
@@ -148,6 +153,7 @@ class EquateRegressor(SearchRegressor):
         max_features: int = 10,
         select: str = "best",
         on_progress: Callable[[Progress], bool | None] | None = None,
+        n_jobs: int = 1,
         random_state: int | np.random.RandomState | None = None,
         teacher: SmoothTeacher | str | None = None,
         finetune: str = "frozen",
@@ -161,6 +167,7 @@ class EquateRegressor(SearchRegressor):
         self.max_features = max_features
         self.select = select
         self.on_progress = on_progress
+        self.n_jobs = n_jobs
         self.random_state = random_state
         self.teacher = teacher
         self.finetune = finetune
@@ -182,6 +189,7 @@ class EquateRegressor(SearchRegressor):
             device=pick_device(self.device),
             is_paper=self.preset == "paper",
             chooses_parsimony=self.lam == "auto",
+            n_jobs=self.n_jobs,
         )
         return lambda archive, rng, rows: FitPipeline(archive, rng, options, rows)
 

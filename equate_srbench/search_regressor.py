@@ -17,7 +17,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from equate_srbench.formula_regressor import FormulaRegressor, warn_of_constant
+from equate_srbench.formula_regressor import FormulaRegressor, warn_of_little
 from equate_srbench.problem.archive import PARSIMONY, Archive
 from equate_srbench.problem.canonical import Problem, prepare
 from equate_srbench.problem.domain import Domain
@@ -135,11 +135,9 @@ class SearchRegressor(CallbackSupportMixin, FormulaRegressor):
         finally:  # other exceptions, such as a harness's alarm, pass through
             fit.keep()
             self.fit_time_ = deadline.elapsed()
-        if not self.interrupted_:
-            self._warn_if_untried(fit.search)
         tasks.finish()
-        if deadline.elapsed() >= self.time_limit and not self.diagnostics_["tried"]:
-            warn_of_constant(self.time_limit, problem)
+        if deadline.elapsed() >= self.time_limit and not self.diagnostics_["began"]:
+            warn_of_little(self.time_limit, problem, sum(self.diagnostics_["tried"].values()))
         return self
 
     # -- parts of fit -----------------------------------------------------------------------
@@ -169,23 +167,6 @@ class SearchRegressor(CallbackSupportMixin, FormulaRegressor):
             stacklevel=5,
         )
         return problem
-
-    def _warn_if_untried(self, search: Search) -> None:
-        """Say that the time was over before the search began."""
-        late = self.fit_time_ >= self.time_limit and search.archive.law is None
-        if late and not search.has_begun:
-            tried = sum(search.archive.tried.values())
-            found = (
-                f"the answer is the best of {tried} simple formulas"
-                if tried
-                else ("no formula was tried, and the answer is the mean of the target")
-            )
-            warnings.warn(
-                f"max_time={self.time_limit:g} s was over before the search began: {found}; raise "
-                "max_time, or fit fewer rows",
-                UserWarning,
-                stacklevel=5,
-            )
 
     # -- results ----------------------------------------------------------------------------
 

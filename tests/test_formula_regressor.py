@@ -19,7 +19,7 @@ from equate_srbench.formula_regressor import (
     ConstantAnswerWarning,
     FormulaRegressor,
     model,
-    warn_of_constant,
+    warn_of_little,
 )
 from equate_srbench.problem.canonical import prepare
 from equate_srbench.problem.domain import Domain
@@ -133,11 +133,13 @@ def test__pipeline__set_output_pandas__names_arrive(frame):
     assert steps.fit(frame, frame["mass"])[-1].model_string() == "mass/time"
 
 
-def test__warn_of_constant__target_that_varies__own_warning(frame):
+def test__warn_of_little__target_that_varies__own_warning(frame):
     """A mean for an answer is said, unless the target is constant."""
     X, y = frame.to_numpy(), frame["mass"].to_numpy()
     with pytest.warns(ConstantAnswerWarning, match=r"max_time=1 s on 20 different rows and 2 col"):
-        warn_of_constant(1.0, prepare(X, y, None))
+        warn_of_little(1.0, prepare(X, y, None))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        warn_of_constant(1.0, prepare(X, np.ones(20), None))
+        warn_of_little(1.0, prepare(X, np.ones(20), None))
+    with pytest.warns(UserWarning, match="only 7 simple formulas were tried"):
+        warn_of_little(1.0, prepare(X, y, None), 7)

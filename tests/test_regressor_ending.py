@@ -83,6 +83,7 @@ def run_script(kind: str, moments: int, longest: float) -> list[dict]:
     """What the script says about each fit."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-W", "ignore:no formula was tried",
+         "-W", "ignore:only",
          "-c", SCRIPT, kind, str(moments), str(longest)],
         capture_output=True, text=True, timeout=280, check=False,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},

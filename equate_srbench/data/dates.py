@@ -76,7 +76,7 @@ def elapsed(table: Table, unit: str) -> Table:
         first = moments.min()
         frame[name] = (moments - first) / pd.Timedelta(seconds=ELAPSED[unit])
         units[name] = unit
-        said.append(f"{name}: {unit} since {first}")
+        said.append(f"{name} since {first}")
     return Table(frame, units, tuple(said), table.notes, table.places, table.place)
 
 

@@ -66,7 +66,9 @@ def is_numeral(cell: str) -> bool:
 
 def is_missing(cell: object) -> bool:
     """Whether a cell is empty, or holds a word for it."""
-    return cell.strip() in MISSING_WORDS if isinstance(cell, str) else bool(pd.isna(cell))
+    if isinstance(cell, str):
+        return cell.strip() in MISSING_WORDS
+    return bool(pd.api.types.is_scalar(cell) and pd.isna(cell))
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,6 +147,8 @@ def _is_label(column: pd.Series) -> bool:
 
 def numbers_of(column: pd.Series) -> Array:
     """The column as float64, NaN where a cell has no number; text has none, once it was read."""
+    if pd.api.types.is_complex_dtype(column):
+        return np.full(len(column), np.nan)
     if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
         return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
     return np.array([_value(value) for value in column], dtype=np.float64)
@@ -173,7 +175,9 @@ def _numbers(table: Table, name: str, role: str) -> Array:
     """
     column = table.frame[name]
     if pd.api.types.is_complex_dtype(column):
-        raise TableError(f"{role} {name!r} holds {column.dtype}, not real numbers")
+        raise TableError(
+            f"{role} {name!r} holds {column.dtype}, not real: choose columns with --features"
+        )
     if has_dates(column):
         first = next(value for value in column if not is_missing(value))
         raise TableError(
@@ -181,7 +185,8 @@ def _numbers(table: Table, name: str, role: str) -> Array:
             "seconds makes them elapsed time, or choose other columns with --features"
         )
     values = numbers_of(column)
-    bad = ~np.isfinite(values) & ~column.map(is_missing).to_numpy(dtype=bool)
+    bad = ~np.isfinite(values)
+    bad[bad] = ~column[bad].map(is_missing).to_numpy(dtype=bool)
     if bad.any():
         row = int(bad.argmax())
         value = str(column.iloc[row])

@@ -11,8 +11,9 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
+from equate_srbench.expr import operators
 from equate_srbench.expr.operators import ARITY, BY_NAME, VARIABLE
-from equate_srbench.refine.kernel import _compiled, _inner
+from equate_srbench.refine.compiling import compiled, inner
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -27,7 +28,7 @@ _ARCTAN, _TANH = (_CODES[name] for name in ("arctan", "tanh"))
 _TURN = 2.0 * math.pi
 
 
-@_inner()
+@inner()
 def _nearest(principal: float, mirror: float, now: float) -> float:
     """The nearest to ``now`` among ``principal + 2 pi k`` and ``mirror + 2 pi k``."""
     a = principal + _TURN * np.rint((now - principal) / _TURN)
@@ -35,7 +36,7 @@ def _nearest(principal: float, mirror: float, now: float) -> float:
     return float(a if abs(a - now) <= abs(b - now) else b)
 
 
-@_inner()
+@inner()
 def _first(s: int, d: float, now: float, other: float) -> tuple[float, float]:
     """First argument for which operator ``s`` is ``d``, and the slope of the operator there."""
     if s == _ADD:
@@ -89,7 +90,7 @@ def _first(s: int, d: float, now: float, other: float) -> tuple[float, float]:
     return math.atanh(d), 1.0 - d * d  # tanh
 
 
-@_inner()
+@inner()
 def _second(s: int, d: float, other: float) -> tuple[float, float]:
     """Second argument for which operator ``s`` is ``d``, and the slope of the operator there."""
     if s == _ADD:
@@ -107,9 +108,10 @@ def _second(s: int, d: float, other: float) -> tuple[float, float]:
 _MATRIX, _INTS = types.float64[:, ::1], types.int64[::1]
 
 
-@_compiled(
-    _INTS, types.int64[:, ::1], _MATRIX, types.float64, types.float64, _MATRIX, _MATRIX, _INTS
-)
+@compiled(
+    _INTS, types.int64[:, ::1], _MATRIX, types.float64, types.float64, _MATRIX, _MATRIX, _INTS,
+    among=(operators,),
+)  # fmt: skip
 def propagate(
     code: Ints, places: Ints, values: Array, fewest: float, most: float, targets: Array,
     weights: Array, usable: Ints,

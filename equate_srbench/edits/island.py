@@ -1,51 +1,36 @@
-"""One island: a population of formulas for one view of the target."""
+"""One island: a population of formulas for one view of the target, and the race that fills it."""
 
 from __future__ import annotations
-
-import math
-import random
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from equate_srbench.edits.inversion import NodeTarget, node_targets
+from equate_srbench.edits.grafts import Parent, grafts
 from equate_srbench.edits.library import Library
-from equate_srbench.enumeration.matching import Matches
-from equate_srbench.expr.mutations import Mutator
+from equate_srbench.edits.population import Population
 from equate_srbench.expr.tree import Tree
-from equate_srbench.problem.floor import EXACT
-from equate_srbench.problem.target_views import TargetView
-from equate_srbench.refine import Refined, Refiner
+from equate_srbench.problem.target_views import IDENTITY, TargetView
+from equate_srbench.refine import Refiner
+from equate_srbench.refine.programs import Programs
 from equate_srbench.runtime.clock import Deadline
 
 Array = NDArray[np.float64]
 
-#: Scales above this, or below its inverse, have squares outside the range of float64.
-MAX_SCALE = 1e150
-
-
-@dataclass(slots=True)
-class Individual:
-    """A refined formula in the population.
-
-    Attributes
-    ----------
-    tree : Tree
-        Inner formula, before scale and offset.
-    scale, offset : float
-    error : float
-        Squared error in ``y`` as a fraction of its variance (approximate in transformed views).
-    """
-
-    tree: Tree
-    scale: float
-    offset: float
-    error: float
-
-    def key(self, pressure: float) -> float:
-        """Error with parsimony pressure; smaller is better."""
-        return max(self.error, EXACT) * (1.0 + pressure * self.tree.size)
+#: Rows of a first look.
+FEW_ROWS = 32
+#: Steps of the constants on these, and on all search rows.
+FEW_STEPS, STEPS = 3, 8
+#: Who passes the look: a few rows may look this much worse than the worst that is kept of a size.
+SLACK = 2.0
+#: The largest size of some rounds is drawn between this and the search's: long formulas that fit by
+#: approximation would else crowd out the way to a short law.
+SMALL = 8
+#: Share of the rounds with a smaller largest size.
+SMALLER = 0.5
+#: A new best is promoted if its error falls by more than this share.
+PROMOTED_GAIN = 0.01
+#: Formulas that are no better than shorter ones pay for scheduling islands, per node.
+PRICE = 0.04
 
 
 class Island:
@@ -55,52 +40,44 @@ class Island:
     ----------
     view : TargetView
         On the search rows.
-    X : ndarray of shape (n_rows, n_columns)
-        Search rows.
     variance : float
         Variance of ``y`` on the search rows: the unit of errors.
     library : Library
-    mutator : Mutator
-    capacity : int, default=300
-        Population size.
-    pressure : float, default=0.04
-        Parsimony pressure: errors are multiplied by ``1 + pressure * size``.
+        Its ``X`` has the search rows.
+    population : Population
+    rng : numpy Generator
     """
 
     def __init__(
         self,
         view: TargetView,
-        X: Array,
         variance: float,
         library: Library,
-        mutator: Mutator,
-        *,
-        capacity: int = 300,
-        pressure: float = 0.04,
+        population: Population,
+        rng: np.random.Generator,
     ) -> None:
-        self.view, self.X, self.library, self.mutator = view, X, library, mutator
-        self.refiner = Refiner(X, view.target, view.weights, check_input=False)
-        self._unit = float(view.weights.mean()) / variance
-        self.capacity, self.pressure = capacity, pressure
-        self.population: list[Individual] = []
-        self.seen: set[tuple[int, ...]] = set()
-        self.best_of_size: dict[int, Individual] = {}
-        self.rounds = 0
-        self.tried = 0
+        self.view, self.library, self.population, self.rng = view, library, population, rng
+        X, y, w = library.X, view.target, view.weights
+        self.all = Refiner(X, y, w, check_input=False)
+        few = np.argsort(y, kind="stable")[_spread(len(y), FEW_ROWS)]
+        few = few if (w[few] > 0.0).any() and np.ptp(y[few]) > 0.0 else np.arange(len(y))
+        self.few = Refiner(X[few], y[few], w[few], check_input=False)
+        mean = float(np.average(y, weights=w))
+        self._spread = float(np.average((y - mean) ** 2, weights=w))  # of the target
+        #: Error in ``y`` as a share of its variance, of the target's unexplained share 1.
+        self.unit = self._spread * float(w.mean()) / variance
+        self.looked = self.refined = self.rounds = 0
+        self._promoted = np.full(len(population.held), np.inf)
 
     @property
-    def rng(self) -> random.Random:
-        """The island's random generator."""
-        return self.mutator.rng
-
-    @property
-    def best(self) -> float:
-        """Smallest penalised error so far."""
-        return self.population[0].key(self.pressure) if self.population else math.inf
+    def promise(self) -> float:
+        """Smallest error in ``y`` so far, with a price for length; smaller is better."""
+        error = self.population.error[:, 0]
+        return float((error * (1.0 + PRICE * np.arange(len(error)))).min()) * self.unit
 
     # -- starts -----------------------------------------------------------------------------
 
-    def start(self, *, pairs: int = 60, deadline: Deadline) -> list[Individual]:
+    def start(self, *, pairs: int = 60, deadline: Deadline) -> None:
         """Initial population: best library entries, best sums of them, and random trees."""
         library, view = self.library, self.view
         trees = []
@@ -112,8 +89,7 @@ class Island:
                 trees.append(_sum([library.trees[i], library.trees[j]]))
             for entries in library.sums(view.target, view.weights):
                 trees.append(_sum([library.trees[i] for i in entries]))
-        trees += [self.mutator.tree() for _ in range(100)]
-        return self.absorb(trees, deadline=deadline)
+        self.race(Programs(trees), 100, deadline=deadline)
 
     def _functions_of_products(self, k: int = 40) -> list[Tree]:
         """``exp(c m)``, ``sin(c m)``, ``log(1 + c m)``, ...; the library has only c = 1."""
@@ -129,144 +105,97 @@ class Island:
 
     # -- one round --------------------------------------------------------------------------
 
-    def step(self, children: int, *, deadline: Deadline) -> list[Individual]:
-        """One generation: vary, refine and select; returns new individuals best of their size."""
+    def step(self, edits: int, n_grafts: int, *, deadline: Deadline) -> None:
+        """One round: grafts and random edits race for a place in the population."""
         self.rounds += 1
-        trees = self.edits(children // 2)
-        if len(self.library) > 1:
-            trees += self.grafts(children - len(trees))
-        if self.rounds % 8 == 0:
-            trees += [self.mutator.tree(4) for _ in range(children // 4)]
-        return self.absorb(trees, deadline=deadline)
+        population, largest = self.population, self.population.limit
+        if largest > SMALL and self.rng.random() < SMALLER:
+            population.limit = int(self.rng.integers(SMALL, largest + 1))
+        try:
+            self.race(self._grafts(n_grafts), edits, deadline=deadline)
+        finally:  # an interrupt may come in between
+            population.limit = largest
 
-    def _parent(self) -> Individual:
-        """Tournament selection of size four or, one time in three, the best of some size."""
-        rng = self.rng
-        if self.best_of_size and rng.random() < 0.33:
-            return self.best_of_size[rng.choice(list(self.best_of_size))]
-        n = len(self.population)
-        return self.population[min(rng.randrange(n) for _ in range(4))]
+    def _grafts(self, n: int, n_parents: int = 10, n_targets: int = 96) -> Programs:
+        front, held = self.population.parents(), self.population.held
+        chosen: dict[tuple[int, int], None] = {}
+        for _ in range(n_parents if len(front) else 0):
+            size = int(front[self.rng.integers(len(front), size=2).max()])
+            place = int(self.rng.integers(held[size], size=2).min())
+            chosen[size, place] = None
+        parents = [self._parent(size, place) for size, place in chosen]
+        return grafts(
+            parents, self.library, self.view.target, self.view.weights, n=n, n_targets=n_targets,
+            rng=self.rng,
+        )  # fmt: skip
 
-    def edits(self, n: int) -> list[Tree]:
-        """``n`` random edits of selected parents."""
-        return [self.mutator.edit(self._parent().tree, self._parent().tree) for _ in range(n)]
+    def _parent(self, size: int, place: int) -> Parent:
+        """With the fitted offset, or 0, 1 or -1: it does not lead to laws like ``exp(u) - 1``."""
+        population, rng = self.population, self.rng
+        offset = float(population.offset[size, place])
+        if rng.random() >= 0.6:
+            offset = float(rng.choice((0.0, 0.0, 1.0, -1.0)))
+        return Parent(
+            population.program(size, place).tree(0),
+            float(population.scale[size, place]),
+            offset,
+            float(population.error[size, place]) * self._spread * float(self.view.weights.mean()),
+        )
 
-    def grafts(self, n: int, *, parents: int = 10, n_targets: int = 96) -> list[Tree]:
-        """Replace, add to, or multiply nodes by the library entries closest to their targets."""
-        jobs: list[tuple[Individual, NodeTarget, str]] = []
-        chosen = {id(p): p for p in (self._parent() for _ in range(parents))}
-        for parent in chosen.values():
-            if not 1.0 / MAX_SCALE < abs(parent.scale) < MAX_SCALE:
-                continue
-            inner = (self.view.target - self._offset(parent)) / parent.scale
-            w = self.view.weights * parent.scale**2
-            for node in node_targets(parent.tree, self.X, inner, w):
-                jobs += [(parent, node, way) for way in ("replace", "add", "mul")]
-        if not jobs:
-            return []
-        jobs = self.rng.sample(jobs, min(n_targets, len(jobs)))
-        columns, weights, spread = _stack(jobs)
-        usable = np.flatnonzero((spread > 0) & np.isfinite(spread))
-        if len(usable) == 0:
-            return []
-        found = self.library.match(columns[usable], weights[usable], k=4)
-        unit = self._unit / float(self.view.weights.mean()) / len(self.X)
-        ranked = []
-        for row, i in enumerate(usable):
-            parent, node, way = jobs[i]
-            for rank in range(found.index.shape[1]):
-                error = found.error[row, rank] * spread[i] * unit
-                gain = error / max(parent.error, EXACT)
-                ranked.append((gain, parent, node.at, way, row, rank))
-        ranked.sort(key=lambda job: job[0])
-        out: list[Tree] = []
-        for gain, parent, at, way, row, rank in ranked:
-            if len(out) >= n or gain > 1.5:
-                break
-            tree = _graft(parent.tree, at, way, self._part(found, row, rank))
-            if tree.size <= self.mutator.max_size and tree.symbols not in self.seen:
-                out.append(tree)
+    def race(self, given: Programs, n_children: int, *, deadline: Deadline) -> None:
+        """Let given formulas and random children race; the best of each size are kept.
+
+        A few rows and steps tell most of those apart that would not be kept; the others are fitted
+        on all search rows.
+        """
+        population = self.population
+        programs = population.breed(given, n_children)
+        few = self.few.fit(programs, max_steps=FEW_STEPS, deadline=deadline)
+        error = np.maximum(few.unexplained, population.floor)
+        bound = population.bounds()[programs.sizes]
+        passed = np.flatnonzero(np.isfinite(error) & (error <= SLACK * bound))
+        fitted = self.all.fit(programs.repeated(passed), max_steps=STEPS, deadline=deadline)
+        population.settle(fitted)
+        self.looked += len(programs)
+        self.refined += len(passed)
+
+    def news(self) -> list[Tree]:
+        """Formulas for ``y`` that are new on the front since the last call, shortest first."""
+        out = []
+        for size in self.population.front():
+            error = self.population.error[size, 0]
+            if error < (1.0 - PROMOTED_GAIN) * self._promoted[size]:
+                self._promoted[size] = error
+                out.append(self._formula(int(size)))
         return out
 
-    def _offset(self, parent: Individual) -> float:
-        """The fitted offset, or 0, 1 or -1, since it does not lead to laws like ``exp(u) - 1``."""
-        rng = self.rng
-        return parent.offset if rng.random() < 0.6 else rng.choice((0.0, 0.0, 1.0, -1.0))
-
-    def _part(self, found: Matches, row: int, rank: int) -> Tree:
-        """``slope * u + intercept`` without negligible factors."""
-        tree = self.library.trees[int(found.index[row, rank])]
-        slope = float(found.slope[row, rank])
-        intercept = float(found.intercept[row, rank])
-        if abs(slope - 1.0) > 1e-3:
-            tree = Tree.apply("mul", Tree.constant(slope), tree)
-        if abs(intercept) > 1e-3 * (abs(slope) + abs(intercept)):
-            tree = Tree.apply("add", Tree.constant(intercept), tree)
-        return tree
+    def _formula(self, size: int) -> Tree:
+        tree = self.population.program(size).tree(0)
+        if self.view.transform is IDENTITY and self.view.factor is None:
+            return tree  # scale and offset are fitted again
+        scale = float(self.population.scale[size, 0])
+        offset = float(self.population.offset[size, 0])
+        if abs(scale - 1.0) > 1e-9:
+            tree = Tree.apply("mul", Tree.constant(scale), tree)
+        if offset != 0.0:
+            tree = Tree.apply("add", Tree.constant(offset), tree)
+        return self.view.wrap(tree)
 
     def blocks(self, parents: int = 12) -> list[Tree]:
         """Subtrees of the best formulas, for the library that the islands share."""
         parts = {}
-        for p in self.population[:parents]:
-            for at in range(1, p.tree.size):
-                part = p.tree.subtree(at)
+        for size in self.population.front()[-parents:]:
+            tree = self.population.program(int(size)).tree(0)
+            for at in range(1, tree.size):
+                part = tree.subtree(at)
                 if 4 <= part.size <= 12 and part.columns:
                     parts[part.symbols] = part
         return list(parts.values())
 
-    # -- selection --------------------------------------------------------------------------
 
-    def absorb(
-        self, trees: list[Tree], *, max_steps: int = 8, deadline: Deadline
-    ) -> list[Individual]:
-        """Refine new skeletons and select; returns those that are the best of their size."""
-        fresh = {t.symbols: t for t in trees if t.symbols not in self.seen}
-        batch = list(fresh.values())
-        self.seen.update(fresh)
-        if not batch:
-            return []
-        fitted = self.refiner.fit(batch, max_steps=max_steps, deadline=deadline)
-        self.tried += len(batch)
-        news = []
-        for i in np.flatnonzero(np.isfinite(fitted.loss)):
-            new = self._individual(fitted, int(i), batch[i])
-            self.population.append(new)
-            size = new.tree.size
-            if size not in self.best_of_size or new.error < self.best_of_size[size].error:
-                self.best_of_size[size] = new
-                news.append(new)
-        self._select()
-        return [n for n in news if self.best_of_size.get(n.tree.size) is n]
-
-    def _individual(self, fitted: Refined, i: int, tree: Tree) -> Individual:
-        return Individual(
-            tree.with_constants(fitted.constants(i)),
-            float(fitted.scale[i]),
-            float(fitted.offset[i]),
-            float(fitted.loss[i]) * self._unit,
-        )
-
-    def _select(self) -> None:
-        """Keep the fittest, at most three per niche of equal log error (two decimals)."""
-        self.population.sort(key=lambda p: p.key(self.pressure))
-        kept: list[Individual] = []
-        count: dict[float, int] = {}
-        for p in self.population:
-            niche = round(math.log(max(p.error, EXACT)), 2)
-            count[niche] = count.get(niche, 0) + 1
-            if count[niche] <= 3:
-                kept.append(p)
-                if len(kept) == self.capacity:
-                    break
-        self.population = kept
-        smallest = math.inf
-        for size in sorted(
-            self.best_of_size
-        ):  # a size whose best is no better than a smaller one's
-            if self.best_of_size[size].error >= smallest:
-                del self.best_of_size[size]
-            else:
-                smallest = self.best_of_size[size].error
+def _spread(n: int, k: int) -> NDArray[np.int64]:
+    """``k`` of ``n`` places at equal distances, or all."""
+    return np.unique(np.linspace(0, n - 1, min(n, k)).astype(np.int64))
 
 
 def _sum(terms: list[Tree]) -> Tree:
@@ -275,29 +204,3 @@ def _sum(terms: list[Tree]) -> Tree:
     for term in terms[1:]:
         out = Tree.apply("add", out, Tree.apply("mul", Tree.constant(1.0), term))
     return out
-
-
-def _stack(jobs: list[tuple[Individual, NodeTarget, str]]) -> tuple[Array, Array, Array]:
-    """Node targets, weights and weighted variances of the jobs; weight 0 where not finite."""
-    wanted = np.stack([node.target for _, node, _ in jobs])
-    value = np.stack([node.value for _, node, _ in jobs])
-    weights = np.stack([node.weights for _, node, _ in jobs])
-    add = np.array([way == "add" for *_, way in jobs])
-    mul = np.array([way == "mul" for *_, way in jobs])
-    with np.errstate(all="ignore"):
-        wanted[add] -= value[add]
-        wanted[mul] /= value[mul]
-        weights[mul] *= value[mul] ** 2
-        ok = np.isfinite(wanted) & np.isfinite(weights)
-        wanted[~ok], weights[~ok] = 0.0, 0.0
-        weights[ok.mean(axis=1) < 0.9] = np.nan
-        total = weights.sum(axis=1)
-        mean = (weights * wanted).sum(axis=1) / total
-        spread = (weights * (wanted - mean[:, None]) ** 2).sum(axis=1)
-    return wanted, weights, spread
-
-
-def _graft(tree: Tree, at: int, way: str, part: Tree) -> Tree:
-    if way == "replace":
-        return tree.replace(at, part)
-    return tree.replace(at, Tree.apply(way, tree.subtree(at), part))

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equate_srbench.edits.enumeration import fill
-from equate_srbench.enumeration.formulas import COMMON, PROBES, Formulas, spread_rows
+from equate_srbench.enumeration.formulas import COMMON, PROBES, Enumeration, spread_rows
 from equate_srbench.enumeration.matching import Matches, UnitTargets, nearest, standardised
 from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.expr.operators import BY_NAME, OPERATORS
@@ -90,7 +90,7 @@ class LazyTrees(Sequence[Tree]):
     """Trees of library entries; those of enumerated formulas are built when they are asked for."""
 
     def __init__(self) -> None:
-        self._entries: list[Tree | tuple[Formulas, int]] = []
+        self._entries: list[Tree | tuple[Enumeration, int]] = []
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -108,7 +108,7 @@ class LazyTrees(Sequence[Tree]):
             entry = self._entries[i] = formulas.tree(at)
         return entry
 
-    def append(self, entry: Tree | tuple[Formulas, int]) -> None:
+    def append(self, entry: Tree | tuple[Enumeration, int]) -> None:
         """Add a tree, or the enumerated formula that it is."""
         self._entries.append(entry)
 
@@ -162,7 +162,7 @@ class Library:
         X, usable = self.X, [j for j in columns if np.ptp(self.X[:, j]) > 0.0]
         operators = OPERATORS if len(usable) <= 2 else [BY_NAME[name] for name in COMMON]
         probes = spread_rows(X[:, usable], X[:, usable].sum(axis=1), PROBES, rng)
-        formulas = Formulas(X[probes], usable, operators=operators, capacity=12 * capacity)
+        formulas = Enumeration(X[probes], usable, operators=operators, capacity=12 * capacity)
         while len(formulas) < capacity and formulas.grow():
             pass
         rest = rng.permutation(formulas.of_size(formulas.largest))[:capacity]
@@ -173,13 +173,13 @@ class Library:
         for block in np.array_split(positions, len(positions) // 16384 + 1):
             values = formulas.values_at(X, block).T
 
-            def entry(i: int, block: NDArray[np.int64] = block) -> tuple[Formulas, int]:
+            def entry(i: int, block: NDArray[np.int64] = block) -> tuple[Enumeration, int]:
                 return formulas, int(block[i])
 
             self.add(values, entry, capacity - len(self))
 
     def add(
-        self, values: Array, make: Callable[[int], Tree | tuple[Formulas, int]], limit: int
+        self, values: Array, make: Callable[[int], Tree | tuple[Enumeration, int]], limit: int
     ) -> list[int]:
         """Keep rows of ``values`` that are finite, not constant and not affine copies of others.
 

@@ -11,7 +11,7 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from equate_srbench.refine.kernel import _compiled
+from equate_srbench.refine.compiling import compiled
 
 Array = NDArray[np.float64]
 Array32 = NDArray[np.float32]
@@ -27,7 +27,7 @@ _BLOCK = types.float64[:, ::1]
 _INTS = types.int64[::1]
 
 
-@_compiled(_BLOCK, types.int64, types.int64, _INTS, _INTS)
+@compiled(_BLOCK, types.int64, types.int64, _INTS, _INTS)
 def distinct(values: Array, n: int, sameness: int, table: Ints, kept: Ints) -> None:
     """Which of the first ``n`` formulas of a block are new, below 1e150 and not constant.
 
@@ -76,7 +76,7 @@ def distinct(values: Array, n: int, sameness: int, table: Ints, kept: Ints) -> N
     kept[0] = count
 
 
-@_compiled(_BLOCK, types.int64, types.int64[:, ::1], _INTS, _INTS)
+@compiled(_BLOCK, types.int64, types.int64[:, ::1], _INTS, _INTS)
 def sieve(values: Array, n: int, cells: NDArray[np.int64], kept: Ints, targets: Ints) -> None:
     """Which of the first ``n`` formulas of a block may be a target up to scale and offset.
 
@@ -109,7 +109,7 @@ def sieve(values: Array, n: int, cells: NDArray[np.int64], kept: Ints, targets: 
 _MATRIX32 = types.float32[:, ::1]
 
 
-@_compiled(_MATRIX32, _MATRIX32, _MATRIX32, types.int64, types.int64[:, ::1], _MATRIX32)
+@compiled(_MATRIX32, _MATRIX32, _MATRIX32, types.int64, types.int64[:, ::1], _MATRIX32)
 def best_entries(
     mean: Array32, square: Array32, product: Array32, begin: int, index: NDArray[np.int64],
     gain: Array32,
@@ -136,7 +136,7 @@ def best_entries(
                     worst = gain[t, last]
 
 
-@_compiled(_MATRIX32, types.int64, _MATRIX32, types.int64[:, ::1], _MATRIX32)
+@compiled(_MATRIX32, types.int64, _MATRIX32, types.int64[:, ::1], _MATRIX32)
 def best_partners(
     cross: Array32, begin: int, along: Array32, index: NDArray[np.int64], gain: Array32
 ) -> None:
@@ -160,7 +160,7 @@ def best_partners(
             gain[t, i], index[t, i] = best, at
 
 
-@_compiled(_BLOCK, types.int64, _INTS, types.float64[::1], _BLOCK, _INTS, _INTS)
+@compiled(_BLOCK, types.int64, _INTS, types.float64[::1], _BLOCK, _INTS, _INTS)
 def coplanar(
     values: Array, begin: int, order: Ints, shares: Array, targets: Array, kept: Ints, bits: Ints
 ) -> None:

@@ -1,4 +1,4 @@
-"""``Formulas``: small formulas in order of size, one of each set of equal values.
+"""``Enumeration``: small formulas in order of size, one of each set of equal values.
 
 Bottom-up enumeration with observational equivalence: a formula whose values on all probe rows are
 those of an earlier one is dropped, so that the next size combines distinct functions only (Udupa et
@@ -24,15 +24,17 @@ Ints = NDArray[np.int64]
 Plan = list[tuple[int, NDArray[Any], NDArray[Any], NDArray[Any]]]
 
 #: Operators of most laws.
-COMMON = ("add", "sub", "mul", "div", "square", "sqrt", "inv", "exp", "log", "sin", "cos")
-#: Formulas evaluated at once.
+COMMON = (
+    "add", "sub", "mul", "div", "square", "cube", "sqrt", "inv", "exp", "log", "sin", "cos",
+)  # fmt: skip
+#: Enumeration evaluated at once.
 BLOCK = 8192
 #: Number of rows on which formulas are told apart.
 PROBES = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class Application:
     """A block of formulas: one operator on a range of formulas, and another one if it is binary.
 
     Attributes
@@ -69,7 +71,7 @@ class Job:
         return (other, run) if self.is_swapped else (run, other)
 
 
-class Formulas(Sequence[Tree]):
+class Enumeration(Sequence[Tree]):
     """Formulas as operators and arguments, with their values on the probe rows.
 
     Parameters
@@ -146,8 +148,10 @@ class Formulas(Sequence[Tree]):
         """Number of formulas of at most ``size`` nodes, or of ``largest`` if that is less."""
         return self.size_begins[min(size, self.largest) + 1]
 
-    def next_jobs(self, *, once: bool = False) -> Iterator[Job]:
-        """Blocks that hold all formulas of one node more.
+    def next_jobs(self, *, once: bool = False) -> Iterator[Application]:
+        """Blocks that hold all formulas of one node more, those of common operators first.
+
+        Of formulas of one size with equal values the first one stays.
 
         Parameters
         ----------
@@ -156,16 +160,21 @@ class Formulas(Sequence[Tree]):
         """
         size = self.largest + 1
         below = self.of_size(size - 1)
-        for op in self.unary:
-            yield from jobs(op, range(max(below.start, len(self.numbers)), below.stop))
-        for a in range(1, (size - 1) // 2 + 1):
-            b = self.of_size(size - 1 - a)
-            for i in self.of_size(a):
-                run = range(max(b.start, i), b.stop)
-                for op in self.binary:
-                    yield from jobs(op, run, i)
-                    if not (op.commutative or (once and op.name == "sub")):
-                        yield from jobs(op, run, i, is_swapped=True)
+        for is_common in (True, False):
+            unary, binary = (
+                [op for op in ops if (op.name in COMMON) == is_common]
+                for ops in (self.unary, self.binary)
+            )
+            for op in unary:
+                yield from jobs(op, range(max(below.start, len(self.numbers)), below.stop))
+            for a in range(1, (size - 1) // 2 + 1):
+                b = self.of_size(size - 1 - a)
+                for i in self.of_size(a):
+                    run = range(max(b.start, i), b.stop)
+                    for op in binary:
+                        yield from jobs(op, run, i)
+                        if not (op.commutative or (once and op.name == "sub")):
+                            yield from jobs(op, run, i, is_swapped=True)
 
     def count_next(self) -> int:
         """Number of formulas in ``next_jobs``."""
@@ -185,7 +194,7 @@ class Formulas(Sequence[Tree]):
         self.size_begins.append(self._count)
         return True
 
-    def add(self, jobs: Iterable[Job]) -> None:
+    def add(self, jobs: Iterable[Application]) -> None:
         """Add the new formulas of blocks over the present ones, as far as there is room."""
         known = self.values
         with np.errstate(all="ignore"):
@@ -305,10 +314,10 @@ class Formulas(Sequence[Tree]):
 
 def jobs(
     op: Operator, run: range, other: int | None = None, *, is_swapped: bool = False
-) -> Iterator[Job]:
+) -> Iterator[Application]:
     """Blocks of one operator on a range of formulas."""
     for begin in range(run.start, run.stop, BLOCK):
-        yield Job(op, begin, min(begin + BLOCK, run.stop), other, is_swapped)
+        yield Application(op, begin, min(begin + BLOCK, run.stop), other, is_swapped)
 
 
 def spread_rows(X: Array, y: Array, n: int, rng: np.random.Generator, *, tries: int = 64) -> Ints:

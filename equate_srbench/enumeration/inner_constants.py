@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from equate_srbench.enumeration.formulas import BLOCK, Formulas, Ints, Job, jobs
+from equate_srbench.enumeration.formulas import BLOCK, Application, Enumeration, Ints, jobs
 from equate_srbench.enumeration.matching import UnitTargets, standardised
 from equate_srbench.expr.operators import BY_NAME, Operator
 from equate_srbench.expr.tree import Tree
@@ -79,7 +79,9 @@ class Skeletons:
         told = np.zeros((len(probes), X.shape[1]))
         told[:, self.columns] = X[np.ix_(probes, self.columns)] / self.scales
         inner = 1.372 * float(np.abs(told).max(initial=1.0))  # log(c - x) is defined
-        self.formulas = Formulas(told, columns, inner=inner, operators=operators, capacity=8 * most)
+        self.formulas = Enumeration(
+            told, columns, inner=inner, operators=operators, capacity=8 * most
+        )
         self._ranges = {1: range(1)}
         while self.formulas.largest < largest - 2 and self.formulas.count_next() <= most:
             self.formulas.grow()
@@ -96,7 +98,7 @@ class Skeletons:
             self.largest = size
         self.positions = self._unlike()
 
-    def _jobs(self, size: int) -> Iterator[Job]:
+    def _jobs(self, size: int) -> Iterator[Application]:
         """Blocks of all skeletons of a number of nodes; ``exp(c x)`` before ``exp(x) ** c``."""
         formulas = self.formulas
         if size - 1 in self._ranges:

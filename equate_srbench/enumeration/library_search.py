@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from equate_srbench.enumeration.formulas import BLOCK, COMMON, PROBES, Formulas, Ints
+from equate_srbench.enumeration.formulas import BLOCK, COMMON, PROBES, Enumeration, Ints
 from equate_srbench.enumeration.inner_constants import Skeletons
 from equate_srbench.enumeration.matching import nearest, standardised
 from equate_srbench.enumeration.pairs import Planes, factors, planes, products_and_ratios, sums
 from equate_srbench.enumeration.sieve import Passed, Sieve
-from equate_srbench.enumeration.view_rows import ViewFit, ViewRows, affine, scaled
+from equate_srbench.enumeration.view_rows import ViewFit, ViewRows, affine, best_fits, scaled
 from equate_srbench.expr.operators import BY_CODE, OPERATORS, Operator
 from equate_srbench.expr.tree import Tree
 from equate_srbench.problem.archive import Archive
@@ -40,9 +40,11 @@ class LibrarySettings:
     matched : int
         Most stored formulas that are fitted by least squares.
     paired, summed : int
-        Most formulas that are paired as products and ratios, and as sums.
-    skeletons : int
-        Most formulas with an inner constant.
+        Most formulas that are paired with one another as products and ratios, and as sums.
+    heads, partners : int
+        The plainest formulas, and how many each of them is paired with.
+    skeletons, factors : int
+        Most formulas with an inner constant, and most factors beside such formulas.
     columns : int
         Most columns; those of largest rank correlation with the target.
     """
@@ -53,7 +55,10 @@ class LibrarySettings:
     matched: int = 60_000
     paired: int = 3500
     summed: int = 2000
+    heads: int = 300
+    partners: int = 12_000
     skeletons: int = 30_000
+    factors: int = 24
     columns: int = 12
 
 
@@ -124,11 +129,12 @@ class LibrarySearch:
             if not rows.n_views:
                 return
             self.main = rows.named(_MAIN_VIEWS)
+            self.some = slice(self.settings.rows // 2)  # enough to choose starts
             self.sieve = Sieve(rows.targets[:, :4], rows.errors[:, :4].max(axis=1))
             self.operators = OPERATORS
             if len(self.columns) > 2:
                 self.operators = tuple(op for op in OPERATORS if op.name in COMMON)
-            self.formulas = Formulas(
+            self.formulas = Enumeration(
                 rows.X[:PROBES], self.columns, operators=self.operators,
                 capacity=self.settings.stored,
             )  # fmt: skip
@@ -158,6 +164,7 @@ class LibrarySearch:
         yield self._factors
         yield self._planes
         yield self._products_with_term
+        yield self._factors_with_constants
         yield self._more_constants
         yield self._sums
 
@@ -183,19 +190,25 @@ class LibrarySearch:
 
     def _oscillations(self, deadline: Deadline) -> list[ViewFit]:
         """Formulas of up to 4 nodes with an inner constant, on a fine grid."""
-        return self._skeletons(deadline, OPERATORS, 4, is_fine=True)
+        return self._with_constants(deadline, OPERATORS, 4, is_fine=True)
 
     def _constants(self, deadline: Deadline) -> list[ViewFit]:
         """Formulas of up to 5 nodes with an inner constant."""
-        return self._skeletons(deadline, OPERATORS, 5)
+        return self._with_constants(deadline, OPERATORS, 5)
 
     def _more_constants(self, deadline: Deadline) -> list[ViewFit]:
         """Formulas of up to 6 nodes with an inner constant, over the operators of most laws."""
-        names = (*COMMON, "cube", "pow")
+        names = (*COMMON, "pow")
         operators = tuple(op for op in OPERATORS if op.name in names)
-        return self._skeletons(deadline, operators, 6)
+        return self._with_constants(deadline, operators, 6)
 
-    def _skeletons(
+    def _skeletons(self, operators: tuple[Operator, ...], largest: int) -> Skeletons:
+        return Skeletons(
+            self.rows.X[self.some], np.arange(PROBES), self.columns, operators=operators,
+            most=self.settings.skeletons, largest=largest,
+        )  # fmt: skip
+
+    def _with_constants(
         self,
         deadline: Deadline,
         operators: tuple[Operator, ...],
@@ -203,15 +216,12 @@ class LibrarySearch:
         *,
         is_fine: bool = False,
     ) -> list[ViewFit]:
-        rows, some = self.rows, slice(self.settings.rows // 2)  # enough to choose starts
-        skeletons = Skeletons(
-            rows.X[some], np.arange(PROBES), self.columns, operators=operators,
-            most=self.settings.skeletons, largest=largest,
-        )  # fmt: skip
+        """The best skeletons of each view."""
+        rows, some = self.rows, self.some
         most = np.full(rows.n_views, _STARTS[0])
         most[self.main] = _STARTS[1]
         most[rows.named(("identity",))] = _STARTS[2]
-        starts = skeletons.starts(
+        starts = self._skeletons(operators, largest).starts(
             rows.targets[:, some], rows.weights[:, some], most.tolist(), is_fine=is_fine
         )
         fits = []
@@ -243,9 +253,13 @@ class LibrarySearch:
         """Products and ratios of two small formulas through the sieve."""
         from equate_srbench.enumeration.enumeration_loops import UP_TO_SCALE
 
-        at = self._plainest(self.settings.paired, 4, UP_TO_SCALE)
+        settings = self.settings
+        at = self._plainest(settings.partners, 5, UP_TO_SCALE)
         values = np.ascontiguousarray(self.formulas.values[:4, at])
-        trees = self._exact(products_and_ratios(values, at, self.sieve))
+        found = products_and_ratios(
+            values, at, self.sieve, heads=settings.heads, most=settings.paired
+        )
+        trees = self._exact(found)
         return self._fitted(trees, deadline)
 
     def _factors(self, _: Deadline) -> list[ViewFit]:
@@ -270,6 +284,31 @@ class LibrarySearch:
                 fits.append(ViewFit(int(seen[i]), tree))
         return _shortest(fits)
 
+    def _factors_with_constants(self, deadline: Deadline) -> list[ViewFit]:
+        """Products ``u * (a f + b)`` where ``f`` has up to 4 nodes and an inner constant."""
+        from equate_srbench.enumeration.enumeration_loops import UP_TO_SCALE
+
+        rows, formulas, seen = self.rows, self.formulas, self.rows.named(("identity",))
+        if not len(seen):
+            return []
+        at = self._plainest(self.settings.factors, 3, UP_TO_SCALE)
+        u = formulas.values_on(rows.X, int(at.max()) + 1)[:, at].T
+        targets, weights = rows.targets[seen] / u, rows.weights[seen] * u**2
+        good = np.isfinite(targets).all(axis=1) & np.isfinite(weights).all(axis=1)
+        at, targets, weights = at[good], targets[good], weights[good]
+        if not len(at):
+            return []
+        starts = self._skeletons(OPERATORS, 4).starts(
+            targets[:, self.some], weights[:, self.some], [_STARTS[1]] * len(at), is_fine=True
+        )
+        found = []
+        for t, i in enumerate(at.tolist()):
+            trees = [start.tree for start in starts if start.target == t]
+            for fit in best_fits(rows.X, targets[t], weights[t], trees, 1, deadline):
+                found.append((fit[0], Tree.apply("mul", scaled(*fit[1:]), formulas.tree(i))))
+        best = sorted(found, key=lambda pair: pair[0])[: _MOST // 2]
+        return [ViewFit(int(seen[0]), tree) for _, tree in best]
+
     def _planes(self, _: Deadline) -> list[ViewFit]:
         """Sums ``a u + b v + c``."""
         return self._coplanar(is_product=False)
@@ -282,9 +321,17 @@ class LibrarySearch:
         from equate_srbench.enumeration.enumeration_loops import UP_TO_AFFINE, UP_TO_SCALE
 
         # another offset of ``v`` is another ``b``, but one of ``u`` would be another product
-        rows, values, most = self.rows, self.formulas.values, self.settings.summed
-        v_at = self._plainest(most, 4, UP_TO_AFFINE)
-        u_at = self._plainest(most, 4, UP_TO_SCALE) if is_product else v_at
+        settings, fits = self.settings, []
+        many = self._plainest(settings.partners, 5, UP_TO_AFFINE)
+        heads = self._plainest(settings.summed, 4, UP_TO_SCALE) if is_product else many
+        fits += self._exact_planes(
+            heads[: settings.summed], many[: settings.summed], is_product=is_product
+        )
+        fits += self._exact_planes(heads[: settings.heads], many, is_product=is_product)
+        return _shortest(fits)
+
+    def _exact_planes(self, u_at: Ints, v_at: Ints, *, is_product: bool) -> list[ViewFit]:
+        rows, values = self.rows, self.formulas.values
         u, v = (np.ascontiguousarray(values[:5, at]) for at in (u_at, v_at))
         found = planes(u, v, rows.targets[self.main, :5], is_product=is_product)
         fits = []
@@ -296,7 +343,7 @@ class LibrarySearch:
                     if share is not None:
                         first, second = self.formulas.tree(int(i)), self.formulas.tree(int(j))
                         fits.append(ViewFit(seen, found.tree(first, second, share)))
-        return _shortest(fits)
+        return fits
 
     def _sums(self, deadline: Deadline) -> list[ViewFit]:
         """The sums of largest correlation in each view."""
@@ -327,8 +374,10 @@ class LibrarySearch:
         from equate_srbench.enumeration import enumeration_loops as loops
 
         formulas = self.formulas
-        rank = formulas.rarity(COMMON)[len(formulas.numbers) : formulas.up_to(largest)]
-        order = len(formulas.numbers) + np.argsort(rank, kind="stable")[: 2 * most]
+        begin, small = len(formulas.numbers), formulas.up_to(4)
+        rank = formulas.rarity(COMMON)[begin : formulas.up_to(largest)]
+        is_large = np.arange(begin, begin + len(rank)) >= small  # behind all of up to 4 nodes
+        order = begin + np.lexsort((rank, is_large))[: 2 * most]
         table = np.zeros(1 << (2 * len(order) + 1).bit_length(), dtype=np.int64)
         kept = np.zeros(len(order) + 1, dtype=np.int64)
         block = np.ascontiguousarray(formulas.values[:, order])
@@ -359,6 +408,8 @@ class LibrarySearch:
     def _note(self) -> None:
         """Say what was tried completely, after all stages and without an exact formula."""
         formulas, views = self.formulas, self.rows.n_views
+        if not self.sieve.is_complete:
+            return
         is_streamed = formulas.count_next() <= self.settings.streamed
         names = ", ".join(op.name for op in self.operators)
         what = "all operators" if len(self.operators) == len(OPERATORS) else names

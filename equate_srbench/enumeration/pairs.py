@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from equate_srbench.enumeration.formulas import Ints
+from equate_srbench.enumeration.formulas import BLOCK, Ints
 from equate_srbench.enumeration.sieve import Passed, Sieve, ratios
 from equate_srbench.expr.operators import BY_NAME
 from equate_srbench.expr.tree import Tree
@@ -29,30 +29,36 @@ _FINE, _CROWD = 1 << 18, 8
 _HEADS = 256
 
 
-def products_and_ratios(values: Array, positions: Ints, sieve: Sieve) -> list[Passed]:
+def products_and_ratios(
+    values: Array, positions: Ints, sieve: Sieve, *, heads: int, most: int
+) -> list[Passed]:
     """Pairs with ``y = a u v + b`` or ``y = a u / v + b`` in some view.
 
     Parameters
     ----------
     values : ndarray of shape (4, n)
-        On the rows of the sieve; at most ``formulas.BLOCK`` formulas.
+        On the rows of the sieve.
     positions : ndarray of int, shape (n,)
         Names of the formulas in the result.
     sieve : Sieve
+    heads, most : int
+        The first ``heads`` are paired with all formulas, the first ``most`` with one another.
     """
     out = []
     mul, div = BY_NAME["mul"], BY_NAME["div"]
-    for i, here in enumerate(positions):
-        one, others, there = values[:, i, None], values[:, i:], positions[i:]
-        with np.errstate(all="ignore"):
-            blocks = (one * others, one / others, others / one)
-        for block, op, is_swapped in zip(
-            blocks, (mul, div, div), (False, False, True), strict=True
-        ):
-            at, bits = sieve.passed(block)
-            if len(at):
-                u, v = np.full(len(at), here), there[at]
-                out.append(Passed(op, v, u, bits) if is_swapped else Passed(op, u, v, bits))
+    ways = ((mul, False), (div, False), (div, True))
+    for i, here in enumerate(positions[:most]):
+        end = len(positions) if i < heads else most
+        for begin in range(i, end, BLOCK):
+            run = slice(begin, min(begin + BLOCK, end))
+            one, others, there = values[:, i, None], values[:, run], positions[run]
+            with np.errstate(all="ignore"):
+                blocks = (one * others, one / others, others / one)
+            for block, (op, is_swapped) in zip(blocks, ways, strict=True):
+                at, bits = sieve.passed(block)
+                if len(at):
+                    u, v = np.full(len(at), here), there[at]
+                    out.append(Passed(op, v, u, bits) if is_swapped else Passed(op, u, v, bits))
     return out
 
 
@@ -166,7 +172,7 @@ def planes(u: Array, v: Array, targets: Array, *, is_product: bool) -> Planes:
     Parameters
     ----------
     u, v : ndarray of shape (5, n)
-        For sums the same formulas: each pair of them is taken once.
+        For sums ``u`` are the first of ``v``: each pair of them is taken once.
     targets : ndarray of shape (n_targets, 5)
     is_product : bool
     """

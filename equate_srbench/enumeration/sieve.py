@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from equate_srbench.enumeration.formulas import BLOCK, Formulas, Ints, Job
+from equate_srbench.enumeration.formulas import BLOCK, Application, Enumeration, Ints
 from equate_srbench.expr.operators import Operator
 
 Array = NDArray[np.float64]
@@ -22,6 +22,8 @@ Array = NDArray[np.float64]
 CELLS, MAX_TARGETS = 8192, 62
 #: Relative error of ratios that is always allowed: rounding of formulas that vary little.
 _ROUNDING = 1e-6
+#: Most that is allowed: with more, too much passes.
+_WIDEST = 2e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +54,16 @@ class Sieve:
         At most ``MAX_TARGETS``.
     errors : ndarray of shape (n_targets,)
         Error of a target's values.
+
+    Attributes
+    ----------
+    is_complete : bool
+        Whether the errors of all targets are small enough for whatever has them to pass.
     """
 
     def __init__(self, targets: Array, errors: Array) -> None:
         self.cells = np.zeros((2, CELLS), dtype=np.int64)
+        self.is_complete = True
         lead = np.abs(targets[:, 2] - targets[:, 0])
         for v, ratio in enumerate(ratios(targets.T).T):
             for k in range(2):
@@ -63,6 +71,8 @@ class Sieve:
                 if not (size > 0.0 and np.isfinite(ratio[k])):
                     break
                 reach = _ROUNDING + 4.0 * errors[v] / size
+                self.is_complete &= bool(reach <= _WIDEST)
+                reach = min(reach, _WIDEST)
                 begin, end = (ratio[k] + reach * np.array([-1.0, 1.0]) + 1.0) * 0.5 * CELLS
                 at = slice(max(int(begin), 0), min(int(end), CELLS - 1) + 1)
                 self.cells[k, at] |= np.int64(1) << np.int64(v)
@@ -77,7 +87,7 @@ class Sieve:
         at, bits = self._kept[:, 1 : 1 + self._kept[0, 0]].copy()
         return at, bits
 
-    def of_jobs(self, formulas: Formulas, jobs: Iterable[Job]) -> list[Passed]:
+    def of_jobs(self, formulas: Enumeration, jobs: Iterable[Application]) -> list[Passed]:
         """What passes of blocks of formulas over enumerated ones."""
         head, out = np.ascontiguousarray(formulas.values[:4]), []
         with np.errstate(all="ignore"):

@@ -112,20 +112,8 @@ class ViewRows:
 
     def best(self, v: int, trees: list[Tree], k: int, deadline: Deadline) -> list[ViewFit]:
         """The ``k`` formulas that fit a view best, with fitted constants."""
-        if not trees:
-            return []
-        refiner = Refiner(self.X, self.targets[v], self.weights[v], check_input=False)
-        fitted = refiner.fit(trees, max_steps=25, deadline=deadline)
-        return [
-            ViewFit(
-                v,
-                trees[i].with_constants(fitted.constants(i)),
-                float(fitted.scale[i]),
-                float(fitted.offset[i]),
-            )
-            for i in np.argsort(fitted.unexplained, kind="stable")[:k].tolist()
-            if np.isfinite(fitted.unexplained[i])
-        ]
+        fitted = best_fits(self.X, self.targets[v], self.weights[v], trees, k, deadline)
+        return [ViewFit(v, tree, scale, offset) for _, tree, scale, offset in fitted]
 
     def exact(self, values: Array, bits: Ints) -> tuple[Ints, Ints]:
         """Which formulas are which views up to scale and offset, on the probe rows.
@@ -162,6 +150,27 @@ class ViewRows:
         if seen.transform is IDENTITY:
             return fit.tree
         return seen.wrap(scaled(fit.tree, fit.slope, fit.intercept))
+
+
+def best_fits(
+    X: Array, target: Array, weights: Array, trees: list[Tree], k: int, deadline: Deadline
+) -> list[tuple[float, Tree, float, float]]:
+    """The ``k`` formulas that fit best: share unexplained, formula, scale and offset."""
+    if not trees:
+        return []
+    fitted = Refiner(X, target, weights, check_input=False).fit(
+        trees, max_steps=25, deadline=deadline
+    )
+    return [
+        (
+            float(fitted.unexplained[i]),
+            trees[i].with_constants(fitted.constants(i)),
+            float(fitted.scale[i]),
+            float(fitted.offset[i]),
+        )
+        for i in np.argsort(fitted.unexplained, kind="stable")[:k].tolist()
+        if np.isfinite(fitted.unexplained[i])
+    ]
 
 
 def affine(values: Array, targets: Array) -> tuple[Array, Array, Array]:

@@ -14,6 +14,8 @@ Array = NDArray[np.float64]
 FLOOR = 1e-24
 #: Smallest part of a column of unit length that is not a combination of those before it.
 DEPENDENT = 1e-12
+#: Longest sums whose columns are exchanged, and most exchanges.
+MOST_EXCHANGED, EXCHANGES = 8, 4
 #: Deletions between two decompositions: each is a cancellation in the inverse.
 REFRESH = 8
 
@@ -73,7 +75,11 @@ def eliminate(
         q, r = np.linalg.qr(design[:, usable] / norms[usable])
     found = q.T @ target
     rest = target - q @ found
-    path = _path(r, found, float(rest @ rest), total, len(target), costs[usable], floor, kept)
+    least = float(rest @ rest)
+    path = _path(r, found, least, total, len(target), costs[usable], floor, kept)
+    if least > floor * total:  # noise: of terms that are alike, the first deleted may be the law's
+        best = _exchanged(r, found, least, len(target), costs[usable], path[0], kept)
+        path = [best, *(chosen for chosen in path if not np.array_equal(chosen, best))]
     out = []
     for chosen in path:
         fit = solve(design, target, usable[chosen], costs, floor=floor)
@@ -142,6 +148,52 @@ def _path(
     best = steps[0]
     shorter = [s for s in steps if len(s[1]) < len(best[1])]
     return [s[1] for s in (best, *shorter[:2])]
+
+
+def _exchanged(
+    r: Array, found: Array, rest: float, n: int, costs: Array, chosen: NDArray[np.intp], kept: int
+) -> NDArray[np.intp]:
+    """Columns after deletions, additions and exchanges of one column that shorten the description.
+
+    Local search by exchange (Miller 2002, chapter 3), from where the elimination ended.
+    """
+    if len(chosen) > MOST_EXCHANGED:
+        return chosen
+    now = _length(r, found, rest, n, costs, chosen)
+    for _ in range(EXCHANGES):
+        best, shortest = chosen, now
+        for without in [chosen, *(np.delete(chosen, i) for i in range(len(chosen))
+                                  if chosen[i] >= kept)]:  # fmt: skip
+            if len(without) == 0:
+                continue
+            q, _ = np.linalg.qr(r[:, without])
+            lost = found - q @ (q.T @ found)
+            outside = r - q @ (q.T @ r)
+            size = np.sum(outside**2, axis=0)
+            sound = size > DEPENDENT
+            gain = np.where(sound, (outside.T @ lost) ** 2 / np.where(sound, size, 1.0), 0.0)
+            left = rest + float(lost @ lost)
+            lengths = 0.5 * n * np.log(np.maximum(left - gain, rest)) + costs
+            lengths[without] = np.inf
+            own = float(costs[without].sum())
+            options = [(0.5 * n * math.log(left) + own, without)]
+            j = int(np.argmin(lengths))
+            options.append((float(lengths[j]) + own, np.sort(np.append(without, j))))
+            for length, columns in options:
+                if length < shortest - 1e-6:
+                    best, shortest = columns, length
+        if shortest >= now:
+            break
+        chosen, now = best, shortest
+    return chosen
+
+
+def _length(
+    r: Array, found: Array, rest: float, n: int, costs: Array, chosen: NDArray[np.intp]
+) -> float:
+    q, _ = np.linalg.qr(r[:, chosen])
+    lost = found - q @ (q.T @ found)
+    return 0.5 * n * math.log(rest + float(lost @ lost)) + float(costs[chosen].sum())
 
 
 def _negligible(gain: Array, free: NDArray[np.intp], now: float) -> NDArray[np.intp] | None:

@@ -34,11 +34,11 @@ MAX_COLUMNS, SCORED_ROWS, FEW_ROWS = 4, 200, 100
 HUGE = 1e60
 #: Products that are started alone, that pairs are made of, pairs that are started, and most with
 #: functions of the same kinds; products looked at per pair of columns, and pairs of products.
-N_STARTS, N_TRIED, N_PAIRS, N_SAME = 96, 300, 64, 3
+N_STARTS, N_TRIED, N_PAIRS, N_SAME = 96, 300, 48, 3
 N_BEST, N_RANKED = 400, 6000
 #: Products that get a third factor, sums fitted fully of each number of parameters, sums that get
 #: one more product, most products in one; steps of all starts and of the best.
-N_KEPT, N_FRONT, N_BASES, N_TERMS, FIRST_STEPS, STEPS = 4, 2, 3, 3, 10, 30
+N_KEPT, N_FRONT, N_BASES, N_TERMS, FIRST_STEPS, STEPS = 4, 2, 2, 3, 10, 30
 #: Share of the variance that the first product leaves at most, that each further one leaves of
 #: what was left, and that a solved view leaves.
 MOST_LEFT, GAIN, SOLVED = 0.85, 0.6, 1e-18
@@ -121,7 +121,7 @@ class _Pursuit:
 
     def solve(self, seen: TargetView) -> list[Sum]:
         """The best sums of one view, the best first."""
-        unit = float(np.abs(seen.target).max())
+        plain, unit = is_plain(seen), float(np.abs(seen.target).max())
         target = seen.target / unit
         weights = seen.weights / seen.weights.max()
         refiner = Refiner(self.rows.X, target, weights, check_input=False)
@@ -129,14 +129,15 @@ class _Pursuit:
                       check_input=False)  # fmt: skip
         rest = target[: len(self.X)] - target[: len(self.X)].mean()
         terms = self._terms(rest)
-        found = self._fitted([Sum((terms.product(i),), (1.0,)) for i in terms.diverse()],
-                             few, FIRST_STEPS)  # fmt: skip
+        first = terms.diverse()[: N_STARTS if plain else N_STARTS // 3]
+        starts = [Sum((terms.product(i),), (1.0,)) for i in first]
+        found = self._fitted(starts, few, FIRST_STEPS)
         if len(self.columns) > 2:
             more = self._fitted(self._threefold(found[:N_KEPT], rest), few, FIRST_STEPS)
             found = sorted(found + more, key=lambda s: s.left)
         out: list[Sum] = []
         earlier: list[Sum] = []
-        limits = LIMITS if is_plain(seen) else LIMITS_OF_VIEWS
+        limits = LIMITS if plain else LIMITS_OF_VIEWS
         for n in range(1, N_TERMS + 1):
             if out and out[0].left > limits[n]:
                 break

@@ -29,7 +29,7 @@ Array = NDArray[np.float64]
 #: Bins of the grid over the range of an argument, zero padding, and most periods in the range.
 BINS, PADDING, MAX_PERIODS = 2048, 4, 160
 #: Peaks looked at per view, and steps of variable projection of each.
-N_PEAKS, FIRST_STEPS = 5, 5
+N_PEAKS, FIRST_STEPS = 4, 4
 #: Waves that are finished, with and without damping, and steps of that.
 N_FINISHED, STEPS = 2, 15
 #: Share of the target's mean square that a solved one leaves.

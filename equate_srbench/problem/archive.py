@@ -24,6 +24,8 @@ PARSIMONY, MAX_PARSIMONY = 0.1, 1.0
 LENGTH = 50.0
 #: Losses up to this factor above the least one may belong to a law as well.
 NEAR = 10.0
+#: Constants above this times the target lose half of the digits of what they are added to.
+LARGE = 1e6
 #: Longest formula that ends a search when it is exact.
 SHORT = 20
 
@@ -255,6 +257,9 @@ class Archive:
         """Whether a new candidate is exact, short, and shorter than one that was before."""
         if not self.is_exact(found):
             return False
+        largest = max(map(abs, found.tree.constants), default=0.0)
+        if found.loss > EXACT * self.variance and largest > LARGE * np.abs(self.y).max():
+            return False  # the limit of a form, such as 1e9 / (1e4 + x) - 1e5: no more than a line
         longest = min(SHORT, self.n_rows / 3.0)
         if self._law is not None and self.is_exact(self._law):
             longest = min(longest, complexity(self._law.tree) - 1)

@@ -181,7 +181,9 @@ class Target:
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Normal matrix, gradient and sizes of the projected, normalised columns."""
         broken = ~(columns * self.weights).sum(-1, keepdim=True).isfinite()
-        columns = torch.where(broken & ~columns.isfinite(), 0.0, columns)
+        missing = broken & ~columns.isfinite()
+        held = (missing * self.weights).sum(-1, keepdim=True) > limit.MISSING
+        columns = torch.where(missing | held, 0.0, columns)
         g, mean, norm, scale = self.centre(columns)
         left = norm
         if self.affine:

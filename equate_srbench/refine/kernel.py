@@ -17,23 +17,20 @@ it is first needed.
 
 from __future__ import annotations
 
-import hashlib
 import math
-import warnings
 from collections.abc import Callable
-from functools import lru_cache
-from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeVar, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
 from equate_srbench.expr import operators
 from equate_srbench.expr.operators import ARITY, CONSTANT, VARIABLE
 from equate_srbench.refine import derivatives, numpy_loops
 from equate_srbench.refine import tolerances as limit
+from equate_srbench.refine.compiling import compiled, inner
 from equate_srbench.refine.numpy_loops import (
     FIRST,
     FIRST_LITERAL,
@@ -50,7 +47,6 @@ from equate_srbench.refine.numpy_loops import (
 )
 from equate_srbench.refine.programs import Floats, Ints, Programs
 
-Function = TypeVar("Function", bound=Callable[..., object])
 Row = int | np.int64
 
 TABLE = build_loop_table()
@@ -68,6 +64,9 @@ _GRADIENT, _SIZE, _STEP, _TRIAL, _START, _CURRENT, _NORMAL = range(7)
 _SECOND, _BELOW, _VALUE, _DERIVATIVE, _OWN = range(5)
 
 FIT, EVALUATE, DIFFERENTIATE = range(3)
+
+#: Modules whose values are compiled in as constants.
+COMPILED_IN = (operators, derivatives, numpy_loops, limit)
 
 
 class Memory(NamedTuple):
@@ -105,60 +104,8 @@ class Memory(NamedTuple):
         return np.ascontiguousarray(self.nodes[[_SECOND, _VALUE], :n])
 
 
-class _Njit(Protocol):
-    """``numba.njit`` with options: a decorator that keeps the type of the function."""
-
-    def __call__(self, *signature: object, **options: object) -> Callable[[Function], Function]: ...
-
-
-def _compiled(*arguments: object) -> Callable[[Function], Function]:
-    """``njit`` for entry points: cached on disk, or in memory where nothing can be written."""
-
-    def wrap(function: Function) -> Function:
-        compiler = cast("_Njit", njit)
-        signature = types.void(*arguments)
-        options = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
-        try:
-            dispatcher = cast("Any", compiler(cache=True, **options)(function))
-        except RuntimeError as error:
-            if "cannot cache" not in str(error):
-                raise
-            warnings.warn(
-                "compiled kernels cannot be cached on disk and are compiled anew in every process "
-                "(some seconds): set NUMBA_CACHE_DIR to a writable directory",
-                RuntimeWarning,
-                stacklevel=2,
-            )
-            return compiler(signature, **options)(function)
-        # numba recompiles when this file changes, but operators, loops and tolerances of other
-        # modules are compiled in as constants
-        index = dispatcher._cache._cache_file
-        index._source_stamp = (index._source_stamp, sources_digest())
-        dispatcher.compile(signature)
-        dispatcher.disable_compile()
-        return cast("Function", dispatcher)
-
-    return wrap
-
-
-@lru_cache(maxsize=1)
-def sources_digest() -> str:
-    """SHA-256 over the modules whose values are compiled into the kernel."""
-    found = hashlib.sha256()
-    for module in (operators, derivatives, numpy_loops, limit):
-        found.update(Path(str(module.__file__)).read_bytes())
-    return found.hexdigest()
-
-
-def _inner(**options: object) -> Callable[[Function], Function]:
-    """``njit`` for functions that entry points call; they are cached as part of them."""
-    return cast("_Njit", njit)(
-        nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, **options
-    )
-
-
 # "reassoc" lets the sum use vector registers; NaN and inf keep their meaning.
-@_inner(fastmath={"reassoc", "contract"})
+@inner(fastmath={"reassoc", "contract"})
 def _dot(memory: Floats, i: Row, j: Row) -> float:
     """Dot product of two rows."""
     total = 0.0
@@ -188,7 +135,7 @@ def _loop_call(
 _call_loop = cast("Callable[[int, int, int, int, int], None]", intrinsic(_loop_call))
 
 
-@_inner()
+@inner()
 def _run(steps: Ints, begin: int, end: int, registers: Ints, memory: Floats) -> None:
     """Run the steps of one operator on the rows its registers name."""
     base, stride = memory.ctypes.data, 8 * memory.shape[1]
@@ -200,7 +147,7 @@ def _run(steps: Ints, begin: int, end: int, registers: Ints, memory: Floats) -> 
         _call_loop(steps[s, 0], steps[s, 1], frame, frame + 24, frame + 32)
 
 
-@_inner()
+@inner()
 def _link(code: Ints, nodes: Ints) -> None:
     """Fill each node's second argument and the number of constants in its subtree."""
     end = nodes[_VALUE]  # free until values are computed
@@ -215,7 +162,7 @@ def _link(code: Ints, nodes: Ints) -> None:
             end[i] = end[child]
 
 
-@_inner()
+@inner()
 def _values(
     steps: Ints, spans: Ints, code: Ints, constants: Floats, memory: Floats, nodes: Ints,
     registers: Ints,
@@ -241,7 +188,7 @@ def _values(
         memory[_F, r] = memory[nodes[_VALUE, 0], r]
 
 
-@_inner()
+@inner()
 def _derivatives(
     steps: Ints, spans: Ints, code: Ints, memory: Floats, nodes: Ints, registers: Ints
 ) -> None:
@@ -270,7 +217,7 @@ def _derivatives(
                 _run(steps, begin, end, registers, memory)
 
 
-@_inner()
+@inner()
 def _centre(memory: Floats, row: Row, affine: bool) -> tuple[float, float, float]:
     """Weight (and centre) a row in place; return its mean, squared norm and extracted scale.
 
@@ -293,7 +240,7 @@ def _centre(memory: Floats, row: Row, affine: bool) -> tuple[float, float, float
     return mean, norm, scale
 
 
-@_inner()
+@inner()
 def _project(memory: Floats, unit: float, affine: bool) -> tuple[float, float, float, float]:
     """Residual of the best ``a f + b``; return loss, a, mean of f, and f's (scaled) norm."""
     mean, norm, scale = _centre(memory, _F, affine)
@@ -310,7 +257,7 @@ def _project(memory: Floats, unit: float, affine: bool) -> tuple[float, float, f
     return loss, a / scale, mean, norm
 
 
-@_inner()
+@inner()
 def _normal_equations(
     memory: Floats, first: int, k: int, norm_f: float, affine: bool, small: Floats
 ) -> None:
@@ -321,9 +268,15 @@ def _normal_equations(
     for j in range(k):
         row = first + j
         if not math.isfinite(_dot(memory, row, _WEIGHTS)):
-            # a vertical tangent on some rows (sqrt at 0): leave those rows out
+            # a vertical tangent on some rows (sqrt at 0): leave those rows out; where there is no
+            # derivative on many (whole exponents of columns of both signs), hold the constant
+            missing = 0.0
             for r in range(memory.shape[1]):
                 if not math.isfinite(memory[row, r]):
+                    memory[row, r] = 0.0
+                    missing += memory[_WEIGHTS, r]
+            if missing > limit.MISSING:
+                for r in range(memory.shape[1]):
                     memory[row, r] = 0.0
         mean, norm, scale = _centre(memory, row, affine)
         left = norm
@@ -344,7 +297,7 @@ def _normal_equations(
         small[_NORMAL + j, j] = 1.0
 
 
-@_inner()
+@inner()
 def _solve(k: int, damping: float, small: Floats) -> float:
     """Damped step by Cholesky; return its predicted reduction of the loss (0: no step)."""
     factor, step = small[_NORMAL + small.shape[1] :], small[_STEP]
@@ -372,7 +325,7 @@ def _solve(k: int, damping: float, small: Floats) -> float:
     return gain
 
 
-@_inner()
+@inner()
 def _adapt(damping: float, moved: bool, saved: float, gain: float) -> float:
     """Update the damping by how the loss fell compared with the linear model's prediction."""
     if not moved:
@@ -384,7 +337,7 @@ def _adapt(damping: float, moved: bool, saved: float, gain: float) -> float:
     return max(damping * factor, limit.DAMPING_MIN)
 
 
-@_inner(inline="always")  # one function less to compile: a second of the first start
+@inner(inline="always")  # one function less to compile: a second of the first start
 def _descend(
     steps: Ints, spans: Ints, code: Ints, memory: Floats, small: Floats, nodes: Ints,
     registers: Ints, unit: float, max_steps: int, affine: bool, abandon_above: float,
@@ -428,9 +381,9 @@ _PROGRAMS = (_INTS, _INTS, _FLOATS, _INTS, _INT, _INT)
 _MEMORY = (_MATRIX, _MATRIX, types.int64[:, ::1], _INTS)
 
 
-@_compiled(
+@compiled(
     *_TABLES, *_PROGRAMS, *_MEMORY, _INT, _FLOAT, types.float64[:, :, ::1], _INT,
-    types.boolean, _FLOAT, _MATRIX,
+    types.boolean, _FLOAT, _MATRIX, among=COMPILED_IN,
 )  # fmt: skip
 def _run_programs(
     steps: Ints, spans: Ints, codes: Ints, code_at: Ints, constants: Floats, constant_at: Ints,

@@ -37,13 +37,30 @@ class Programs:
         self.counts = np.array([len(t.constants) for t in trees], dtype=np.int64)
         self.codes = np.array([s for t in trees for s in t.symbols], dtype=np.int64)
         self.constants = np.array([c for t in trees for c in t.constants], dtype=np.float64)
-        self.code_at, self.constant_at = _starts(self.sizes), _starts(self.counts)
+        self.code_at, self.constant_at = starts(self.sizes), starts(self.counts)
+
+    @classmethod
+    def of_arrays(
+        cls, codes: Ints, code_at: Ints, constants: Floats, constant_at: Ints
+    ) -> Programs:
+        """Programs from the arrays that ``Attributes`` describes, without a copy."""
+        out = cls([])
+        out.codes, out.code_at = codes, code_at
+        out.constants, out.constant_at = constants, constant_at
+        out.sizes, out.counts = np.diff(code_at), np.diff(constant_at)
+        return out
+
+    def tree(self, i: int) -> Tree:
+        """Program ``i`` with its constants as they are now."""
+        a, b = self.code_at[i : i + 2]
+        c, d = self.constant_at[i : i + 2]
+        return Tree(self.codes[a:b].tolist(), self.constants[c:d].tolist())
 
     def repeated(self, chosen: Ints) -> Programs:
         """Copies of the chosen programs, each with its own codes and constants."""
         out = Programs([])
         out.sizes, out.counts = self.sizes[chosen], self.counts[chosen]
-        out.code_at, out.constant_at = _starts(out.sizes), _starts(out.counts)
+        out.code_at, out.constant_at = starts(out.sizes), starts(out.counts)
         out.codes = self.codes[_ranges(self.code_at[chosen], out.sizes, out.code_at)]
         at = _ranges(self.constant_at[chosen], out.counts, out.constant_at)
         out.constants = self.constants[at]
@@ -69,7 +86,7 @@ class Programs:
         return list(zip(edges, [*edges, len(self)][1:], strict=True))
 
 
-def _starts(sizes: Ints) -> Ints:
+def starts(sizes: Ints) -> Ints:
     """Offsets of consecutive parts, and the end of the last one."""
     return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 

@@ -27,6 +27,8 @@ class Refined:
 
     Attributes
     ----------
+    programs : Programs
+        With fitted constants.
     loss : ndarray of shape (n,)
         Weighted mean squared residual, in squared units of ``y``; inf where the formula is
         undefined on some row, or was not reached before the deadline.
@@ -38,27 +40,25 @@ class Refined:
     """
 
     def __init__(
-        self, trees: Sequence[Tree], programs: Programs, loss: Floats, unexplained: Floats,
-        scale: Floats, offset: Floats,
-    ) -> None:  # fmt: skip
-        self._trees = list(trees)
-        self._programs = programs
+        self, programs: Programs, loss: Floats, unexplained: Floats, scale: Floats, offset: Floats
+    ) -> None:
+        self.programs = programs
         self.loss = loss
         self.unexplained = unexplained
         self.scale = scale
         self.offset = offset
 
     def __len__(self) -> int:
-        return len(self._trees)
+        return len(self.programs)
 
     def constants(self, i: int) -> tuple[float, ...]:
         """Inner constants of tree ``i``, without scale and offset."""
-        at = self._programs.constant_at
-        return tuple(self._programs.constants[at[i] : at[i + 1]].tolist())
+        at = self.programs.constant_at
+        return tuple(self.programs.constants[at[i] : at[i + 1]].tolist())
 
     def tree(self, i: int) -> Tree:
         """Tree ``i`` with its fitted constants, scale (unless 1) and offset (unless 0)."""
-        tree = self._trees[i].with_constants(self.constants(i))
+        tree = self.programs.tree(i)
         scale, offset = float(self.scale[i]), float(self.offset[i])
         if scale == 0.0:
             return Tree.constant(offset)
@@ -124,7 +124,7 @@ class Refiner:
 
     def fit(
         self,
-        trees: Sequence[Tree],
+        trees: Sequence[Tree] | Programs,
         *,
         max_steps: int = 20,
         affine: bool = True,
@@ -137,8 +137,8 @@ class Refiner:
 
         Parameters
         ----------
-        trees : sequence of Tree
-            Their constants are the first start.
+        trees : sequence of Tree, or Programs
+            Their constants are the first start; those of ``Programs`` are changed in place.
         max_steps : int, default=20
             Most trial steps of the inner constants per start; 0 only scores.
         affine : bool, default=True
@@ -156,14 +156,14 @@ class Refiner:
         -------
         Refined
         """
-        programs = Programs(trees)
+        programs = trees if isinstance(trees, Programs) else Programs(trees)
         y, mean, unit = self._target(affine)
         noise = _perturbations(starts, programs.largest[1], rng)
         limit = np.inf if abandon_above is None else abandon_above * unit * unit
-        out = np.full((len(trees), 4), np.inf)
+        out = np.full((len(programs), 4), np.inf)
         run = self._run_kernel if self.backend == "numba" else self._run_torch
         run(programs, y, unit, affine, noise, max_steps, limit, out, deadline)
-        return self._refined(trees, programs, out, y, mean, unit, affine)
+        return self._refined(programs, out, y, mean, unit, affine)
 
     def _run_kernel(
         self, programs: Programs, y: Floats, unit: float, affine: bool, noise: Floats,
@@ -227,9 +227,8 @@ class Refiner:
         return self._roots * y * more, mean / unit, unit * more
 
     def _refined(
-        self, trees: Sequence[Tree], programs: Programs, out: Floats, y: Floats, mean: float,
-        unit: float, affine: bool,
-    ) -> Refined:  # fmt: skip
+        self, programs: Programs, out: Floats, y: Floats, mean: float, unit: float, affine: bool
+    ) -> Refined:
         with np.errstate(all="ignore"):
             total = float(np.dot(y, y))
             lost = out[:, 0]
@@ -240,7 +239,7 @@ class Refiner:
             scale[undefined] = 1.0
             offset[undefined] = 0.0
             unexplained = lost / total if total > 0 else np.where(lost > 0, np.inf, 0.0)
-            return Refined(trees, programs, lost / unit / unit, unexplained, scale, offset)
+            return Refined(programs, lost / unit / unit, unexplained, scale, offset)
 
 
 def _check(X: Floats, y: Floats, w: Floats) -> None:

@@ -16,3 +16,5 @@ DAMPING, DAMPING_MIN, DAMPING_MAX = 1e-1, 1e-12, 1e8
 #: Damping is multiplied by GOOD when a step saves GOOD_SHARE of what the linear model promised,
 #: by POOR when it saves less than POOR_SHARE, by BAD when it saves nothing.
 GOOD, GOOD_SHARE, POOR, POOR_SHARE, BAD = 0.1, 0.75, 3.0, 0.25, 30.0
+#: Share of the rows without a derivative by a constant above which the constant is held.
+MISSING = 0.1

@@ -17,7 +17,6 @@ from equate_srbench.equate import pretrained
 from equate_srbench.equate.neural import NeuralResult, propose
 from equate_srbench.equate.settings import EquateSettings
 from equate_srbench.expr.algebra.complexity import complexity
-from equate_srbench.expr.algebra.rewrite import rewrite
 from equate_srbench.expr.evaluate import evaluate, mean_square
 from equate_srbench.expr.sympy.simplify import simplify, warm_up
 from equate_srbench.expr.tree import Tree
@@ -30,7 +29,7 @@ from equate_srbench.refine.snap import snap
 from equate_srbench.runtime.clock import Deadline
 from equate_srbench.runtime.memory import OomSafe
 from equate_srbench.search.base import Search
-from equate_srbench.search.shorten import shorten
+from equate_srbench.search.shorten import pareto_front, shorten, shorten_front
 from equate_srbench.search.starts import simple_formulas
 
 #: Tables with fewer rows skip the neural part: there is too little to adapt to.
@@ -40,12 +39,14 @@ MIN_ROWS = 5
 FAMILIES_SHARE, LIBRARY_SHARE, FIRST_EDITS_SHARE, NEURAL_SHARE = 0.15, 0.25, 0.15, 0.35
 #: Share of the time left for a search on relative errors, where the target spans many decades.
 RELATIVE_SHARE = 0.25
+#: Formulas of it that are shortened.
+RELATIVE_FRONT = 4
 #: Share of the time left that the neural part may take in processor time.
 NEURAL_WORK = 0.25
 #: Formulas of the first round of edits, which comes before the neural part.
-FIRST_EDITS = 3000
+FIRST_EDITS = 30_000
 #: Formulas after a long exact one: within so many there may be a shorter one.
-AFTER_EXACT = 10_000
+AFTER_EXACT = 60_000
 #: Longest answer, in nodes, that is plausible for what it is: waiting for a better one may end.
 PLAUSIBLE = 12
 #: Noise is the same at all sizes: half as long formulas have at most this many times the loss, and
@@ -72,6 +73,8 @@ class PipelineOptions:
         Preset ``paper``: all of the time is the neural part's, whatever the table.
     chooses_parsimony : bool
         Whether the weight of simplicity is calibrated by what the backbone found.
+    n_jobs : int
+        Threads of the edits; -1 is one per processor.
     """
 
     backbone: str | os.PathLike[str]
@@ -79,6 +82,7 @@ class PipelineOptions:
     device: str
     is_paper: bool
     chooses_parsimony: bool
+    n_jobs: int = 1
 
 
 class FitPipeline(Search):
@@ -220,7 +224,9 @@ class FitPipeline(Search):
         archive = archive or self.archive
         n, p = archive.X.shape
         settings = EditSettings(library=int(min(8000, 40 * n + 500 * (n >= 40))))
-        return EditSearch(archive, list(range(p)), rng=self.rng, settings=settings)
+        return EditSearch(
+            archive, list(range(p)), rng=self.rng, settings=settings, n_jobs=self.options.n_jobs
+        )
 
     def _edit_first(self, edits: EditSearch, tick: Callable[[str], None]) -> None:
         """A short round of edits: many laws need no network."""
@@ -244,14 +250,12 @@ class FitPipeline(Search):
             edits.run(
                 soon, starts=starts, tick=lambda: tick("edit"), patience=patience(len(archive.y))
             )
-        if found.is_exact(found.best):
-            best = found.law or found.best
-            shorten(found, best, rewrite=rewrite, deadline=soon)
+        for best in shorten_front(found, deadline=soon, most=RELATIVE_FRONT)[:1]:
             tree = snap(best.tree, archive.X, archive.y, weights, deadline=soon)
             found.add(tree, tree, mean_square(tree, archive.X, archive.y, weights), "shorten")
         self.notes["weights"] = "absolute and relative"
         archive.tried.update(found.tried)
-        for candidate in front(found.candidates):
+        for candidate in pareto_front(found.candidates):
             self._add(candidate.tree, candidate.source)
 
     def _edit_last(self, edits: EditSearch, tick: Callable[[str], None]) -> None:
@@ -317,18 +321,16 @@ class FitPipeline(Search):
             return False
         return looks_random(archive.X, archive.y - evaluate(answer.tree, archive.X))
 
-    def _shorten(self, tick: Callable[[str], None], top: int = 4) -> None:
-        """Shorten the candidates of least description length, then snap the best's constants."""
+    def _shorten(self, tick: Callable[[str], None]) -> None:
+        """Shorten what may become the answer, then snap the best's constants."""
         archive, deadline = self.archive, self.archive.deadline
         algebra = archive.is_exact(archive.best) and self._may_be_law(archive.best)
         if algebra:
             warm_up()
-        ranked = sorted(self.archive.candidates, key=self.length)
-        for candidate in ranked[:top]:
-            if deadline.over:
-                return
-            shorten(self.archive, candidate, rewrite=rewrite, deadline=deadline)
-            tick("shorten")
+        if deadline.over:
+            return
+        shorten_front(archive, deadline=deadline, length=self.length, tick=lambda: tick("shorten"))
+        tick("shorten")
         if algebra:
             self._simplify()
         best = self.choose("best")
@@ -348,7 +350,7 @@ class FitPipeline(Search):
         tree = simplify(best.tree, archive.X, time_limit=min(2.0, 0.5 * deadline.left()))
         found = None if tree == best.tree else self._add(tree)
         if found is not None:
-            shorten(archive, found, rewrite=rewrite, deadline=deadline)
+            shorten(archive, found, deadline=deadline)
 
     def _may_be_law(self, candidate: Candidate) -> bool:
         """Whether simplification is worthwhile: an exact fit of very few rows is chance."""
@@ -359,15 +361,6 @@ class FitPipeline(Search):
         archive = self.archive
         loss = mean_square(tree, archive.X, archive.y, archive.weights)
         return archive.add(tree, tree, loss, source) if math.isfinite(loss) else None
-
-
-def front(candidates: list[Candidate]) -> list[Candidate]:
-    """Candidates that no smaller one is as accurate as, by size."""
-    out: list[Candidate] = []
-    for candidate in sorted(candidates, key=lambda c: (c.size, c.loss)):
-        if not out or candidate.loss < out[-1].loss:
-            out.append(candidate)
-    return out
 
 
 def for_rows(settings: EquateSettings, n_rows: int) -> EquateSettings:

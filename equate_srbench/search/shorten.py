@@ -25,8 +25,8 @@ from equate_srbench.runtime.clock import Deadline
 Array = NDArray[np.float64]
 Rewrite = Callable[[Tree], Tree]
 
-#: Formulas of the front that are shortened, those of least description length.
-MOST_FORMULAS = 12
+#: Formulas that are shortened: of the front, and of least description length.
+MOST_FORMULAS, MOST_LIKELY = 12, 4
 #: Variants refitted in one call.
 BATCH = 256
 _CLOSER_LOOK = 4  # variants per formula and round whose outer scale and offset are tried
@@ -45,8 +45,9 @@ def shorten_front(
 ) -> list[Candidate]:
     """Rewrite and shorten what may become the answer; results are in the archive.
 
-    Of every size the most accurate formula is looked at. It may become the answer if it would win
-    as a single node, at the accuracy it has; exact formulas always may.
+    Looked at are the most accurate formula of every size, and those of least description length. A
+    formula may become the answer if it would win as a single node, at the accuracy it has; exact
+    formulas always may.
 
     Parameters
     ----------
@@ -65,18 +66,21 @@ def shorten_front(
     Returns
     -------
     list of Candidate
-        The shortened formulas, shortest first.
+        The shortened formulas, of least description length first.
     """
 
     def plain(candidate: Candidate) -> float:
         return _length(archive, candidate.tree, candidate.loss)
 
     length = length or plain
-    front = sorted(pareto_front(archive.candidates), key=length)
-    if not front:
+    ranked = sorted(archive.candidates, key=length)
+    if not ranked:
         return []
     node = Tree.variable(0)
-    hopeful = [c for c in front if _length(archive, node, c.loss) <= length(front[0])]
+    likely = {id(c) for c in ranked[:MOST_LIKELY]}
+    likely |= {id(c) for c in pareto_front(ranked)}
+    least = length(ranked[0])
+    hopeful = [c for c in ranked if id(c) in likely and _length(archive, node, c.loss) <= least]
     starts = sorted(hopeful[:most], key=lambda c: c.size)
     return _descend(archive, starts, rewrite, deadline, max_rounds, tick)
 
@@ -139,59 +143,67 @@ def _descend(
         given = _Formula(start.tree, start.loss, _length(archive, start.tree, start.loss))
         outer = _with_outer(archive, rewrite(start.tree), rewrite)
         formulas.append(given if outer is None or outer.length > given.length else outer)
-    seen = {formula.tree.symbols for formula in formulas}
-    active = list(range(len(formulas)))
+    trials: dict[tuple[int, ...], _Formula | None] = {}
+    active = list(formulas)
     for _ in range(max_rounds):
-        variants: list[tuple[int, Tree]] = []
-        for i in active:  # of one skeleton the first formula has the trial
-            new = [t for t in _shorter(formulas[i].tree) if t.symbols not in seen]
-            variants += [(i, t) for t in {t.symbols: t for t in new}.values()]
-            seen.update(t.symbols for t in new)
-        if not variants or deadline.over:
+        variants = [{t.symbols: t for t in _shorter(f.tree)} for f in active]
+        new = {s: t for found in variants for s, t in found.items() if s not in trials}
+        if deadline.over:
             break
-        active = _step(archive, formulas, variants, rewrite, deadline)
+        _try(archive, sorted(new.values(), key=lambda t: t.size), trials, deadline)
+        active = [
+            formula
+            for formula, found in zip(active, variants, strict=True)
+            if _improve(archive, formula, [trials.get(s) for s in found], rewrite)
+        ]
+        distinct = {formula.tree.symbols: formula for formula in reversed(active)}
+        active = list(reversed(distinct.values()))  # two that have met go on as one
+        if not active:
+            break
         if tick is not None:
             tick()
     formulas.sort(key=lambda formula: formula.length)
     return [archive.add(f.tree, f.tree, f.loss, "shorten") for f in formulas]
 
 
-def _step(
+def _try(
     archive: Archive,
-    formulas: list[_Formula],
-    variants: list[tuple[int, Tree]],
-    rewrite: Rewrite,
+    trees: list[Tree],
+    trials: dict[tuple[int, ...], _Formula | None],
     deadline: Deadline,
-) -> list[int]:
-    """One round: the best variant of each formula takes its place; those that found one."""
-    variants = sorted(variants, key=lambda variant: variant[1].size)
-    ranked: dict[int, list[tuple[float, Tree]]] = {}
-    for start in range(0, len(variants), BATCH):
+) -> None:
+    """Fit the constants of ``trees``, in batches, into ``trials``."""
+    for start in range(0, len(trees), BATCH):
         if deadline.over:
-            break
-        batch = variants[start : start + BATCH]
-        fitted = archive.refiner.fit([t for _, t in batch], max_steps=30, deadline=deadline)
+            return
+        batch = trees[start : start + BATCH]
+        fitted = archive.refiner.fit(batch, max_steps=30, deadline=deadline)
         archive.tried["shorten"] += len(batch)
-        for k, (i, tree) in enumerate(batch):
+        for k, tree in enumerate(batch):
             loss = float(fitted.loss[k])
+            trials[tree.symbols] = None
             if np.isfinite(loss):
                 new = tree.with_constants(fitted.constants(k))
-                ranked.setdefault(i, []).append((_length(archive, tree, loss), new))
-    improved = []
-    for i, found in sorted(ranked.items()):
-        found.sort(key=lambda pair: pair[0])
-        least = formulas[i].length
-        for _, tree in found[:_CLOSER_LOOK]:
-            new_formula = _with_outer(archive, tree, rewrite)
-            if new_formula is not None and new_formula.length < formulas[i].length - _LEAST_GAIN:
-                formulas[i] = new_formula
-        if formulas[i].length < least:
-            improved.append(i)
-    return improved
+                trials[tree.symbols] = _Formula(new, loss, _length(archive, tree, loss))
+
+
+def _improve(
+    archive: Archive, formula: _Formula, found: list[_Formula | None], rewrite: Rewrite
+) -> bool:
+    """Whether one of the variants is shorter; it takes the formula's place."""
+    ranked = sorted((f for f in found if f is not None), key=lambda f: f.length)
+    before = formula.length
+    for variant in ranked[:_CLOSER_LOOK]:
+        whole = _with_outer(archive, variant.tree, rewrite)
+        if whole is not None and whole.length < formula.length - _LEAST_GAIN:
+            formula.tree, formula.loss, formula.length = whole.tree, whole.loss, whole.length
+    return formula.length < before
 
 
 def _length(archive: Archive, tree: Tree, loss: float) -> float:
-    return description_length(tree, loss, archive.variance, archive.n_rows)
+    return description_length(
+        tree, loss, archive.variance, archive.n_rows, floor=archive.least_error
+    )
 
 
 def _with_outer(archive: Archive, tree: Tree, rewrite: Rewrite) -> _Formula | None:

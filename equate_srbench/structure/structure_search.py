@@ -63,7 +63,7 @@ LONG_PATIENCE = 2000
 #: Families that are tried on a part: those that take little time; waves where it is one column.
 FAMILIES = ("polynomial", "ratio", "power", "ridge")
 #: What the edits of a part search with.
-SETTINGS = EditSettings(library=3000, population=200, children=160)
+SETTINGS = EditSettings(library=3000, edits=800, grafts=80)
 
 
 @dataclass

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from typer.testing import Result
+from typer.testing import CliRunner, Result
 
+from equate_srbench.cli.main import app
 from equate_srbench.equation import Equation
 
 Equate = Callable[..., Result]
@@ -49,6 +50,20 @@ def test__fit__file_with_options__test_rows_and_folder(equate: Equate, here: Pat
     assert "(8 rows)" in run.stdout
     front = pd.read_csv(here / "runs" / "one" / "front.csv")
     assert front.loc[front["chosen"], "test_r2"].item() > 0.9999
+
+
+def test__fit__standard_input_as_in_german__read_and_said(here: Path) -> None:
+    """A pipe, decimal commas, units, and rows without a target."""
+    rows = [f"{x},5;{2 * x + 1},0" for x in range(1, 25)]
+    text = "\n".join(["weg;kraft", "m;N", *rows, "7,5;", ""])
+    words = ["fit", "-", "--target", "kraft", "--preset", "fast", "--max-time", "2"]
+    run = CliRunner().invoke(app, words, input=text)
+    assert run.exit_code == 0, run.output
+    assert (
+        "semicolon-separated, a row of units, decimal comma, weg in m, kraft in N, 2 columns, "
+        "25 rows, 1 row left out: no kraft"
+    ) in run.stderr
+    assert (here / "equate-stdin" / "report.html").exists()
 
 
 def test__fit__many_columns__says_which_were_kept(equate: Equate, here: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.dialects import DIALECTS
+from tests.data.dialects import DIALECTS, EXCEL
 from tests.data.mutations import outcome
 
 
@@ -16,6 +16,13 @@ def test__load_table__damaged__one_line_or_all_accounted_for(tmp_path: Path, nam
     """Ten damaged files of each dialect."""
     for seed in range(10):
         assert not outcome(DIALECTS[name], tmp_path, seed).faults
+
+
+def test__load_table__damaged_workbook__one_line(tmp_path: Path) -> None:
+    """Whatever openpyxl and the ZIP archive say about it."""
+    pytest.importorskip("openpyxl")
+    for seed in range(40):
+        assert not outcome(EXCEL, tmp_path, seed).faults
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -178,7 +179,7 @@ def test__split_columns__bool_and_labels__numbers_and_a_note() -> None:
         (FRAME.assign(a=[1, "n/a", "?"]), "y", None, r"'a' is empty in row 2 \(2 such rows\)"),
         (FRAME.assign(a=[1, np.inf, 2]), "y", None, "'a' holds 'inf' in row 2"),
         (FRAME.assign(a=["p", "q", "r"]), "y", ["a"], "'a' holds 'p' in row 1"),
-        (FRAME.assign(a=[1j, 2, 3]), "y", None, "complex128, not real numbers"),
+        (FRAME.assign(a=[1j, 2, 3]), "y", None, "complex128, not real"),
         (FRAME.assign(a=pd.date_range("2020", periods=3)), "y", ["a"], "'a' holds dates"),
     ],
 )
@@ -208,12 +209,12 @@ def test__load_table__rows_without_target_or_feature__left_out_and_said(tmp_path
 @pytest.mark.parametrize(
     ("column", "options", "expected", "said"),
     [
-        ("2024-05-01|2024-05-02|2024-05-04", {"dates": "days"}, [0, 1, 3], "days since 2024-05-01"),
-        ("1.5.2024|2.5.2024|1.6.2024", {"dates": "days"}, [0, 1, 31], "days since 2024-05-01"),
-        ("05/14/2024|05/13/2024|05/15/2024", {"dates": "days"}, [1, 0, 2], "since 2024-05-13"),
-        ("10:00|10:01:30|09:59", {"dates": "seconds"}, [60, 150, 0], "seconds since"),
+        ("2024-05-01|2024-05-02|2024-05-04", {"dates": "days"}, [0, 1, 3], "when since 2024-05-01"),
+        ("1.5.2024|2.5.2024|1.6.2024", {"dates": "days"}, [0, 1, 31], "when since 2024-05-01"),
+        ("05/14/2024|05/13/2024|05/15/2024", {"dates": "days"}, [1, 0, 2], "when since 2024-05-13"),
+        ("10:00|10:01:30|09:59", {"dates": "seconds"}, [60, 150, 0], "when since"),
         ("2024-05-01T10:00:00Z|2024-05-01 10:00:01.5Z|2024-05-01T11:00:00+01:00",
-         {"dates": "seconds"}, [0, 1.5, 0], "seconds since"),
+         {"dates": "seconds"}, [0, 1.5, 0], "when since"),
     ],
 )  # fmt: skip
 def test__load_table__dates__elapsed_time(
@@ -373,3 +374,22 @@ def test__number__any_text__a_finite_number_or_none(text: str) -> None:
         return
     if np.isfinite(plain) and text == text.strip():
         assert value == plain
+
+
+def test__load_table__types_that_are_no_numbers__named(tmp_path: Path) -> None:
+    """Lists and bytes are labels, decimals and words for numbers are numbers."""
+    frame = pd.DataFrame(
+        {
+            "list": [[1], [2, 3], None],
+            "bytes": [b"p", b"q", b"r"],
+            "exact": [Decimal("1.50"), Decimal("2.25"), Decimal("3")],
+            "word": ["1,5", "2,5", "3,5"],
+            "y": [1, 2, 3],
+        }
+    )
+    frame.to_parquet(tmp_path / "t.parquet")
+    loaded = load_table(str(tmp_path / "t.parquet"), "y")
+    assert loaded.X.to_dict("list") == {"exact": [1.5, 2.25, 3.0], "word": [1.5, 2.5, 3.5]}
+    assert any("'list', 'bytes'" in note for note in loaded.notes)
+    with pytest.raises(TableError, match=r"'list' holds '\[1\]' in row 1"):
+        load_table(str(tmp_path / "t.parquet"), "y", ["list"])

@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 
 from equate_srbench.edits.edit_search import EditSearch, EditSettings
-from equate_srbench.edits.island import Individual
 from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.expr.tree import Tree
 from equate_srbench.problem.archive import Archive
 from equate_srbench.problem.floor import EXACT
 from equate_srbench.runtime.clock import Deadline
 
-SMALL = EditSettings(library=3000, population=150, children=120)
+SMALL = EditSettings(library=3000, edits=800)
 a, b, c = (Tree.variable(j) for j in range(3))
 f = Tree.apply
 
@@ -23,12 +22,13 @@ def table(n: int = 120, p: int = 3, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).uniform(0.5, 3.0, (n, p))
 
 
-def search(X, y, *, seconds=20.0, seed=0, **kwargs) -> Archive:
+def search(X, y, *, seconds=20.0, seed=0, n_jobs=1, **kwargs) -> Archive:
     """An archive after an edit search."""
     archive = Archive(X, y, deadline=Deadline(seconds))
     edits = EditSearch(
-        archive, list(range(X.shape[1])), rng=np.random.default_rng(seed), settings=SMALL
-    )
+        archive, list(range(X.shape[1])), rng=np.random.default_rng(seed), settings=SMALL,
+        n_jobs=n_jobs,
+    )  # fmt: skip
     edits.run(archive.deadline, **kwargs)
     return archive
 
@@ -53,29 +53,48 @@ def test__edit_search__noise_free_law__is_found_exactly(target):
     np.testing.assert_allclose(evaluate(archive.best.tree, probe), target(probe), rtol=1e-8)
 
 
-@pytest.mark.parametrize("scale", [1e160, -1e160, 1e-160, 0.0])
-def test__grafts__scale_out_of_range__nothing_grafted(scale):
-    """A formula of values near 1e-160 has a scale whose square no double holds."""
-    X = table()
-    archive = Archive(X, X[:, 0] / X[:, 1], deadline=Deadline(60.0))
-    edits = EditSearch(archive, [0, 1], rng=np.random.default_rng(0), settings=SMALL)
-    edits._populate(archive.deadline, [], None)
-    island = edits.islands[0]
-    parent = Individual(a, scale=2.0, offset=0.0, error=0.5)
-    island.population, island.best_of_size, island.seen = [parent], {1: parent}, set()
-    assert island.grafts(10)
-    parent.scale = scale
-    assert island.grafts(10) == []
-
-
-def test__edit_search__same_seed__same_candidates():
-    """What is found depends on data and seed, not on the clock."""
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test__edit_search__same_seed_and_jobs__same_candidates(n_jobs):
+    """What is found depends on data, seed and number of threads, not on the clock."""
     X = table()
     y = X[:, 0] ** 1.7 + np.tanh(X[:, 1]) * X[:, 2]
-    runs = [
-        [c.tree for c in search(X, y, patience=1500, seconds=60.0).candidates] for _ in range(2)
-    ]
-    assert runs[0] == runs[1]
+    y += 0.1 * np.random.default_rng(1).normal(size=len(y))
+    runs = [search(X, y, patience=6000, seconds=200.0, n_jobs=n_jobs) for _ in range(2)]
+    found = [[c.tree for c in archive.candidates] for archive in runs]
+    assert found[0] == found[1]
+    assert runs[0].tried == runs[1].tried
+    assert runs[0].deadline.left() > 0.0
+
+
+def test__edit_search__two_jobs__finds_the_law():
+    """Islands side by side."""
+    X = table()
+    archive = search(X, X[:, 0] * np.exp(-X[:, 1] * X[:, 2]) + X[:, 1], n_jobs=2, seconds=60.0)
+    assert archive.error < EXACT
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test__edit_search__interrupted__archive_and_populations_are_sound(n_jobs):
+    """Ctrl-C at any tick leaves an answer, and a search that can go on."""
+    X = table()
+    y = X[:, 0] ** 1.7 + np.tanh(X[:, 1]) * np.random.default_rng(2).normal(size=len(X))
+    archive = Archive(X, y, deadline=Deadline(60.0))
+    edits = EditSearch(
+        archive, [0, 1, 2], rng=np.random.default_rng(0), settings=SMALL, n_jobs=n_jobs
+    )
+    ticks = iter(range(12))
+
+    def tick() -> None:
+        if next(ticks, None) is None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        edits.run(archive.deadline, tick=tick)
+    assert archive.error < 1.0
+    for island in edits.islands:
+        best = island.population.error[:, 0].copy()
+        island.step(200, 20, deadline=archive.deadline)
+        assert (island.population.error[:, 0] <= best).all()
 
 
 def test__edit_search__patience_spent__ends_before_the_deadline():

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from equate_srbench.enumeration.formulas import PROBES, Formulas, spread_rows
+from equate_srbench.enumeration.formulas import PROBES, Enumeration, spread_rows
 from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.expr.operators import BY_NAME
 from equate_srbench.expr.tree import Tree
@@ -20,10 +20,10 @@ RNG = partial(np.random.default_rng, 1)
 FEW = [BY_NAME[name] for name in ("add", "sub", "mul", "div", "sqrt", "exp")]
 
 
-def enumerated(X: np.ndarray, largest: int, **options: object) -> Formulas:
+def enumerated(X: np.ndarray, largest: int, **options: object) -> Enumeration:
     """All formulas of up to ``largest`` nodes."""
     rows = spread_rows(X, X.sum(axis=1), PROBES, RNG())
-    formulas = Formulas(X[rows], list(range(X.shape[1])), **options)
+    formulas = Enumeration(X[rows], list(range(X.shape[1])), **options)
     while formulas.largest < largest:
         assert formulas.grow()
     return formulas
@@ -104,7 +104,7 @@ def test__formulas__no_room_for_the_next_size__stay_as_they_are():
     assert not formulas.grow()
     assert len(formulas) == before
     assert formulas.largest == 3
-    default = Formulas(X2[:PROBES], [0, 1], capacity=1_000_000)
+    default = Enumeration(X2[:PROBES], [0, 1], capacity=1_000_000)
     held = (default._values, default._triples, default._table)
     assert sum(array.nbytes for array in held) < 120e6
 

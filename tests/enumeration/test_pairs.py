@@ -24,7 +24,8 @@ def test__products_and_ratios__one_of_all_pairs__passes(seed, way):
     u, v = values[:, i], values[:, j]
     wanted = {"mul": u * v, "div": u / v, "over": v / u}[way]
     names = np.arange(100, 130)
-    found = products_and_ratios(values, names, Sieve(7.0 - 3.0 * wanted[None], np.zeros(1)))
+    sieve = Sieve(7.0 - 3.0 * wanted[None], np.zeros(1))
+    found = products_and_ratios(values, names, sieve, heads=i + 1, most=max(i + 1, 3))
     first, second = (j, i) if way == "over" else (i, j)
     pairs = {(p.op.name, a, b) for p in found for a, b in zip(p.first, p.second, strict=True)}
     assert ("mul" if way == "mul" else "div", 100 + first, 100 + second) in pairs

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from equate_srbench.enumeration.formulas import Formulas
+from equate_srbench.enumeration.formulas import Enumeration
 from equate_srbench.enumeration.sieve import Sieve, ratios
 
 
@@ -40,13 +40,15 @@ def test__sieve__a_rounded_target__lets_its_formula_pass():
     """The errors of the values widen the cells."""
     rng = np.random.default_rng(1)
     values = rng.uniform(0.0, 10.0, (4, 200))
-    rounded = np.round(values, 2)
+    rounded = np.round(values, 5)
     for v in range(0, 200, 40):
         some = slice(v, v + 40)
-        sieve = Sieve(rounded[:, some].T, np.full(40, 0.005))
+        sieve = Sieve(rounded[:, some].T, np.full(40, 0.000005))
         at, bits = sieve.passed(np.ascontiguousarray(values[:, some]))
         assert at.tolist() == list(range(40))
         assert all(bit >> t & 1 for t, bit in enumerate(bits.tolist()))
+    assert not Sieve(np.round(values[:, :40]).T, np.full(40, 0.5)).is_complete
+    assert Sieve(values[:, :40].T, np.full(40, 1e-9)).is_complete
 
 
 def test__sieve__undefined_and_constant_formulas__do_not_pass():
@@ -61,7 +63,7 @@ def test__sieve__undefined_and_constant_formulas__do_not_pass():
 def test__sieve_of_jobs__formulas_of_the_next_size__are_found_with_their_arguments():
     """What passes of the blocks names the formula that it is."""
     X = np.random.default_rng(2).uniform(0.5, 3.0, (8, 2))
-    formulas = Formulas(X, [0, 1])
+    formulas = Enumeration(X, [0, 1])
     while formulas.largest < 4:
         formulas.grow()
     wanted = 3.0 - 2.0 * np.sin(X[:, 0] * X[:, 1]) / X[:, 1]  # 6 nodes, 5 of them below

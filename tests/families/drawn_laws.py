@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from equate_srbench.expr.evaluate import evaluate
+from equate_srbench.expr.operators import BY_NAME, CONSTANT
 from equate_srbench.expr.tree import Tree
 from equate_srbench.families.family_search import FamilySearch
 from equate_srbench.problem.archive import Archive, Candidate
 from equate_srbench.problem.selection import description_length
+from equate_srbench.refine.one_formula import fit_constants
 from equate_srbench.runtime.clock import Deadline
 
 Law = Callable[[np.ndarray], np.ndarray]
@@ -354,9 +356,26 @@ def has_the_terms(
     for candidate in ranked[:first]:
         clean = Archive(X, y, deadline=Deadline(60.0))
         fitted = clean.refine([candidate.inner], "family", max_steps=100)[0]
-        if fitted is not None and _is_law(fitted.tree, drawn, rng, 1e-5):
+        found = [] if fitted is None else [fitted.tree]
+        # whole exponents of columns of both signs have no derivative
+        found.append(
+            fit_constants(candidate.tree, X, y, held=_whole_exponents(candidate.tree)).tree
+        )
+        if any(_is_law(tree, drawn, rng, 1e-5) for tree in found):
             return True
     return False
+
+
+def _whole_exponents(tree: Tree) -> list[int]:
+    """Positions of the constants that are whole exponents."""
+    out = []
+    for i, symbol in enumerate(tree.symbols):
+        if symbol == BY_NAME["pow"].code:
+            at = tree.children(i)[1]
+            place = tree.symbols[:at].count(CONSTANT)
+            if tree.symbols[at] == CONSTANT and float(tree.constants[place]).is_integer():
+                out.append(place)
+    return out
 
 
 def _is_law(tree: Tree, drawn: Drawn, rng: np.random.Generator, limit: float) -> bool:

@@ -6,7 +6,7 @@ import pytest
 from equate_srbench.expr.evaluate import evaluate
 from equate_srbench.expr.operators import OPERATORS
 from equate_srbench.expr.tree import Tree
-from equate_srbench.refine import evaluate_many, jacobian, kernel
+from equate_srbench.refine import evaluate_many, jacobian
 from equate_srbench.refine.derivatives import RULES
 from equate_srbench.refine.numpy_loops import build_loop_table
 
@@ -80,36 +80,3 @@ def test__build_loop_table__every_operator__has_rules_and_loops():
     assert set(RULES) == {op.name for op in OPERATORS}
     assert (table.steps[:, 0] != 0).all()
     assert all(len(RULES[op.name]) == op.arity for op in OPERATORS)
-
-
-def test__compiled__no_writable_directory__warns_and_works(monkeypatch):
-    """Without a place for compiled code the kernel is built in memory, with a warning."""
-    from numba import types
-
-    from equate_srbench.refine import kernel
-
-    def njit(*args, cache=False, **options):
-        if cache:
-            raise RuntimeError("cannot cache function 'f': no locator available for file")
-        return lambda function: function
-
-    monkeypatch.setattr(kernel, "njit", njit)
-    with pytest.warns(RuntimeWarning, match="NUMBA_CACHE_DIR"):
-        assert kernel._compiled(types.int64)(abs) is abs
-
-
-def test__cache__module_with_compiled_in_constants_changes__kernel_is_compiled_anew(
-    tmp_path, monkeypatch
-):
-    """The index of numba's cache names the contents of all modules that are compiled in."""
-    before = kernel.sources_digest()
-    assert kernel._run_programs._cache._cache_file._source_stamp[1] == before
-    changed = tmp_path / "tolerances.py"
-    changed.write_text("DAMPING = 2.0")
-    monkeypatch.setattr(kernel.limit, "__file__", str(changed))
-    kernel.sources_digest.cache_clear()
-    try:
-        assert kernel.sources_digest() != before
-    finally:
-        monkeypatch.undo()
-        kernel.sources_digest.cache_clear()

@@ -178,6 +178,16 @@ def test__fit__no_trees__empty():
     assert len(Refiner(np.ones((3, 1)), np.arange(3.0)).fit([])) == 0
 
 
+@pytest.mark.parametrize("backend", ["numba", "torch"])
+def test__fit__whole_exponent_of_both_signs__held_while_others_move(backend):
+    """An exponent without a derivative on half of the rows does not keep others from the law."""
+    X = np.linspace(-2.0, 3.0, 120)[:, None]
+    tree = op("mul", op("pow", X0, c(4.0)), op("exp", op("mul", c(-0.4), X0)))
+    fitted = Refiner(X, X[:, 0] ** 4 * np.exp(-0.7 * X[:, 0]), backend=backend).fit([tree])
+    assert fitted.unexplained[0] < 1e-20
+    np.testing.assert_allclose(fitted.constants(0), (4.0, -0.7), rtol=1e-7)
+
+
 def test__fit__more_starts__finds_a_far_frequency():
     """Perturbed constants reach optima that one descent misses, and never lose the first."""
     X = np.linspace(0.0, 6.0, 150)[:, None]

@@ -31,7 +31,7 @@ from equate_srbench.expr.algebra.writing import cost
 _LONGEST = 16  # terms for which factors are looked for
 _SEVERAL = 8  # terms up to which more than one common factor is tried
 _TOLERANCE = 1e-12
-_BUDGET = 60  # polynomials per tree for which factors are looked for
+_BUDGET = 30  # polynomials per tree for which factors are looked for
 _NICE = 8  # characters of a root that counts as one that somebody wrote
 
 

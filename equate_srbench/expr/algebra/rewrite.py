@@ -36,6 +36,7 @@ _MOST_PASSES = 12
 _ROUNDING = 1e-13
 _MOST_ROUNDS = 6
 _MOST_IDENTITIES = 4
+_SHORT_NUMERATOR = 6
 
 
 def rewrite(tree: Tree) -> Tree:
@@ -268,6 +269,8 @@ class _Simplifier:
 
     def _fraction(self, node: Form, polynomial: Polynomial) -> Iterator[Node]:
         """A sum over one denominator, common divisors cancelled."""
+        if not any(e < 0.0 for monomial in polynomial for _, e in monomial):
+            return
         found = over_one_denominator(without_tangents(polynomial))
         if found is None:
             return
@@ -284,7 +287,8 @@ class _Simplifier:
                 e -= 1.0
             if e > 0.0:
                 below.append(algebra.power(self._over(base), e))
-        *_, numerator = numerator, *self._turned(numerator)
+        if len(numerator) <= _SHORT_NUMERATOR:
+            *_, numerator = numerator, *self._turned(numerator)
         above = self._factoring.shortest(numerator)
         whole = algebra.multiply(above, *(algebra.power(part, -1.0) for part in below))
         yield whole

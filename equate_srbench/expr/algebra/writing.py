@@ -339,9 +339,11 @@ def _order_of_terms(term: tuple[Form, float]) -> tuple[int, int, float, Form]:
     return _first_column(node), int(any(base[0] != "v" for base, _ in powers)), -degree, node
 
 
-def _order_of_factors(factor: tuple[Form, float]) -> tuple[int, Form]:
-    """Columns first, then functions."""
-    return "vnf^*+u".index(factor[0][0]), factor[0]
+def _order_of_factors(factor: tuple[Form, float]) -> tuple[int, int, float, Form]:
+    """Columns first, then functions, then sums: ``(a - 1)*(a - 2)*(b + c)``."""
+    base = factor[0]
+    constant = base[1] if base[0] == "+" else 0.0
+    return "vnf^*+u".index(base[0]), _first_column(base), -constant, base
 
 
 @lru_cache(maxsize=8192)
@@ -400,6 +402,8 @@ def _rescaled(coefficient: float, factors: Weighted) -> tuple[float, Weighted]:
     """Numbers moved between the coefficient and the sums, for few nodes, then few digits."""
     for i, (base, e) in enumerate(factors):
         if base[0] != "+" or nodes.is_centred(base):
+            continue
+        if coefficient == 1.0 and all(abs(c) == 1.0 for _, c in base[2]):
             continue
         best: tuple[tuple[float, int], float, Form]
         alone = len(factors) == 1

@@ -31,7 +31,7 @@ _INK = {
     name: f"#0102{i:02x}"
     for i, name in enumerate(("ink", "muted", "grid", "paper", "train", "test", "accent", *SOURCES))
 }
-_MARKERS = dict(zip(SOURCES, ("*", "o", "^", "s", "D", "x"), strict=True))
+_MARKERS = dict(zip(SOURCES, ("*", "o", "^", "s", "D", "x", "P"), strict=True))
 _RC: dict[Any, Any] = {  # matplotlib types its keys one by one
     "svg.fonttype": "none",
     "font.size": 9.0,

@@ -6,13 +6,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from equate_srbench.data.table import counted
 from equate_srbench.report.formatting import axis_label
 from equate_srbench.report.tables.table_facts import ColumnFacts, TableFacts
 
 
 def show_facts(console: Console, facts: TableFacts) -> None:
     """Print one row for each column, the closest pairs, and what to do."""
-    size = f"{facts.rows:,} rows, {len(facts.columns)} columns"
+    size = f"{counted(facts.rows, 'row')}, {counted(len(facts.columns), 'column')}"
     _line(console, "file", ", ".join(part for part in (facts.understood, size) if part))
     for note in facts.notes:
         _line(console, "", note)

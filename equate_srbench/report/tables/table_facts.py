@@ -34,7 +34,7 @@ class ColumnFacts:
     name, unit : str
     kind : str
         ``numbers``, ``whole`` (numbers), ``true/false``, ``dates``, ``categories``, ``text``,
-        ``mixed`` (numbers and text) or ``constant``.
+        ``mixed`` (numbers and text), ``complex`` or ``constant``.
     missing, distinct : int
         Empty cells, and different values in the others.
     low, median, high : float or None
@@ -146,7 +146,7 @@ def _column(table: Table, name: str, values: Array) -> ColumnFacts:
     present = column[~missing]
     finite = values[np.isfinite(values)]
     kind = _kind(column, present, values, missing)
-    has_numbers = bool(len(finite)) and kind not in ("dates", "text", "categories")
+    has_numbers = bool(len(finite)) and kind not in ("dates", "text", "categories", "complex")
     far = is_far(values) if has_numbers else np.zeros(len(values), dtype=bool)
     return ColumnFacts(
         name,
@@ -171,7 +171,9 @@ def _kind(column: pd.Series, present: pd.Series, values: Array, missing: NDArray
     if bad.any():
         if np.isfinite(values).any():
             return "mixed"
-        labels = present.nunique()
+        if pd.api.types.is_complex_dtype(column):
+            return "complex"
+        labels = present.astype(str).nunique()
         return "categories" if labels <= min(_MAX_LABELS, len(present) // 2) else "text"
     finite = values[np.isfinite(values)]
     if len(finite) and np.ptp(finite) == 0.0:
@@ -216,10 +218,13 @@ def _advice(
     if kind == "dates":
         said.append("dates: --dates days or --dates seconds makes them elapsed time")
     elif kind == "categories":
+        labels = quoted(present.astype(str).unique(), 4)
         said.append(
-            f"categories {quoted(present.unique(), 4)}: encode them as columns of 0 and 1 "
-            "(pandas.get_dummies), else they are left out"
+            f"categories {labels}: encode them as columns of 0 and 1 (pandas.get_dummies), else "
+            "they are left out"
         )
+    elif kind == "complex":
+        said.append("complex numbers: save real and imaginary part as two columns")
     elif kind == "text":
         said.append("text: left out of a fit")
     elif kind == "constant":

@@ -24,6 +24,8 @@ FRAME = pd.DataFrame(
         "mixed": [1.5, "bad", *range(N - 2)],
         "gap": [np.nan, *np.linspace(0.0, 1.0, N - 1)],
         "coded": [*np.linspace(0.0, 1.0, N - 1), -9999.0],
+        "turn": 1j * np.arange(N),
+        "lists": [[i] for i in range(N)],
         "far": [*np.linspace(0.0, 1.0, N - 1), 40.0],
     }
 ).assign(cm=lambda frame: 100.0 * frame["size"])
@@ -47,6 +49,8 @@ def columns() -> dict[str, ColumnFacts]:
         ("who", "categories", "'p', 'q': encode them"),
         ("id", "text", "left out"),
         ("mixed", "mixed", "1 cell not a number, as 'bad' in line 3"),
+        ("turn", "complex", "as two columns"),
+        ("lists", "text", "left out"),
         ("gap", "numbers", "1 empty cell, first in line 2"),
         ("coded", "numbers", "-9999 in 1 row, first in line 25"),
         ("far", "numbers", "1 value far from the others, as 40 in line 25"),

@@ -4,8 +4,8 @@
 const SVG = "http://www.w3.org/2000/svg";
 
 /** In the order of the legends; each has a colour and a shape, so that colour is not needed. */
-export const SOURCES = ["family", "backbone", "ascent", "edit", "shorten", "constant"];
-const SHAPES = { backbone: "circle", ascent: "triangle", edit: "square", shorten: "diamond", family: "star" };
+export const SOURCES = ["family", "library", "backbone", "ascent", "edit", "shorten", "constant"];
+const SHAPES = { backbone: "circle", ascent: "triangle", edit: "square", shorten: "diamond", family: "star", library: "hexagon" };
 const MAX_NINES = 16; // doubles carry no more digits
 
 /** An HTML element; children that are not nodes become text. */
@@ -55,6 +55,7 @@ export function marker(source, x, y, r) {
   if (shape === "triangle") return `M${a} ${(y - 1.2 * r).toFixed(1)}l${1.2 * r} ${2 * r}h${-2.4 * r}z`;
   if (shape === "diamond") return `M${a} ${(y - 1.3 * r).toFixed(1)}l${1.3 * r} ${1.3 * r}l${-1.3 * r} ${1.3 * r}l${-1.3 * r} ${-1.3 * r}z`;
   if (shape === "star") return `M${a} ${(y - 1.4 * r).toFixed(1)}l${0.4 * r} ${r}l${r} ${0.4 * r}l${-r} ${0.4 * r}l${-0.4 * r} ${r}l${-0.4 * r} ${-r}l${-r} ${-0.4 * r}l${r} ${-0.4 * r}z`;
+  if (shape === "hexagon") return `M${(x - 0.6 * r).toFixed(1)} ${(y - r).toFixed(1)}h${1.2 * r}l${0.6 * r} ${r}l${-0.6 * r} ${r}h${-1.2 * r}l${-0.6 * r} ${-r}z`;
   return `M${(x - r).toFixed(1)} ${(y - 0.4).toFixed(1)}h${2 * r}v.8h${-2 * r}z`;
 }
 

@@ -37,7 +37,7 @@ export function linesOf(steps) {
     climbs: line.climbs,
     frames: line.climbs ? climbed(line.rows, steps) : improved(line.rows, steps),
   }));
-  const rank = { family: -1, backbone: 0, edit: 2, shorten: 3 };
+  const rank = { family: -2, library: -1, backbone: 0, edit: 2, shorten: 3 };
   const place = (line) => (line.climbs ? 1 : (rank[line.source] ?? 4));
   out.sort((a, b) => place(a) - place(b) || a.frames[0].rows[0] - b.frames[0].rows[0]);
   for (const line of out) line.name = named(line, steps);
@@ -46,7 +46,7 @@ export function linesOf(steps) {
 
 function named(line, steps) {
   if (line.climbs) return `start ${steps.start[line.frames[0].rows[0]]}`;
-  return { family: "families", backbone: "backbone's proposals", edit: "edits" }[line.source] ?? line.source;
+  return { family: "families", backbone: "backbone's proposals", edit: "edits", library: "small formulas" }[line.source] ?? line.source;
 }
 
 /** One frame per gradient step, holding all rungs and samples. */
