@@ -294,7 +294,7 @@ def detect(seed: int, noise: float) -> dict[str, Any]:
 class StructuredPipeline(FitPipeline):
     """With structure after a share of the edits; the others start from what there is then."""
 
-    edits_first, structure_share = 0.15, 0.8
+    edits_first, structure_share = 0.3, 0.8
 
     def _edit_last(self, edits: EditSearch, tick: Callable[[str], None]) -> None:
         archive, deadline = self.archive, self.archive.deadline

@@ -27,6 +27,8 @@ SMALL = 30.0
 RANKING = 12
 #: Most steps of the improvement of a grouping, and the score from which a merger is tried.
 MOST_MOVES, SCORE = 6, 3.0
+#: Gain of evidence, in nats, from which no other link is tried.
+CLEAR = 20.0
 #: Gain of evidence, in nats, from which wide columns are not seen by their logarithm.
 STRAIGHT = 20.0
 #: Views whose groupings are tried: those in which the joint process has most evidence.
@@ -143,7 +145,10 @@ def read(X: Array, y: Array, columns: Sequence[int], rng: np.random.Generator) -
     joints.sort(key=lambda joint: -joint.evidence)
     joints = [active(joint, rng) for joint in joints[: MOST_LINKS if signed else 1]]
     found: list[tuple[float, Decomposition]] = []
-    tried = [(additive, joint) for joint in joints for additive in sums(joint, rng)]
+    tried: list[tuple[Surrogate, Surrogate]] = []
+    for joint in joints:
+        if all(additive.evidence < whole.evidence + CLEAR for additive, whole in tried):
+            tried += [(additive, joint) for additive in sums(joint, rng)]
     for additive, joint in sorted(tried, key=lambda pair: -pair[0].evidence)[:2]:
         dropped = [j for j in columns if j not in joint.groups[0]]
         better = _straight(improved(additive, dropped, rng))

@@ -58,8 +58,8 @@ SHORT, SHORT_PER_COLUMN = 1, 3
 #: Error of a part's formula, as a share of the variance, that only rounding explains.
 ROUNDING = 1e-14
 #: Formulas that the edits try on a part without a shorter description, by its columns.
-PATIENCE = {1: 500, 2: 1500}
-LONG_PATIENCE = 2000
+PATIENCE = {1: 2000, 2: 8000}
+LONG_PATIENCE = 10000
 #: Families that are tried on a part: those that take little time; waves where it is one column.
 FAMILIES = ("polynomial", "ratio", "power", "ridge")
 #: What the edits of a part search with.
