@@ -62,7 +62,7 @@ def residual_length(error: float, n_rows: float, *, floor: float = EXACT) -> flo
 def formula_length(tree: Tree, n_rows: float) -> float:
     """Nats of the formula; see ``description_length``."""
     precision = 0.5 * math.log(max(n_rows, 2.0))
-    whole = [c for c in tree.constants if c == round(c) and abs(c) < 1e6]
+    whole = [c for c in tree.constants if abs(c) < 1e6 and c == round(c)]
     k = len(tree.constants) - len(whole)
     constants = k * precision + sum(min(1.0 + math.log1p(abs(c)), precision) for c in whole)
     return (

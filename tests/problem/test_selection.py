@@ -93,3 +93,13 @@ def test__description_length__as_many_constants_as_rows__loses_to_the_law():
     wave = f("exp", f("mul", constants[2], f("cos", f("mul", constants[3], a))))
     overfit = f("add", f("mul", power, wave), constants[4])
     assert description_length(law, 1e-9, 1.0, 6) < description_length(overfit, 1e-16, 1.0, 6)
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan"), 1e300])
+def test__description_length__constant_out_of_range__costs_more(value):
+    """A fitted divisor that ran away is a number like others, and absurd."""
+
+    def length(c: float) -> float:
+        return description_length(Tree.apply("mul", Tree.constant(c), Tree.variable(0)), 1.0, 1.0, 50)
+
+    assert length(value) > length(1.37) + 10.0
