@@ -100,6 +100,7 @@ def test__description_length__constant_out_of_range__costs_more(value):
     """A fitted divisor that ran away is a number like others, and absurd."""
 
     def length(c: float) -> float:
-        return description_length(Tree.apply("mul", Tree.constant(c), Tree.variable(0)), 1.0, 1.0, 50)
+        tree = Tree.apply("mul", Tree.constant(c), Tree.variable(0))
+        return description_length(tree, 1.0, 1.0, 50)
 
     assert length(value) > length(1.37) + 10.0
