@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 _DATES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
+_TIMES = ("m", "M")  # kinds of NumPy's types
 _WAY_OUT = {
     "dates": "turn them into elapsed time, as (column - column.min()).dt.total_seconds()",
     "sparse columns": "make them dense with .sparse.to_dense()",
@@ -43,12 +44,12 @@ def refuse_columns(X: Any, *y: Any) -> None:
 def _columns(X: Any) -> list[tuple[str, Any]]:
     if hasattr(X, "columns") and hasattr(X, "iloc"):
         return [(str(name), X.iloc[:, j]) for j, name in enumerate(X.columns)]
-    return [("X", X)] if getattr(getattr(X, "dtype", None), "kind", "") in "mM" else []
+    return [("X", X)] if getattr(getattr(X, "dtype", None), "kind", "") in _TIMES else []
 
 
 def _kind(column: Any) -> str:
     dtype = getattr(column, "dtype", None)
-    if getattr(dtype, "kind", "") in "mM" or str(dtype).startswith(("period", "date", "time")):
+    if getattr(dtype, "kind", "") in _TIMES or str(dtype).startswith(("period", "date", "time")):
         return "dates"
     if str(dtype).startswith("Sparse"):
         return "sparse columns"

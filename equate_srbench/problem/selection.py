@@ -21,6 +21,8 @@ FEW_ROWS = 20.0
 WORSE, WORSE_NATS = 10.0, 50.0
 #: Sizes of constants, and of fitted exponents, that no law has in moderate units.
 LARGEST, LARGEST_EXPONENT = 1e30, 20.0
+#: Nats more for an exponent that is no multiple of 1/2: laws seldom have one.
+REAL_EXPONENT = 3.0
 #: Nats per fitted constant of a formula with at least as many constants as rows.
 OVERPARAMETERISED_NATS = 1e6
 
@@ -35,7 +37,7 @@ def description_length(
     Gaussian residuals of unknown width cost ``n/2 log(loss)``; a node (of
     ``expr.algebra.complexity``, the size that users see) costs ``NODE_COST * (1 + FEW_ROWS / n)``;
     a constant costs ``log(n)/2`` (the precision that ``n`` rows support; Rissanen 1978), a small
-    whole number less. Below a relative error of ``floor`` formulas fit alike. On few rows the
+    multiple of 1/2 less, an exponent that is none ``REAL_EXPONENT`` more. Below a relative error of ``floor`` formulas fit alike. On few rows the
     residuals of fitted constants are too small; ``k (k + 1) / (n - k - 1)`` corrects that for ``k``
     of them (Hurvich & Tsai 1989), and a formula with as many constants as rows says nothing.
 
@@ -62,13 +64,14 @@ def residual_length(error: float, n_rows: float, *, floor: float = EXACT) -> flo
 def formula_length(tree: Tree, n_rows: float) -> float:
     """Nats of the formula; see ``description_length``."""
     precision = 0.5 * math.log(max(n_rows, 2.0))
-    whole = [c for c in tree.constants if abs(c) < 1e6 and c == round(c)]
-    k = len(tree.constants) - len(whole)
-    constants = k * precision + sum(min(1.0 + math.log1p(abs(c)), precision) for c in whole)
+    plain = [c for c in tree.constants if _is_plain(c)]
+    k = len(tree.constants) - len(plain)
+    constants = k * precision + sum(min(1.0 + math.log1p(abs(c)), precision) for c in plain)
     return (
         NODE_COST * (1.0 + FEW_ROWS / max(n_rows, 1.0)) * complexity(tree)
         + constants
         + _few_rows(k + 1, n_rows)
+        + REAL_EXPONENT * sum(not _is_plain(e) for e in _exponents(tree))
         + (worse(n_rows) if is_absurd(tree) else 0.0)
     )
 
@@ -82,12 +85,22 @@ def is_absurd(tree: Tree) -> bool:
     """Whether a constant is of a size, or a fitted exponent of one, that no law has."""
     if any(c != 0.0 and not 1.0 / LARGEST < abs(c) < LARGEST for c in tree.constants):
         return True
-    return any(
-        symbol == _POW
-        and (exponent := tree.subtree(tree.children(at)[1])).symbols == (CONSTANT,)
-        and abs(exponent.constants[0]) > LARGEST_EXPONENT
+    return any(abs(exponent) > LARGEST_EXPONENT for exponent in _exponents(tree))
+
+
+def _is_plain(c: float) -> bool:
+    """Whether a number is a multiple of 1/2 of moderate size."""
+    return abs(c) < 1e6 and 2.0 * c == round(2.0 * c)
+
+
+def _exponents(tree: Tree) -> list[float]:
+    """The numbers that something is raised to."""
+    found = (
+        tree.subtree(tree.children(at)[1])
         for at, symbol in enumerate(tree.symbols)
+        if symbol == _POW
     )
+    return [e.constants[0] for e in found if e.symbols == (CONSTANT,)]
 
 
 def price_of_node(tree: Tree, loss: float, variance: float, n_rows: float) -> float:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from equate_srbench.expr.algebra.approximations import approximations
 from equate_srbench.expr.algebra.rewrite import rewrite as rewritten
 from equate_srbench.expr.evaluate import evaluate
-from equate_srbench.expr.operators import CONSTANT
+from equate_srbench.expr.operators import BY_NAME, CONSTANT
 from equate_srbench.expr.tree import Tree
 from equate_srbench.problem.archive import Archive, Candidate
 from equate_srbench.problem.selection import description_length
@@ -29,6 +29,9 @@ Rewrite = Callable[[Tree], Tree]
 MOST_FORMULAS, MOST_LIKELY = 12, 4
 #: Variants refitted in one call.
 BATCH = 256
+#: Relative distance of an exponent from a multiple of 1/2 at which that is tried.
+NEAR_HALF = 0.01
+_POW = BY_NAME["pow"].code
 _CLOSER_LOOK = 4  # variants per formula and round whose outer scale and offset are tried
 _LEAST_GAIN = 1e-6  # nats
 
@@ -207,34 +210,61 @@ def _length(archive: Archive, tree: Tree, loss: float) -> float:
 
 
 def _with_outer(archive: Archive, tree: Tree, rewrite: Rewrite) -> _Formula | None:
-    """The tree with the outer scale and offset that give the least description length."""
-    f = evaluate(tree, archive.X)
-    if not np.isfinite(f).all():
-        return None
+    """The tree with the outer scale and offset that give the least description length.
+
+    Inner constants that were fitted beside a scale and an offset are not the best without them, so
+    they are fitted anew for a formula that has none, or only a scale. Exponents near a multiple of
+    1/2 are tried there, too.
+    """
     y, w = archive.y, archive.weights
     w = np.ones_like(y) if w is None else w
     w = w / w.sum()
+    inners = [tree]
+    if tree.constants:
+        fitted = archive.refiner.fit([tree], max_steps=30, affine=False)
+        inners.append(tree.with_constants(fitted.constants(0)))
+    inners += [_plain_exponents(t) for t in inners]
+    out: _Formula | None = None
+    for inner in dict.fromkeys(inners):
+        for whole in map(rewrite, _wholes(inner, evaluate(inner, archive.X), y, w)):
+            with np.errstate(all="ignore"):
+                loss = float(w @ (evaluate(whole, archive.X) - y) ** 2)
+            length = _length(archive, whole, loss) if np.isfinite(loss) else np.inf
+            if np.isfinite(length) and (out is None or length < out.length):
+                out = _Formula(whole, loss, length)
+    return out
+
+
+def _wholes(tree: Tree, f: Array, y: Array, w: Array) -> list[Tree]:
+    """The tree alone, with a scale, with an offset, and with both; weights of sum 1."""
+    if not np.isfinite(f).all():
+        return []
     with np.errstate(all="ignore"):
         mf, my = w @ f, w @ y
         slope = (w @ ((f - mf) * (y - my))) / (w @ (f - mf) ** 2)
         through = (w @ (f * y)) / (w @ f**2)
     outers = ((1.0, 0.0), (through, 0.0), (1.0, my - mf), (slope, my - slope * mf))
-    out: _Formula | None = None
-    for a, b in outers:
-        if not (np.isfinite(a) and np.isfinite(b)):
-            continue
-        whole = tree
-        if a != 1.0:
-            whole = Tree.apply("mul", Tree.constant(a), whole)
-        if b != 0.0:
-            whole = Tree.apply("add", whole, Tree.constant(b))
-        whole = rewrite(whole)
-        with np.errstate(all="ignore"):
-            loss = float(w @ (evaluate(whole, archive.X) - y) ** 2)
-        length = _length(archive, whole, loss) if np.isfinite(loss) else np.inf
-        if np.isfinite(length) and (out is None or length < out.length):
-            out = _Formula(whole, loss, length)
-    return out
+    return [_outer(tree, a, b) for a, b in outers if np.isfinite(a) and np.isfinite(b)]
+
+
+def _plain_exponents(tree: Tree) -> Tree:
+    """The tree with exponents near multiples of 1/2 put there."""
+    for at, symbol in enumerate(tree.symbols):
+        if symbol == _POW:
+            place = tree.children(at)[1]
+            exponent = tree.subtree(place)
+            if exponent.symbols == (CONSTANT,):
+                half = round(2.0 * exponent.constants[0]) / 2.0
+                if half and abs(exponent.constants[0] - half) <= NEAR_HALF * abs(half):
+                    tree = tree.replace(place, Tree.constant(half))
+    return tree
+
+
+def _outer(tree: Tree, scale: float, offset: float) -> Tree:
+    """The tree with a scale, unless it is 1, and an offset, unless it is 0."""
+    if scale != 1.0:
+        tree = Tree.apply("mul", Tree.constant(scale), tree)
+    return Tree.apply("add", tree, Tree.constant(offset)) if offset != 0.0 else tree
 
 
 def _shorter(tree: Tree) -> list[Tree]:

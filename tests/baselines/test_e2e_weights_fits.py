@@ -54,15 +54,18 @@ def network(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def table():
-    """230 rows of a quotient with a shift, as a frame: one full bag and a small one."""
-    X = np.random.default_rng(0).uniform(1.0, 5.0, (230, 3))
+    """230 rows of a noisy quotient with a shift, as a frame: one full bag and a small one."""
+    rng = np.random.default_rng(0)
+    X = rng.uniform(1.0, 5.0, (230, 3))
     frame = pd.DataFrame(X, columns=["mass", "x 1", "lambda"])
-    return frame, 100.0 * X[:, 0] / X[:, 1] + 7.0
+    return frame, 100.0 * X[:, 0] / X[:, 1] + 7.0 + rng.normal(size=230)
 
 
 ESTIMATORS = {
     "equate": lambda path: EquateRegressor(5, preset="paper", backbone=path, random_state=0),
-    "edits": lambda path: EquateRegressor(2, backbone=path, random_state=0),
+    "edits": lambda path: EquateRegressor(
+        4, backbone=path, random_state=0, settings={"sources": ("backbone", "ascent", "edits")}
+    ),
     "e2e": lambda path: E2ERegressor(20, path, n_samples=3, temperature=1.0, random_state=0),
     "tpsr": lambda path: TPSRRegressor(20, 40, backbone=path, patience=1, random_state=0),
 }

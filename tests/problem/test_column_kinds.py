@@ -55,3 +55,9 @@ def test__refuse_columns__arrays_and_target__refused() -> None:
 def test__refuse_columns__other_types__left_to_scikit_learn(column: object) -> None:
     """Numbers of any type pass; text has its own error."""
     refuse_columns(GOOD.assign(other=column), np.ones(4))
+
+
+@pytest.mark.parametrize("target", [[1.0, 2.0], ["a", "b"], (1, 2), np.array(["a", "b"]), None])
+def test__refuse_columns__targets_without_a_type_of_dates__left_to_scikit_learn(target):
+    """A list has no dtype, and is no date for that."""
+    refuse_columns([[1.0], [2.0]], target)
