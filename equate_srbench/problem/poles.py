@@ -22,16 +22,18 @@ _LIKE_ARGUMENT = {BY_NAME[name].code for name in ("abs", "square", "cube", "sqrt
 _MUL, _DIV, _INV, _POW, _TAN = (BY_NAME[name].code for name in ("mul", "div", "inv", "pow", "tan"))
 
 
-def region(X: Array) -> Array:
+def region(X: Array, margin: float = MARGIN) -> Array:
     """Rows in whose hull a formula should have no pole: a sample, and itself a little further out.
 
     Parameters
     ----------
     X : ndarray of shape (n_rows, n_columns)
+    margin : float, default=0.05
+        How far out, as a share of the ranges; never across zero.
     """
     rows = X[np.linspace(0, len(X) - 1, min(len(X), MAX_ROWS)).astype(np.int64)]
     low, high = X.min(axis=0), X.max(axis=0)
-    wider = rows + 2.0 * MARGIN * (rows - 0.5 * (low + high))
+    wider = rows + 2.0 * margin * (rows - 0.5 * (low + high))
     wider = np.where(low >= 0.0, np.maximum(wider, 0.5 * rows), wider)
     wider = np.where(high <= 0.0, np.minimum(wider, 0.5 * rows), wider)
     return np.concatenate([rows, wider])

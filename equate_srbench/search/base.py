@@ -67,7 +67,7 @@ class Search:
         self.notes: dict[str, Any] = {}
         self._all_rows = all_rows
         self._lengths: dict[int, float] = {}  # of the formulas, without their residuals
-        self._penalties: dict[int, float] = {}
+        self._penalties: dict[tuple[int, bool], float] = {}
         self._defined: dict[int, bool] = {}
         self._probe_seed = int(rng.integers(2**32))
         low, high = archive.y.min(), archive.y.max()
@@ -102,9 +102,11 @@ class Search:
 
         All candidates at the floor of the data fit alike.
         """
-        found = self._penalties.get(id(candidate))
+        is_exact = self.archive.is_exact(candidate)
+        key = id(candidate), is_exact
+        found = self._penalties.get(key)
         if found is None:
-            found = self._penalties[id(candidate)] = self._penalty(candidate.tree)
+            found = self._penalties[key] = self._penalty(candidate.tree, is_exact)
         return self._plain_length(candidate) + found
 
     def _plain_length(self, candidate: Candidate) -> float:
@@ -118,16 +120,24 @@ class Search:
         floor = WORSE**2 * EXACT if archive.is_wide and not archive.is_exact(candidate) else EXACT
         return found + residual_length(error, archive.n_rows, floor=floor)
 
-    def _penalty(self, tree: Tree) -> float:
-        """Nats for a pole among the fit rows, or for a formula that runs off near them."""
-        if has_pole(tree, self._region, *self._tame):
+    def _penalty(self, tree: Tree, is_exact: bool) -> float:
+        """Nats for a pole among or beside the fit rows, or for a formula that runs off near them.
+
+        A law may have a pole just beside its rows, so that an exact formula may, too.
+        """
+        if has_pole(tree, self._hull if is_exact else self._region, *self._tame):
             return worse(self.archive.n_rows)
-        return 0.0 if self._is_tame(tree) else UNDEFINED_COST
+        return 0.0 if is_exact or self._is_tame(tree) else UNDEFINED_COST
 
     @cached_property
     def _region(self) -> Array:
         """Rows in whose hull a formula should have no pole."""
         return region(self.archive.X)
+
+    @cached_property
+    def _hull(self) -> Array:
+        """Rows in whose hull an exact formula should have no pole."""
+        return region(self.archive.X, margin=0.0)
 
     @cached_property
     def _probes(self) -> Array:

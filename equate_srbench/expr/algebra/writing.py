@@ -83,7 +83,8 @@ def _long_numbers(node: Node) -> int:
 
 
 def _is_long(number: float) -> bool:
-    if number.is_integer() or len(repr(number)) < _MANY_DIGITS:
+    written = repr(number).partition("e")[0]  # a power of ten is no length
+    if number.is_integer() or len(written) < _MANY_DIGITS:
         return False
     return not (abs(number) > 1e-3 and (1.0 / number).is_integer())
 
