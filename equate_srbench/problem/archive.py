@@ -28,6 +28,9 @@ NEAR = 10.0
 LARGE = 1e6
 #: Longest formula that ends a search when it is exact.
 SHORT = 20
+#: The same for one with hardly a fitted constant that leaves hardly anything: approximations have
+#: many, and leave more.
+LONG, FEW_FITTED, NOTHING = 32, 3, 1e-24
 
 
 @dataclass(slots=True, eq=False)
@@ -179,8 +182,8 @@ class Archive:
     def law(self) -> Candidate | None:
         """A short exact formula, with which a search ends; None if there is none so far.
 
-        Short is at most ``SHORT`` nodes, and a third of the rows: an exact fit of few rows is
-        chance.
+        Short is at most ``SHORT`` nodes, ``LONG`` where it cannot be an approximation, and a third
+        of the rows: an exact fit of few rows is chance.
         """
         if self._law is not None and not self.is_exact(self._law):
             self._law = None  # something better has shown that it is not
@@ -260,7 +263,14 @@ class Archive:
         largest = max(map(abs, found.tree.constants), default=0.0)
         if found.loss > EXACT * self.variance and largest > LARGE * np.abs(self.y).max():
             return False  # the limit of a form, such as 1e9 / (1e4 + x) - 1e5: no more than a line
-        longest = min(SHORT, self.n_rows / 3.0)
+        fitted = sum(map(_is_fitted, found.tree.constants))
+        is_sure = fitted <= FEW_FITTED and found.loss <= NOTHING * self.variance
+        longest = min(LONG if is_sure else SHORT, self.n_rows / 3.0)
         if self._law is not None and self.is_exact(self._law):
             longest = min(longest, complexity(self._law.tree) - 1)
         return complexity(found.tree) <= longest
+
+
+def _is_fitted(c: float) -> bool:
+    """Whether a constant is no multiple of 1/2, but for rounding."""
+    return not abs(c) < 1e15 or abs(2.0 * c - round(2.0 * c)) > 1e-9 * abs(c)

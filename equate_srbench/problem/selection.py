@@ -37,9 +37,10 @@ def description_length(
     Gaussian residuals of unknown width cost ``n/2 log(loss)``; a node (of
     ``expr.algebra.complexity``, the size that users see) costs ``NODE_COST * (1 + FEW_ROWS / n)``;
     a constant costs ``log(n)/2`` (the precision that ``n`` rows support; Rissanen 1978), a small
-    multiple of 1/2 less, an exponent that is none ``REAL_EXPONENT`` more. Below a relative error of ``floor`` formulas fit alike. On few rows the
-    residuals of fitted constants are too small; ``k (k + 1) / (n - k - 1)`` corrects that for ``k``
-    of them (Hurvich & Tsai 1989), and a formula with as many constants as rows says nothing.
+    multiple of 1/2 less, an exponent that is none ``REAL_EXPONENT`` more. Below a relative error of
+    ``floor`` formulas fit alike. On few rows the residuals of fitted constants are too small;
+    ``k (k + 1) / (n - k - 1)`` corrects that for ``k`` of them (Hurvich & Tsai 1989), and a formula
+    with as many constants as rows says nothing.
 
     Parameters
     ----------

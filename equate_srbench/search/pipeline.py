@@ -29,6 +29,7 @@ from equate_srbench.refine.snap import snap
 from equate_srbench.runtime.clock import Deadline
 from equate_srbench.runtime.memory import OomSafe
 from equate_srbench.search.base import Search
+from equate_srbench.search.grouped_search import GroupedSearch
 from equate_srbench.search.shorten import pareto_front, shorten, shorten_front
 from equate_srbench.search.starts import simple_formulas
 
@@ -37,6 +38,8 @@ MIN_ROWS = 5
 #: Shares of the time left that the phases before the edits may take on a busy machine. Their work
 #: is counted, so that they rarely do.
 FAMILIES_SHARE, LIBRARY_SHARE, FIRST_EDITS_SHARE, NEURAL_SHARE = 0.15, 0.25, 0.15, 0.35
+#: The same of the search over groups of columns, which runs only where there are any.
+GROUPED_SHARE = 0.25
 #: Share of the time left for a search on relative errors, where the target spans many decades.
 RELATIVE_SHARE = 0.25
 #: Formulas of it that are shortened.
@@ -173,6 +176,11 @@ class FitPipeline(Search):
         )
         if library.notes:
             self.notes["library"] = library.notes
+        if archive.law is None:
+            GroupedSearch(archive, list(range(archive.X.shape[1])), rng=self.rng).run(
+                archive.deadline.within(GROUPED_SHARE * archive.deadline.left()),
+                tick=lambda: tick("library"),
+            )
 
     def _adapt(self, tick: Callable[[str], None]) -> None:
         """Phases 1 to 4 of the method."""

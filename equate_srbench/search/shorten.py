@@ -240,9 +240,9 @@ def _wholes(tree: Tree, f: Array, y: Array, w: Array) -> list[Tree]:
     if not np.isfinite(f).all():
         return []
     with np.errstate(all="ignore"):
-        mf, my = w @ f, w @ y
-        slope = (w @ ((f - mf) * (y - my))) / (w @ (f - mf) ** 2)
-        through = (w @ (f * y)) / (w @ f**2)
+        mf, my = float(w @ f), float(w @ y)
+        slope = float((w @ ((f - mf) * (y - my))) / np.float64(w @ (f - mf) ** 2))
+        through = float((w @ (f * y)) / np.float64(w @ f**2))
     outers = ((1.0, 0.0), (through, 0.0), (1.0, my - mf), (slope, my - slope * mf))
     return [_outer(tree, a, b) for a, b in outers if np.isfinite(a) and np.isfinite(b)]
 
