@@ -7,8 +7,8 @@
 ``run`` calls ``equate bench`` part by part and can be stopped and started again at any time: rows
 that are there are not made again. All sets are fitted by ``equate``, every 4th also by the rivals.
 With ``--hours`` no part is started after that time. Suites whose tables cannot be had are named
-and left out. ``publish`` writes ``docs/results/recovery.md`` and the rows as Parquet from whatever
-rows there are.
+and left out. ``publish`` writes ``docs/results/recovery.md``, the rows as Parquet and the table of
+the README from whatever rows there are.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ RIVALS_EVERY = 4
 #: Suites with a law behind every set; noise is added to these only.
 LAWS = ("strogatz", "feynman", "srsd", "srsd_dummy", "fastsrb", "classic")
 TABLES = ("firstprinciples", "srbench2025")
+MARKS = ("<!-- recovery: made by studies/recovery.py -->\n", "<!-- end -->")
 
 
 def parts(
@@ -190,12 +191,45 @@ def _published(frame: pd.DataFrame) -> list[str]:
     return lines
 
 
-def publish(out: Path, results: Path) -> None:
-    """Write the page and the rows."""
-    frame = read_rows(out)
+def table(frame: pd.DataFrame) -> str:
+    """The table of the README: our method without noise, suite by suite."""
+    lines = [
+        "| suite (sets) | s a fit | recovered and short | recovered | R² > .999 | median nodes, s |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    rows = frame[(frame["method"] == OURS) & (frame["noise"] == 0) & frame["suite"].isin(LAWS)]
+    for (suite, budget), part in rows.groupby(["suite", "max_time"], sort=False):
+        (block,) = compare.blocks(part)
+        line = compare.summary(block).loc[OURS]
+        shares = (f"{100 * line[name]:.1f} %" for name in ("short", "recovered", "r2_999"))
+        lines.append(
+            f"| {suite} ({part['dataset'].nunique()}) | {budget:g} | {' | '.join(shares)} | "
+            f"{line['nodes']:.0f}, {line['seconds']:.1f} |"
+        )
+    days = sorted({str(date)[:10] for date in rows["date"]})
+    commits = ", ".join(rows["commit"].unique())
+    lines += ["", f"One core, one seed; {' to '.join(dict.fromkeys((days[0], days[-1])))}; "
+              f"commit {commits}."]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def into_readme(text: str, made: str) -> str:
+    """The README with the table between its marks."""
+    before, rest = text.split(MARKS[0])
+    after = rest[rest.index(MARKS[1]) :]
+    return f"{before}{MARKS[0]}{made}{after}"
+
+
+def publish(outs: list[Path], results: Path) -> None:
+    """Write the page, the rows, and, where it is the project's page, the table of the README."""
+    frame = pd.concat([read_rows(out) for out in outs], ignore_index=True)
     results.mkdir(parents=True, exist_ok=True)
     write_rows(frame, results / "recovery_rows.parquet")
     (results / "recovery.md").write_text(page(frame), encoding="utf-8")
+    if results == RESULTS:
+        readme = ROOT / "README.md"
+        text = into_readme(readme.read_text(encoding="utf-8"), table(frame))
+        readme.write_text(text, encoding="utf-8")
     print(results / "recovery.md")
 
 
@@ -205,7 +239,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("action", choices=("run", "publish"))
-    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "recovery")
+    parser.add_argument(
+        "--out", type=Path, nargs="+", default=[ROOT / "runs" / "recovery"],
+        help="folder of rows; publish takes several",
+    )  # fmt: skip
     parser.add_argument("--suites", default=",".join((*LAWS, *TABLES)))
     parser.add_argument("--budgets", default="10,2,60", help="seconds a fit")
     parser.add_argument("--noise", default="0,.01,.1")
@@ -221,7 +258,7 @@ def main() -> None:
     suites = available(args.suites.split(","))
     budgets, noise = args.budgets.split(","), args.noise.split(",")
     calls = parts(suites, budgets, noise, args.rivals, args.every)
-    run(calls, args.out, args.core, args.hours)
+    run(calls, args.out[0], args.core, args.hours)
 
 
 if __name__ == "__main__":

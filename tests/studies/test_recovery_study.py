@@ -50,7 +50,7 @@ def test__publish__rows_of_two_budgets__page_with_intervals_and_published_rows(t
             )  # fmt: skip
     rival = Task("fastsrb", "set_0", "itea", max_time=10.0)
     store.write(failure_row(rival, "timeout", "slow", 9.0))
-    study("recovery").publish(tmp_path / "run", tmp_path / "results")
+    study("recovery").publish([tmp_path / "run"], tmp_path / "results")
     page = (tmp_path / "results" / "recovery.md").read_text(encoding="utf-8")
     assert (tmp_path / "results" / "recovery_rows.parquet").exists()
     lines = {tuple(line.split(" | ")[:2]): line for line in page.splitlines()}
@@ -83,3 +83,13 @@ def test__suite_definitions__unknown_distribution__refused():
     module = study("suite_definitions")
     with pytest.raises(ValueError, match="the package knows no normal"):
         module._range({"name": "x0", "low": 0, "high": 1, "normal": [0, 1]})
+
+
+def test__into_readme__made_again__only_what_is_between_the_marks_changes():
+    """Text around the marks stays, also that of other tables that end alike."""
+    made = study("recovery")
+    text = f"a\n{made.MARKS[0]}old\n{made.MARKS[1]}\nb\n<!-- other -->\nc\n{made.MARKS[1]}\n"
+    new = made.into_readme(text, "new\n")
+    assert new == text.replace("old\n", "new\n")
+    assert made.into_readme(new, "new\n") == new
+    assert made.MARKS[0] in (ROOT / "README.md").read_text(encoding="utf-8")
