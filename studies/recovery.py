@@ -194,7 +194,7 @@ def _published(frame: pd.DataFrame) -> list[str]:
 def table(frame: pd.DataFrame) -> str:
     """The table of the README: our method without noise, suite by suite."""
     lines = [
-        "| suite (sets) | s a fit | recovered and short | recovered | R² > .999 | median nodes, s |",
+        "| suite (sets) | s a fit | recovered, short | recovered | R² > .999 | median nodes, s |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     rows = frame[(frame["method"] == OURS) & (frame["noise"] == 0) & frame["suite"].isin(LAWS)]
