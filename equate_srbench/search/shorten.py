@@ -32,6 +32,7 @@ BATCH = 256
 #: Relative distance of an exponent from a multiple of 1/2 at which that is tried.
 NEAR_HALF = 0.01
 _POW = BY_NAME["pow"].code
+_REWRITTEN = 2  # of a variant's forms with and without scale and offset, as rewriting takes time
 _CLOSER_LOOK = 4  # variants per formula and round whose outer scale and offset are tried
 _LEAST_GAIN = 1e-6  # nats
 
@@ -144,7 +145,7 @@ def _descend(
     formulas = []
     for start in starts:
         given = _Formula(start.tree, start.loss, _length(archive, start.tree, start.loss))
-        outer = _with_outer(archive, rewrite(start.tree), rewrite)
+        outer = None if deadline.over else _with_outer(archive, rewrite(start.tree), rewrite)
         formulas.append(given if outer is None or outer.length > given.length else outer)
     trials: dict[tuple[int, ...], _Formula | None] = {}
     active = list(formulas)
@@ -157,7 +158,7 @@ def _descend(
         active = [
             formula
             for formula, found in zip(active, variants, strict=True)
-            if _improve(archive, formula, [trials.get(s) for s in found], rewrite)
+            if _improve(archive, formula, [trials.get(s) for s in found], rewrite, deadline)
         ]
         distinct = {formula.tree.symbols: formula for formula in reversed(active)}
         active = list(reversed(distinct.values()))  # two that have met go on as one
@@ -191,12 +192,18 @@ def _try(
 
 
 def _improve(
-    archive: Archive, formula: _Formula, found: list[_Formula | None], rewrite: Rewrite
+    archive: Archive,
+    formula: _Formula,
+    found: list[_Formula | None],
+    rewrite: Rewrite,
+    deadline: Deadline,
 ) -> bool:
     """Whether one of the variants is shorter; it takes the formula's place."""
     ranked = sorted((f for f in found if f is not None), key=lambda f: f.length)
     before = formula.length
     for variant in ranked[:_CLOSER_LOOK]:
+        if deadline.over:
+            break
         whole = _with_outer(archive, variant.tree, rewrite)
         if whole is not None and whole.length < formula.length - _LEAST_GAIN:
             formula.tree, formula.loss, formula.length = whole.tree, whole.loss, whole.length
@@ -224,15 +231,22 @@ def _with_outer(archive: Archive, tree: Tree, rewrite: Rewrite) -> _Formula | No
         fitted = archive.refiner.fit([tree], max_steps=30, affine=False)
         inners.append(tree.with_constants(fitted.constants(0)))
     inners += [_plain_exponents(t) for t in inners]
-    out: _Formula | None = None
-    for inner in dict.fromkeys(inners):
-        for whole in map(rewrite, _wholes(inner, evaluate(inner, archive.X), y, w)):
-            with np.errstate(all="ignore"):
-                loss = float(w @ (evaluate(whole, archive.X) - y) ** 2)
-            length = _length(archive, whole, loss) if np.isfinite(loss) else np.inf
-            if np.isfinite(length) and (out is None or length < out.length):
-                out = _Formula(whole, loss, length)
-    return out
+    tried = [
+        _weighed(archive, whole, y, w)
+        for inner in dict.fromkeys(inners)
+        for whole in _wholes(inner, evaluate(inner, archive.X), y, w)
+    ]
+    tried.sort(key=lambda formula: formula.length)
+    written = [_weighed(archive, rewrite(f.tree), y, w) for f in tried[:_REWRITTEN]]
+    best = min(written, key=lambda formula: formula.length, default=None)
+    return best if best is not None and np.isfinite(best.length) else None
+
+
+def _weighed(archive: Archive, tree: Tree, y: Array, w: Array) -> _Formula:
+    """The formula with its constants as they are; of infinite length where it is undefined."""
+    with np.errstate(all="ignore"):
+        loss = float(w @ (evaluate(tree, archive.X) - y) ** 2)
+    return _Formula(tree, loss, _length(archive, tree, loss) if np.isfinite(loss) else np.inf)
 
 
 def _wholes(tree: Tree, f: Array, y: Array, w: Array) -> list[Tree]:

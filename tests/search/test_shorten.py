@@ -84,13 +84,14 @@ def test__shorten_front__power_that_means_an_exponential__becomes_it():
     assert max(map(abs, best.tree.constants)) < 10.0
 
 
-def test__shorten_front__deadline_over__only_rewritten():
-    """No time, no refits; exact rewriting is still done."""
+def test__shorten_front__deadline_over__nothing_done():
+    """No time, no refits and no rewriting, which takes time for long formulas."""
     X = table()
     archive = fitted(X, X[:, 0] * X[:, 1], f("mul", f("mul", a, b), f("div", c, c)))
     tried = archive.tried["shorten"]
     best = shorten_front(archive, deadline=Deadline(0.0))[0]
-    assert sorted(best.tree.symbols) == sorted(f("mul", a, b).symbols)
+    assert best.tree in [candidate.tree for candidate in archive.candidates]
+    assert best.tree.symbols != f("mul", a, b).symbols
     assert archive.tried["shorten"] == tried
 
 
