@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import numbers
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -95,7 +94,7 @@ def _fit(task: Task) -> dict[str, str | bytes]:
         "features": [str(name) for name in rows.X_train.columns],
         "source": _source(estimator), "n_proposals": int((table["source"] == "ascent").sum()),
         "fit_seconds": estimator.fit_time_,
-        **{k: _plain(v) for k, v in estimator.diagnostics_.items() if isinstance(v, numbers.Real)},
+        **{k: _plain(v) for k, v in estimator.diagnostics_.items() if isinstance(v, int | float)},
         **provenance().model_dump(mode="json"),
     }  # fmt: skip
     steps, embeddings = io.BytesIO(), io.BytesIO()
